@@ -1,0 +1,177 @@
+# Whit. `make` builds the library, `make demo` shows it, `make test` tests everything, `make help` lists the rest.
+# Needs a C compiler, make and Python 3.10 or newer with venv; what else is used is fetched into .venv.
+
+PYTHON ?= python3
+CC ?= cc
+CLANG ?= $(firstword $(shell command -v clang clang-21 clang-20 clang-19 clang-18 clang-17 clang-16 2>/dev/null))
+ARM64_CC ?= $(firstword $(shell command -v aarch64-linux-gnu-gcc 2>/dev/null))
+B := build
+
+VENV := .venv
+PY := $(VENV)/bin/python
+RUN := PYTHONPATH=exporter:python_bindings $(PY)
+PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
+
+SOURCES := runtime_c/src/memory.c \
+  $(filter-out runtime_c/src/memory.c,$(sort $(wildcard runtime_c/src/*.c))) \
+  $(sort $(wildcard runtime_c/kernels/*.c)) $(sort $(wildcard runtime_c/ops/*.c))
+HEADERS := $(wildcard runtime_c/include/*.h runtime_c/src/*.h runtime_c/ops/*.h runtime_c/kernels/*.h \
+  runtime_c/kernels/*.inc runtime_c/kernels/isa/*.h)
+PLATFORM := $(sort $(wildcard runtime_c/platform/*.c))
+PACKAGE := python_bindings/whit
+
+WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Werror
+# No -ffast-math, no contraction: the same bits on every machine.
+CFLAGS_LIB := -std=c11 -O2 -ffreestanding -ffp-contract=off -fno-math-errno -fno-trapping-math \
+  -fno-stack-protector -fno-asynchronous-unwind-tables -fPIC -fvisibility=hidden $(WARN) -Iruntime_c/include -I$(B)/gen
+LDFLAGS_LIB := -shared -nostdlib -Wl,-soname,libwhit.so -Wl,-z,noexecstack -Wl,--no-undefined -Wl,-Bsymbolic \
+  -Wl,--gc-sections -Wl,-s
+CFLAGS_HOST := -std=c11 -O2 -fPIC -fvisibility=hidden $(WARN) -Iruntime_c/include -Iruntime_c/platform
+SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+GEN := $(B)/gen/whit_ops.inc $(B)/gen/whit_all.c
+LIBS := $(PACKAGE)/libwhit.so $(PACKAGE)/libwhit_platform.so
+ASAN_LIB := $(B)/asan/libwhit.so
+
+.PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead lint format \
+  wheel clean distclean help tools torch test-c test-sanitize
+
+all: lib
+
+help:
+	@echo 'make                 the library (python_bindings/whit/libwhit.so)'
+	@echo 'make demo            converts and runs the trained models of examples/'
+	@echo 'make test            all tests (minutes)     make check   the quick ones (under a minute)'
+	@echo 'make conformance     the ONNX backend tests, with a table'
+	@echo 'make bench-overhead  nanoseconds per node and per loop iteration'
+	@echo 'make lint | format | wheel | clean | distclean'
+
+# ---- what must be there -----------------------------------------------------------------------------
+
+tools:
+	@command -v $(CC) >/dev/null || { echo 'whit: no C compiler ($(CC)): apt install gcc libc6-dev' >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo 'whit: no $(PYTHON): apt install python3 python3-venv' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo 'whit: $(PYTHON) is older than 3.10; name a newer one: make PYTHON=python3.12' >&2; exit 1; }
+	@echo 'int main(void) { return 0; }' | $(CC) -x c - -o /dev/null 2>/dev/null || \
+	  { echo 'whit: $(CC) cannot link a program: apt install gcc libc6-dev' >&2; exit 1; }
+
+$(VENV)/.made: | tools
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo 'whit: Python cannot make a virtual environment: apt install python3-venv' >&2; exit 1; }
+	@echo 'making $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.packages: requirements.txt $(VENV)/.made
+	@echo 'installing what requirements.txt lists (some 150 MB; once)'
+	@$(PY) -m pip install --disable-pip-version-check -q --progress-bar on -r requirements.txt
+	@touch $@
+
+venv: $(VENV)/.packages
+
+# PyTorch is large; where it cannot be had its tests are skipped.
+$(VENV)/.torch: requirements-torch.txt $(VENV)/.packages
+	@echo 'installing PyTorch for the tests that export from it (large; once)'
+	@if $(PY) -m pip install --disable-pip-version-check -q --progress-bar on -r requirements-torch.txt; \
+	  then touch $@; else echo 'whit: no PyTorch; its tests will be skipped' >&2; fi
+
+torch: $(VENV)/.torch
+
+# ---- the library: one translation unit, no undefined symbols --------------------------------------------
+
+lib: $(LIBS)
+
+$(B)/gen/whit_ops.inc: runtime_c/tools/gen.py $(filter runtime_c/ops/%,$(SOURCES)) runtime_c/kernels/micro.h | tools
+	@mkdir -p $(B)/gen
+	@$(PYTHON) runtime_c/tools/gen.py --inc $@ --json exporter/whit_exporter/_ops.json --json $(PACKAGE)/_ops.json
+	@touch $@
+
+$(B)/gen/whit_all.c: Makefile $(SOURCES)
+	@mkdir -p $(B)/gen
+	@{ for f in $(SOURCES); do echo "#include \"../../$$f\""; done; echo '#include "whit_ops.inc"'; } > $@
+
+# $(call build,compiler,flags,output)
+build = mkdir -p $(dir $3) && $1 $(CFLAGS_LIB) $2 $(B)/gen/whit_all.c -o $3
+
+$(PACKAGE)/libwhit.so: $(GEN) $(SOURCES) $(HEADERS) | tools
+	@echo '$(CC) -> $@'
+	@$(call build,$(CC),$(LDFLAGS_LIB),$@)
+
+$(PACKAGE)/libwhit_platform.so: $(PLATFORM) runtime_c/platform/whit_platform.h runtime_c/include/whit.h | tools
+	@echo '$(CC) -> $@'
+	@$(CC) $(CFLAGS_HOST) -shared $(PLATFORM) -o $@ -pthread
+
+$(ASAN_LIB): $(GEN) $(SOURCES) $(HEADERS) | tools
+	@echo '$(CC) with sanitizers -> $@'
+	@$(call build,$(CC),$(filter-out -O2,$(SANITIZE)) -shared,$@)
+
+lib-asan: $(ASAN_LIB)
+
+$(B)/clang/libwhit.so: $(GEN) $(SOURCES) $(HEADERS)
+	@echo '$(CLANG) -> $@'
+	@$(call build,$(CLANG),$(LDFLAGS_LIB),$@)
+
+lib-clang: $(B)/clang/libwhit.so
+
+$(B)/arm64/libwhit.so: $(GEN) $(SOURCES) $(HEADERS)
+	@echo '$(ARM64_CC) -> $@'
+	@$(call build,$(ARM64_CC),$(LDFLAGS_LIB),$@)
+
+lib-arm64: $(B)/arm64/libwhit.so
+
+# ---- using it -----------------------------------------------------------------------------------------
+
+demo: lib $(VENV)/.packages
+	@$(RUN) examples/demo.py
+
+bench-overhead: lib $(VENV)/.packages
+	@$(RUN) tests/bench/overhead.py $(ARGS)
+
+conformance: lib $(VENV)/.packages
+	@$(RUN) tests/conformance/run.py $(ARGS)
+
+wheel: $(VENV)/.packages
+	@$(PY) -m pip wheel -q --no-deps --no-build-isolation --disable-pip-version-check . -w dist
+	@ls -l dist/*.whl
+
+# ---- tests -------------------------------------------------------------------------------------------
+
+# What only make test has the time for carries the pytest marker "slow".
+check: lib $(VENV)/.packages
+	@$(MAKE) --no-print-directory lint
+	@$(PYTEST) -m 'not slow' tests
+
+test: lib $(VENV)/.packages $(VENV)/.torch
+	@$(MAKE) --no-print-directory lint
+	@$(PYTEST) tests
+	@$(MAKE) --no-print-directory test-sanitize
+	@if [ -f tests/conformance/run.py ]; then $(MAKE) --no-print-directory conformance; fi
+
+check-full: test
+
+# The Python tests again, on a library built with the address and undefined-behaviour sanitizers.
+ASAN_RUNTIME = $(shell $(CC) -print-file-name=libasan.so) $(shell $(CC) -print-file-name=libubsan.so)
+test-sanitize: lib $(ASAN_LIB) $(VENV)/.packages
+	@echo 'the same tests under ASan and UBSan'
+	@LD_PRELOAD='$(ASAN_RUNTIME)' ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1 \
+	  UBSAN_OPTIONS=print_stacktrace=1 WHIT_LIBRARY=$(CURDIR)/$(ASAN_LIB) \
+	  $(PYTEST) -m 'not slow and not native' tests
+
+# Lint needs no library; it is part of check so that a clean check means a clean change.
+lint: $(VENV)/.packages
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+
+format: $(VENV)/.packages
+	@$(PY) -m ruff format .
+	@$(PY) -m ruff check --fix .
+
+clean:
+	rm -rf $(B) dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f $(PACKAGE)/*.so $(PACKAGE)/*.dylib $(PACKAGE)/_ops.json exporter/whit_exporter/_ops.json
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)

@@ -1,0 +1,27 @@
+"""The passes, in order. Each is a function `Graph -> number of changes`, in a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..ir import Graph
+from .cse import eliminate_common
+from .dead_code import remove_dead
+from .fold import fold_constants
+from .fold_affine import fold_affine
+from .fuse import fuse_tiles
+from .layout import sink_transposes
+from .panels import pack_panels
+
+Pass = Callable[[Graph], int]
+
+PIPELINE: list[tuple[str, Pass]] = [
+    ("dead", remove_dead),
+    ("cse", eliminate_common),
+    ("layout", sink_transposes),
+    ("fold", fold_constants),
+    ("affine", fold_affine),
+    ("panels", pack_panels),
+    ("fuse", fuse_tiles),
+    ("clean", remove_dead),
+]

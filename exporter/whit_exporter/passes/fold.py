@@ -1,0 +1,55 @@
+"""Constant folding: what does not depend on an input is computed now, by the runtime's own kernels."""
+
+from __future__ import annotations
+
+import math
+
+from ..evaluate import run_nodes
+from ..ir import Graph, Node, Value
+from ..ops import is_elementwise, ops
+
+MAX_GROWTH = 1 << 20
+"""Elements of a result that may be larger than everything it was made from: an Expand must not fill the file."""
+
+
+def _size(v: Value) -> int | None:
+    if v.shape is None or any(not isinstance(d, int) for d in v.shape):
+        return None
+    return math.prod(d for d in v.shape if isinstance(d, int))
+
+
+def _foldable(node: Node) -> bool:
+    if not node.inputs or node.regions or any(v.kind != "tensor" for v in node.outputs):
+        return False
+    return is_elementwise(node.op) or ops()[node.op].pure
+
+
+def _worth_it(node: Node) -> bool:
+    before = sum(v.const.size for v in node.inputs if v is not None and v.const is not None)
+    sizes = [_size(v) for v in node.outputs]
+    return all(s is not None and (s <= before or s <= MAX_GROWTH) for s in sizes)
+
+
+def fold_constants(g: Graph) -> int:
+    """Before: any graph. After: no pure node has only constant inputs, unless its result would bloat the file."""
+    folded: list[Node] = []
+    constant: set[Value] = set()
+    for region in g.regions():
+        kept = []
+        for node in region.nodes:
+            ready = all(v is None or (v.const is not None and v.state is None) or v in constant for v in node.inputs)
+            if ready and _foldable(node):
+                if all(v is None or v in constant for v in node.inputs) or _worth_it(node):
+                    folded.append(node)
+                    constant.update(node.outputs)
+                    continue
+            kept.append(node)
+        region.nodes = kept
+    if not folded:
+        return 0
+    wanted = [v for node in folded for v in node.outputs]
+    for v, array in zip(wanted, run_nodes(folded, wanted)):
+        v.const = array
+        v.producer = None
+        v.shape = array.shape
+    return len(folded)

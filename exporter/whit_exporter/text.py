@@ -1,0 +1,5 @@
+from .ir import Graph
+
+
+def dump(graph: Graph) -> str:
+    return ""

@@ -1,0 +1,5 @@
+from .ir import Graph
+
+
+def verify(graph: Graph) -> None:
+    pass

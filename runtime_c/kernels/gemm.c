@@ -1,0 +1,73 @@
+/* gemm.c - packing for gemm_f32, and dividing it among threads. */
+#include "gemm.h"
+#include "tile.h"
+
+/* Four lines of a panel from columns that lie in sequence: squares of 4 x 4, transposed in registers. */
+static void panels_transpose(float *panel, const float *b, ptrdiff_t n_stride) {
+  typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+  for (int j = 0; j < 16; j += 4, b += 4 * n_stride, panel += 4) {
+    const four p = *(const four *)(const void *)b, q = *(const four *)(const void *)(b + n_stride),
+               r = *(const four *)(const void *)(b + 2 * n_stride), s = *(const four *)(const void *)(b + 3 * n_stride);
+    for (int l = 0; l < 4; l++) *(four *)(void *)(panel + l * 16) = (four){ p[l], q[l], r[l], s[l] };
+  }
+}
+
+void whit_panels_pack(float *panels, unsigned dtype, const void *b, int32_t k, int32_t n, ptrdiff_t k_stride,
+                      ptrdiff_t n_stride) {
+  const ptrdiff_t size = (ptrdiff_t)whit_type_size(dtype);
+  const uint8_t *column = b;
+  for (int32_t j = 0; j < n; j += 16, column += 16 * n_stride * size) {
+    const int32_t width = whit_min_i32(n - j, 16);
+    int32_t l = 0;
+    if (dtype == WHIT_F32 && k_stride == 1 && width == 16)
+      for (; k - l >= 4; l += 4, panels += 64)
+        panels_transpose(panels, (const float *)(const void *)column + l, n_stride);
+    for (; l < k; l++, panels += 16) {
+      whit_load_f32(panels, dtype, column + l * k_stride * size, n_stride, width);
+      for (int32_t i = width; i < 16; i++) panels[i] = 0;
+    }
+  }
+}
+
+whit_status whit_scratch(whit_call *c, uint64_t n_floats) {
+  if (n_floats > PTRDIFF_MAX / sizeof(float)) return whit_fail(c, WHIT_E_SIZE, "too large for this machine");
+  c->scratch_bytes = (size_t)n_floats * sizeof(float);
+  return WHIT_OK;
+}
+
+int32_t whit_workers(const whit_call *c, double work) {
+  const double worth = 1 << 17; /* some 4 us of one core: what waking another one costs */
+  const uint32_t threads = whit_threads(c);
+  if (work < 2 * worth) return 1;
+  return work < threads * worth ? (int32_t)(work / worth) : (int32_t)threads;
+}
+
+int32_t whit_border(int32_t i, int32_t n_parts, int32_t total, int32_t unit) {
+  const int64_t units = ((int64_t)total + unit - 1) / unit, at = units * i / n_parts * unit;
+  return at < total ? (int32_t)at : total;
+}
+
+typedef struct gemm_job { const whit_kernels *k; whit_gemm g; int32_t row_parts, column_parts; } gemm_job;
+
+static void gemm_part(void *arg, uint32_t i) {
+  const gemm_job *job = arg;
+  const int32_t row = (int32_t)i % job->row_parts, column = (int32_t)i / job->row_parts;
+  const int32_t from = whit_border(column, job->column_parts, job->g.n, 16);
+  whit_gemm g = job->g;
+  g.n = whit_border(column + 1, job->column_parts, job->g.n, 16) - from;
+  g.b += (ptrdiff_t)from * g.k;
+  g.c += from;
+  if (g.bias) g.bias += from;
+  const int32_t row0 = whit_border(row, job->row_parts, g.m, 1), row1 = whit_border(row + 1, job->row_parts, g.m, 1);
+  if (g.n > 0 && row1 > row0) job->k->gemm_f32(&g, row0, row1);
+}
+
+void whit_gemm_all(const whit_call *c, const whit_gemm *g) {
+  const int32_t threads = whit_workers(c, (double)g->m * g->n * g->k);
+  gemm_job job = { c->k, *g, 1, 1 };
+  if (threads > 1) {            /* twice as many parts as threads: cores differ. Rows first, while a part keeps tiles */
+    job.row_parts = whit_max_i32(1, whit_min_i32(2 * threads, g->m / 24));
+    job.column_parts = whit_min_i32((2 * threads + job.row_parts - 1) / job.row_parts, (g->n + 15) / 16);
+  }
+  whit_parallel(c, gemm_part, &job, (uint32_t)(job.row_parts * job.column_parts));
+}

@@ -1,0 +1,37 @@
+/* end.h - closes what scalar.h, neon.h, avx2.h or avx512.h opened. */
+#if VL == 8 || VL == 16
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif
+
+#undef NAME
+#undef VL
+#undef TARGET
+#undef V
+#undef VI
+#undef VM
+#undef v_load
+#undef v_store
+#undef v_loadi
+#undef v_storei
+#undef v_set1
+#undef v_seti
+#undef v_fma
+#undef v_min
+#undef v_max
+#undef v_sqrt
+#undef v_round
+#undef v_floor
+#undef v_trunc
+#undef v_eq
+#undef v_lt
+#undef v_le
+#undef v_select
+#undef v_any
+#undef v_bits
+#undef v_float
+#undef v_to_int
+#undef v_to_float

@@ -1,0 +1,61 @@
+/* kernels.c - every kernel, compiled once per instruction set that the compiler's target can have, and the choice between
+ * the tables. No -m flags are needed: the headers of isa/ set the target. */
+#include "tile.h"
+
+#ifdef __clang__
+#define MICRO_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define MICRO_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#define WHIT_KERNEL_TABLE(isa)                                                                               \
+  static const whit_kernels kernels_##isa = { #isa, gemm_f32_##isa, sum_rows_f32_##isa, add_to_f32_##isa, \
+                                              micro_f32_##isa, depthwise_f32_##isa };
+
+#include "isa/scalar.h"
+#include "gemm_f32.inc"
+#include "reduce_f32.inc"
+#include "micro_f32.inc"
+#include "depthwise_f32.inc"
+#include "isa/end.h"
+WHIT_KERNEL_TABLE(scalar)
+
+#ifdef __x86_64__
+#include "isa/avx2.h"
+#include "gemm_f32.inc"
+#include "reduce_f32.inc"
+#include "micro_f32.inc"
+#include "depthwise_f32.inc"
+#include "isa/end.h"
+WHIT_KERNEL_TABLE(avx2)
+
+#include "isa/avx512.h"
+#include "gemm_f32.inc"
+#include "reduce_f32.inc"
+#include "micro_f32.inc"
+#include "depthwise_f32.inc"
+#include "isa/end.h"
+WHIT_KERNEL_TABLE(avx512)
+#endif
+
+#ifdef __aarch64__
+#include "isa/neon.h"
+#include "gemm_f32.inc"
+#include "reduce_f32.inc"
+#include "micro_f32.inc"
+#include "depthwise_f32.inc"
+#include "isa/end.h"
+WHIT_KERNEL_TABLE(neon)
+#endif
+
+const whit_kernels *whit_kernels_for(uint32_t cpu) {
+#ifdef __x86_64__
+  if (cpu & WHIT_CPU_AVX512) return &kernels_avx512;
+  if (cpu & WHIT_CPU_AVX2) return &kernels_avx2;
+#endif
+#ifdef __aarch64__
+  if (cpu & WHIT_CPU_NEON) return &kernels_neon;
+#endif
+  (void)cpu;
+  return &kernels_scalar;
+}

@@ -1,0 +1,92 @@
+/* window.c - the geometry of sliding windows over channels-last tensors. */
+#include "window.h"
+
+/* Copies list number k (n items, each at least low) to v; an empty one leaves v as it is. */
+static whit_status window_list(whit_call *c, unsigned first, unsigned k, int32_t *v, uint32_t n, int32_t low) {
+  uint32_t count;
+  const int32_t *list = whit_attr_list(c, first, k, &count);
+  if (!count) return WHIT_OK;
+  if (count != n) return whit_fail(c, WHIT_E_VALUE, "kernel, strides, pads or dilations: not one number an axis");
+  for (uint32_t a = 0; a < n; a++) {
+    if (list[a] < low) return whit_fail(c, WHIT_E_VALUE, "kernel, strides, pads or dilations: a number is too small");
+    v[a] = list[a];
+  }
+  return WHIT_OK;
+}
+
+whit_status whit_window_read(whit_call *c, whit_window *w, unsigned first, const int32_t *weights) {
+  int32_t pads[2 * WHIT_WINDOW_AXES] = { 0 };
+  const whit_tensor *x = c->in[0];
+  if (x->rank < 3) return whit_fail(c, WHIT_E_SHAPE, "the input has no spatial axis");
+  const uint32_t n = x->rank - 2u;
+  w->n = n;
+  w->in = x->shape + 1;
+  for (uint32_t a = 0; a < n; a++) {
+    w->kernel[a] = weights ? weights[a] : 1;
+    w->stride[a] = w->dilation[a] = 1;
+  }
+  WHIT_TRY(window_list(c, first, 0, w->kernel, n, 1));
+  WHIT_TRY(window_list(c, first, 1, w->stride, n, 1));
+  WHIT_TRY(window_list(c, first, 2, pads, 2 * n, 0));
+  WHIT_TRY(window_list(c, first, 3, w->dilation, n, 1));
+  int64_t taps = 1;
+  for (uint32_t a = 0; a < n; a++) {
+    if (weights && w->kernel[a] != weights[a])
+      return whit_fail(c, WHIT_E_SHAPE, "the weights do not have the size of the kernel");
+    if (w->kernel[a] < 1) return whit_fail(c, WHIT_E_SHAPE, "the kernel is empty");
+    w->before[a] = pads[a];
+    w->after[a] = pads[n + a];
+    w->outer = (int32_t)taps;
+    taps *= w->kernel[a];
+    if (taps > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "the kernel is too large");
+  }
+  w->taps = (int32_t)taps;
+  return WHIT_OK;
+}
+
+/* One axis, as ONNX has it; 64 bits hold every intermediate result. */
+static whit_status window_axis(whit_call *c, whit_window *w, uint32_t a, int32_t auto_pad, bool ceil_mode, int32_t *out) {
+  const int64_t in = w->in[a], stride = w->stride[a], extent = (int64_t)w->dilation[a] * (w->kernel[a] - 1) + 1;
+  int64_t before = w->before[a], after = w->after[a], n;
+  if (auto_pad == WHIT_PAD_VALID) before = after = 0;
+  if (auto_pad == WHIT_PAD_SAME_UPPER || auto_pad == WHIT_PAD_SAME_LOWER) {
+    n = (in + stride - 1) / stride;
+    const int64_t pad = n > 0 && (n - 1) * stride + extent > in ? (n - 1) * stride + extent - in : 0;
+    before = auto_pad == WHIT_PAD_SAME_UPPER ? pad / 2 : pad - pad / 2;
+    after = pad - before;
+  } else {
+    const int64_t free = before + in + after - extent;
+    if (free < -stride) return whit_fail(c, WHIT_E_SHAPE, "the window is larger than the padded input");
+    n = free < 0 ? 0 : (ceil_mode ? free + stride - 1 : free) / stride + 1;
+    if (ceil_mode && n > 0 && (n - 1) * stride >= in + before) n--;  /* no window starts in the padding at the end */
+  }
+  /* so that positions of windows, with one step to spare, fit in 32 bits */
+  if (before + in + after + extent + stride > INT32_MAX)
+    return whit_fail(c, WHIT_E_SIZE, "kernel, strides, pads or dilations are too large");
+  w->before[a] = (int32_t)before;
+  w->after[a] = (int32_t)after;
+  out[a] = (int32_t)n;
+  return WHIT_OK;
+}
+
+whit_status whit_window_fit(whit_call *c, whit_window *w, int32_t auto_pad, bool ceil_mode, int32_t *out) {
+  if (auto_pad < WHIT_PAD_NOTSET || auto_pad > WHIT_PAD_VALID) return whit_fail(c, WHIT_E_VALUE, "no such auto_pad");
+  for (uint32_t a = 0; a < w->n; a++) WHIT_TRY(window_axis(c, w, a, auto_pad, ceil_mode, out));
+  w->out = out;
+  return WHIT_OK;
+}
+
+void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
+  int32_t start[WHIT_WINDOW_AXES];
+  for (uint32_t a = w->n - 1; a-- > 0; o /= w->out[a]) start[a] = o % w->out[a] * w->stride[a] - w->before[a];
+  for (int32_t t = 0; t < w->outer; t++) {
+    int32_t rest = t, line = 0, step = 1;
+    for (uint32_t a = w->n - 1; a-- > 0; rest /= w->kernel[a]) {
+      const int32_t at = start[a] + rest % w->kernel[a] * w->dilation[a];
+      if (at < 0 || at >= w->in[a]) line = -1;
+      if (line >= 0) line += at * step;
+      step *= w->in[a];
+    }
+    lines[t] = line < 0 ? -1 : line + o * step;  /* o is the batch item now */
+  }
+}

@@ -1,0 +1,44 @@
+/* window.h - the geometry of sliding windows over channels-last tensors, shared by convolution and pooling. */
+#ifndef WHIT_WINDOW_H
+#define WHIT_WINDOW_H
+
+#include "../src/internal.h"
+
+enum { WHIT_WINDOW_AXES = WHIT_MAX_RANK - 2 };
+enum { WHIT_PAD_NOTSET, WHIT_PAD_SAME_UPPER, WHIT_PAD_SAME_LOWER, WHIT_PAD_VALID };
+
+/* A "line" is what the last spatial axis runs along: line number l of x begins at element l * in[n - 1] * channels. */
+typedef struct whit_window {
+  uint32_t n;                   /* spatial axes, 1 to 6 */
+  int32_t taps, outer;          /* product of kernel; the same without the last axis: lines that a window touches */
+  const int32_t *in, *out;      /* spatial sizes */
+  int32_t kernel[WHIT_WINDOW_AXES], stride[WHIT_WINDOW_AXES], dilation[WHIT_WINDOW_AXES];
+  int32_t before[WHIT_WINDOW_AXES], after[WHIT_WINDOW_AXES];  /* padding */
+} whit_window;
+
+/* Reads and checks the lists kernel, strides, pads, dilations, which start at attribute word `first`; an absent list
+ * means ones (pads: zeros). weights: the kernel that the weights have, or NULL; the list must agree. x: c->in[0]. */
+whit_status whit_window_read(whit_call *c, whit_window *w, unsigned first, const int32_t *weights);
+
+/* Computes the output's spatial sizes into out (which w goes on using), and the padding if it is automatic. */
+whit_status whit_window_fit(whit_call *c, whit_window *w, int32_t auto_pad, bool ceil_mode, int32_t *out);
+
+/* lines[t], t < w->outer: the line of x that tap t of output line o falls on (batch counted in), or -1: padding. */
+void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines);
+
+/* Position along the last axis of tap 0 of output position j; tap t is t * dilation further. */
+static inline int32_t whit_window_start(const whit_window *w, int32_t j) {
+  return j * w->stride[w->n - 1] - w->before[w->n - 1];
+}
+
+/* Taps [*first, return value) of a window that starts at `start` fall inside the last axis. */
+static inline int32_t whit_window_inside(const whit_window *w, int32_t start, int32_t *first) {
+  const int32_t size = w->in[w->n - 1], kernel = w->kernel[w->n - 1], dilation = w->dilation[w->n - 1];
+  const int32_t low = start < 0 ? (-start - 1) / dilation + 1 : 0;
+  const int32_t end = start < size ? (size - 1 - start) / dilation + 1 : 0;
+  const int32_t high = end < kernel ? end : kernel;
+  *first = low < high ? low : high;
+  return high;
+}
+
+#endif

@@ -1,0 +1,293 @@
+/* conv - convolution over any number of axes, channels last. */
+#include "../src/internal.h"
+#include "../kernels/gemm.h"
+#include "../kernels/tile.h"
+#include "../kernels/window.h"
+
+WHIT_OP(conv, .version = 1, .in = "x w bias?", .out = "y",
+        .attr = "group:i32 panels:i32 channels:i32 auto_pad:i32 kernel:i32[] strides:i32[] pads:i32[] dilations:i32[]",
+        .doc = "x [N, spatial, C], w [spatial, C/group, M], y [N, spatial, M]. panels = 1 (f32): w is stored as [group]"
+               "[ceil(M/group/16)][kernel * C/group][16], M = channels; not where C/group = 1 and M = C (depthwise). auto_pad "
+               "0 as given, 1 same, upper, 2 same, lower, 3 none. Types below f32 are summed in f32, integers in i64.");
+
+/* Convolution is a product of patches [pixels, k] and weights [k, M/group], k = kernel * C/group. Where a patch is one
+ * pixel, x itself is the matrix. Else threads copy strips of patches to scratch, as much as a second-level cache holds.
+ * Depthwise convolution is one multiply-add a weight, and has a kernel of its own that takes pointers to pixels. */
+enum { CONV_DIRECT, CONV_STRIPS, CONV_DEPTHWISE, CONV_WIDE };
+
+typedef struct conv_plan {
+  const whit_call *c;
+  whit_window w;
+  float *panels, *bias, *zeros, *slots;  /* in scratch, or the operand itself */
+  size_t slot, at_bias, at_slots;        /* floats: of one thread; where each part of scratch begins */
+  uint8_t kind;
+  bool convert, pack;
+  int32_t group, n_in, n_out;   /* channels of a group */
+  int32_t k, pitch;             /* of a patch; floats from patch to patch */
+  int32_t lines, chunks;        /* output lines; parts of each (depthwise) */
+  int32_t n_strips, strip;      /* and most pixels of one */
+  int32_t n_jobs;
+} conv_plan;
+
+static bool conv_is_depthwise(const whit_tensor *x, int32_t group, int32_t channels) {
+  return x->shape[x->rank - 1] == group && channels == group;
+}
+
+/* Reads what is common to the shape and the run function; shape: y's. */
+static whit_status conv_read(whit_call *c, whit_window *w, int32_t *shape) {
+  const whit_tensor *x = c->in[0], *k = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL;
+  const int32_t group = c->attr[0], n_in = x->shape[x->rank ? x->rank - 1 : 0];
+  if (x->rank < 3) return whit_fail(c, WHIT_E_SHAPE, "conv: x has no spatial axis");
+  if (x->dtype != k->dtype || x->dtype == WHIT_BOOL || (bias && bias->dtype != x->dtype))
+    return whit_fail(c, WHIT_E_TYPE, "conv: types do not fit");
+  const bool panels = c->attr[1] && !conv_is_depthwise(x, group, c->attr[2]);
+  const int32_t channels = panels ? c->attr[2] : k->rank ? k->shape[k->rank - 1] : -1;
+  if (group < 1 || channels < 0 || n_in % group || channels % group)
+    return whit_fail(c, WHIT_E_VALUE, "conv: channels do not divide into groups");
+  if (!panels && (k->rank != x->rank || k->shape[k->rank - 2] != n_in / group))
+    return whit_fail(c, WHIT_E_SHAPE, "conv: w must be [spatial, C/group, M]");
+  WHIT_TRY(whit_window_read(c, w, 4, panels ? NULL : k->shape));
+  if ((int64_t)w->taps * (n_in / group) > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "conv: the kernel is too large");
+  if (panels && (x->dtype != WHIT_F32 || k->rank != 4 || k->shape[0] != group ||
+                 k->shape[1] != ((int64_t)channels / group + 15) / 16 || k->shape[2] != w->taps * (n_in / group) ||
+                 k->shape[3] != 16))
+    return whit_fail(c, WHIT_E_SHAPE, "conv: panels of w do not fit x and channels");
+  if (bias && (bias->rank != 1 || bias->shape[0] != channels))
+    return whit_fail(c, WHIT_E_SHAPE, "conv: bias must be [M]");
+  WHIT_TRY(whit_window_fit(c, w, c->attr[3], false, shape + 1));
+  shape[0] = x->shape[0];
+  shape[x->rank - 1] = channels;
+  return WHIT_OK;
+}
+
+static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
+  /* 64K floats of patches, a multiple of the tile heights 6 and 8 if it can be; a whole number of rounds for all threads */
+  int32_t most = whit_max_i32(24, whit_min_i32(96, 65536 / whit_max_i32(p->k, 1) / 24 * 24));
+  p->n_strips = (pixels + most - 1) / most;
+  if (pixels / 8 >= threads) p->n_strips = (p->n_strips + threads - 1) / threads * threads;
+  p->strip = p->n_strips ? (pixels + p->n_strips - 1) / p->n_strips : 0;
+  p->n_jobs = whit_min_i32(threads, p->n_strips);
+  p->pitch = p->k % 512 ? p->k : p->k + 16;  /* patches must not all fall on the same lines of the cache */
+  p->slot = (size_t)p->strip * ((size_t)p->pitch + (size_t)(p->convert ? p->n_out : 0));
+}
+
+/* shape: y's, all checked. */
+static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *shape) {
+  const whit_tensor *x = c->in[0];
+  const whit_window *w = &p->w;
+  const int32_t channels = shape[x->rank - 1];
+  bool one = true;
+  p->c = c;
+  p->group = c->attr[0];
+  p->n_in = x->shape[x->rank - 1] / p->group;
+  p->n_out = channels / p->group;
+  p->k = w->taps * p->n_in;
+  p->lines = shape[0];
+  for (uint32_t a = 0; a < w->n; a++) {
+    one = one && w->kernel[a] == 1 && w->stride[a] == 1 && !w->before[a] && !w->after[a];
+    if (a + 1 < w->n) p->lines *= shape[1 + a];
+  }
+  const int32_t pixels = p->lines * shape[w->n], line = whit_max_i32(1, shape[w->n]);
+  const int32_t threads = whit_workers(c, (double)pixels * p->k * channels);
+  p->convert = x->dtype != WHIT_F32;
+  p->kind = !whit_in_f32(x->dtype) ? CONV_WIDE
+            : p->convert ? CONV_STRIPS
+            : conv_is_depthwise(x, p->group, channels) ? CONV_DEPTHWISE
+            : one ? CONV_DIRECT : CONV_STRIPS;
+  p->pack = p->kind == CONV_DEPTHWISE ? false : !c->attr[1] || conv_is_depthwise(x, p->group, c->attr[2]);
+  p->slot = 0;
+  p->n_jobs = 1;
+  if (p->kind == CONV_STRIPS) conv_plan_strips(p, pixels, threads);
+  if (p->kind == CONV_DEPTHWISE) {       /* lists of pointers of 16 KB or so */
+    p->strip = whit_min_i32(whit_max_i32(4, whit_min_i32(32, 2048 / w->taps)), line);
+    p->chunks = (line + p->strip - 1) / p->strip;
+    p->n_jobs = whit_min_i32(threads, p->lines * p->chunks);
+    p->slot = (size_t)p->strip * (size_t)w->taps * sizeof(float *) / sizeof(float);
+  }
+  p->slot += (size_t)w->outer;  /* the list of lines */
+  p->slot = (p->slot + 15) / 16 * 16;
+  /* scratch: panels; bias or zeros; a slot a job */
+  p->at_bias = p->pack && p->kind < CONV_DEPTHWISE ? (size_t)p->group * (size_t)whit_panels_floats(p->k, p->n_out) : 0;
+  p->at_slots = p->at_bias + ((size_t)(p->convert || p->kind == CONV_DEPTHWISE ? channels : 0) + 15) / 16 * 16;
+  const double n_floats = (double)p->at_slots + (double)p->n_jobs * (double)p->slot;
+  if (n_floats > PTRDIFF_MAX / 8 || (double)whit_panels_floats(p->k, p->n_out) * p->group > PTRDIFF_MAX / 8)
+    return whit_fail(c, WHIT_E_SIZE, "conv: too large for this machine");
+  return whit_scratch(c, p->at_slots + (uint64_t)p->n_jobs * p->slot);
+}
+
+whit_status whit_conv_shape(whit_call *c) {
+  conv_plan p;
+  int32_t shape[WHIT_MAX_RANK];
+  WHIT_TRY(conv_read(c, &p.w, shape));
+  WHIT_TRY(whit_out(c, 0, c->in[0]->dtype, c->in[0]->rank, shape));
+  return conv_plan_make(&p, c, shape);
+}
+
+/* n numbers of x's type as floats; small n is the rule (3 channels, 3 x 3 channels). */
+static void conv_copy(const conv_plan *p, float *dst, int32_t at, int32_t n) {
+  typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+  const whit_tensor *x = p->c->in[0];
+  if (p->convert) {
+    whit_load_f32(dst, x->dtype, (const uint8_t *)x->data + (size_t)at * whit_type_size(x->dtype), 1, n);
+    return;
+  }
+  const float *src = (const float *)x->data + at;
+  if (n < 4) {
+    for (int32_t i = 0; i < n; i++) dst[i] = src[i];
+    return;
+  }
+  for (int32_t i = 0; i < n; i += 4) {
+    if (i > n - 4) i = n - 4;
+    *(four *)(void *)(dst + i) = *(const four *)(const void *)(src + i);
+  }
+}
+
+/* The patch of output position j of the line whose input lines are given, channels of group g. */
+static void conv_patch(const conv_plan *p, float *row, const int32_t *lines, int32_t j, int32_t g) {
+  const whit_window *w = &p->w;
+  const uint32_t last = w->n - 1;
+  const int32_t n = p->n_in, channels = n * p->group, dilation = w->dilation[last], start = whit_window_start(w, j);
+  int32_t low;
+  const int32_t high = whit_window_inside(w, start, &low);
+  for (int32_t t = 0; t < w->outer; t++, row += w->kernel[last] * n) {
+    if (lines[t] < 0) {
+      whit_bytes_zero(row, (size_t)(w->kernel[last] * n) * sizeof *row);
+      continue;
+    }
+    const int32_t at = (lines[t] * w->in[last] + start + low * dilation) * channels + g * n;
+    if (low > 0) whit_bytes_zero(row, (size_t)(low * n) * sizeof *row);
+    if (dilation == 1 && p->group == 1) {
+      conv_copy(p, row + low * n, at, (high - low) * n);
+    } else {
+      for (int32_t k = low; k < high; k++) conv_copy(p, row + k * n, at + (k - low) * dilation * channels, n);
+    }
+    if (high < w->kernel[last]) whit_bytes_zero(row + high * n, (size_t)((w->kernel[last] - high) * n) * sizeof *row);
+  }
+}
+
+static void conv_strips_job(void *arg, uint32_t job) {
+  const conv_plan *p = arg;
+  const whit_tensor *y = p->c->out[0];
+  const int32_t width = p->w.out[p->w.n - 1], channels = p->n_out * p->group;
+  float *patches = p->slots + job * p->slot, *sums = patches + (size_t)p->strip * (size_t)p->pitch;
+  int32_t *lines = (int32_t *)(void *)(sums + (p->convert ? (size_t)p->strip * (size_t)p->n_out : 0));
+  int32_t line = -1;
+  const int32_t end = whit_border((int32_t)job + 1, p->n_jobs, p->n_strips, 1);
+  for (int32_t s = whit_border((int32_t)job, p->n_jobs, p->n_strips, 1); s < end; s++) {
+    const int32_t first = whit_border(s, p->n_strips, p->lines * width, 1);
+    const int32_t n = whit_border(s + 1, p->n_strips, p->lines * width, 1) - first;
+    for (int32_t g = 0; g < p->group; g++) {
+      for (int32_t i = 0; i < n; i++) {
+        if (line != (first + i) / width) whit_window_lines(&p->w, line = (first + i) / width, lines);
+        conv_patch(p, patches + (ptrdiff_t)i * p->pitch, lines, (first + i) % width, g);
+      }
+      const ptrdiff_t at = (ptrdiff_t)first * channels + g * p->n_out;
+      const whit_gemm gemm = { patches, p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
+                               p->bias ? p->bias + g * p->n_out : NULL, p->convert ? sums : (float *)y->data + at,
+                               n, p->n_out, p->k, p->pitch, p->convert ? p->n_out : channels };
+      p->c->k->gemm_f32(&gemm, 0, n);
+      for (int32_t i = 0; p->convert && i < n; i++)
+        whit_store_f32((uint8_t *)y->data + (size_t)(at + (ptrdiff_t)i * channels) * whit_type_size(y->dtype), y->dtype,
+                       sums + (ptrdiff_t)i * p->n_out, p->n_out);
+    }
+  }
+}
+
+static void conv_depthwise_job(void *arg, uint32_t job) {
+  const conv_plan *p = arg;
+  const whit_window *w = &p->w;
+  const float *x = p->c->in[0]->data;
+  const int32_t width = w->out[w->n - 1], channels = p->group, kernel = w->kernel[w->n - 1];
+  const float **taps = (const float **)(void *)(p->slots + job * p->slot);
+  int32_t *lines = (int32_t *)(void *)(taps + (size_t)p->strip * (size_t)w->taps);
+  const int32_t n_units = p->lines * p->chunks, end = whit_border((int32_t)job + 1, p->n_jobs, n_units, 1);
+  int32_t line = -1;
+  for (int32_t u = whit_border((int32_t)job, p->n_jobs, n_units, 1); u < end; u++) {
+    const int32_t first = whit_border(u % p->chunks, p->chunks, width, 1);
+    const int32_t n = whit_border(u % p->chunks + 1, p->chunks, width, 1) - first;
+    const float **tap = taps;
+    if (line != u / p->chunks) whit_window_lines(w, line = u / p->chunks, lines);
+    for (int32_t i = first; i < first + n; i++)
+      for (int32_t t = 0; t < w->outer; t++)
+        for (int32_t k = 0, at = whit_window_start(w, i); k < kernel; k++, at += w->dilation[w->n - 1])
+          *tap++ = lines[t] < 0 || at < 0 || at >= w->in[w->n - 1]
+                       ? p->zeros : x + (ptrdiff_t)(lines[t] * w->in[w->n - 1] + at) * channels;
+    p->c->k->depthwise_f32((float *)p->c->out[0]->data + ((ptrdiff_t)line * width + first) * channels, taps,
+                           p->c->in[1]->data, p->bias, w->taps, channels, n, channels);
+  }
+}
+
+/* f64 and integers: element by element. */
+static void conv_wide(const conv_plan *p) {
+  const whit_window *w = &p->w;
+  const whit_tensor *x = p->c->in[0], *y = p->c->out[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
+  const unsigned dtype = x->dtype;
+  const size_t size = whit_type_size(dtype);
+  const int32_t channels = p->n_out * p->group, width = w->out[w->n - 1], kernel = w->kernel[w->n - 1];
+  int32_t *lines = (int32_t *)(void *)p->slots;
+  const int32_t count = whit_count(y);
+  for (int32_t i = 0; i < count; i++) {
+    const int32_t m = i % channels, j = i / channels % width;
+    double sum = bias && dtype == WHIT_F64 ? whit_get_f64(dtype, (const uint8_t *)bias->data + (size_t)m * size) : 0;
+    uint64_t whole = bias ? (uint64_t)whit_get_i64(dtype, (const uint8_t *)bias->data + (size_t)m * size) : 0;
+    if (m == 0 && j == 0) whit_window_lines(w, i / channels / width, lines);
+    for (int32_t l = 0; l < p->k; l++) {
+      const int32_t line = lines[l / p->n_in / kernel];
+      const int32_t at = whit_window_start(w, j) + l / p->n_in % kernel * w->dilation[w->n - 1];
+      if (line < 0 || at < 0 || at >= w->in[w->n - 1]) continue;
+      const int32_t from = (line * w->in[w->n - 1] + at) * p->n_in * p->group + m / p->n_out * p->n_in + l % p->n_in;
+      const uint8_t *a = (const uint8_t *)x->data + (size_t)from * size;
+      const uint8_t *b = (const uint8_t *)p->c->in[1]->data + ((size_t)l * (size_t)channels + (size_t)m) * size;
+      if (dtype == WHIT_F64) sum += whit_get_f64(dtype, a) * whit_get_f64(dtype, b);
+      else whole += (uint64_t)whit_get_i64(dtype, a) * (uint64_t)whit_get_i64(dtype, b);
+    }
+    if (dtype == WHIT_F64) whit_set_f64(dtype, (uint8_t *)y->data + (size_t)i * size, sum);
+    else whit_set_i64(dtype, (uint8_t *)y->data + (size_t)i * size, (int64_t)whole);
+  }
+}
+
+/* w in panels and bias in f32, if they are not yet. */
+static void conv_prepare(conv_plan *p) {
+  const whit_tensor *w = p->c->in[1], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
+  float *scratch = p->c->scratch;
+  const int32_t channels = p->group * p->n_out;
+  p->slots = scratch + p->at_slots;
+  p->zeros = scratch + p->at_bias;
+  p->bias = bias ? bias->data : NULL;
+  p->panels = w->data;
+  if (p->kind == CONV_DEPTHWISE) whit_bytes_zero(p->zeros, (size_t)channels * sizeof(float));
+  if (p->kind >= CONV_DEPTHWISE) return;
+  if (p->convert && bias) {
+    p->bias = p->zeros;
+    whit_load_f32(p->bias, bias->dtype, bias->data, 1, channels);
+  }
+  if (!p->pack) return;
+  p->panels = scratch;
+  for (int32_t g = 0; g < p->group; g++)
+    whit_panels_pack(p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out), w->dtype,
+                     (const uint8_t *)w->data + (size_t)(g * p->n_out) * whit_type_size(w->dtype), p->k, p->n_out, channels, 1);
+}
+
+whit_status whit_conv_run(whit_call *c) {
+  conv_plan p;
+  int32_t shape[WHIT_MAX_RANK];
+  if (!whit_count(c->out[0])) return WHIT_OK;
+  WHIT_TRY(conv_read(c, &p.w, shape));
+  WHIT_TRY(conv_plan_make(&p, c, shape));
+  conv_prepare(&p);
+  if (p.kind == CONV_WIDE) {
+    conv_wide(&p);
+  } else if (p.kind == CONV_DIRECT) {
+    const int32_t channels = p.group * p.n_out;
+    for (int32_t g = 0; g < p.group; g++) {
+      const whit_gemm gemm = { (const float *)c->in[0]->data + g * p.n_in,
+                               p.panels + (size_t)g * (size_t)whit_panels_floats(p.k, p.n_out),
+                               p.bias ? p.bias + g * p.n_out : NULL, (float *)c->out[0]->data + g * p.n_out,
+                               p.lines * p.w.out[p.w.n - 1], p.n_out, p.k, p.n_in * p.group, channels };
+      whit_gemm_all(c, &gemm);
+    }
+  } else {
+    whit_parallel(c, p.kind == CONV_DEPTHWISE ? conv_depthwise_job : conv_strips_job, &p, (uint32_t)p.n_jobs);
+  }
+  return WHIT_OK;
+}

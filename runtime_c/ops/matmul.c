@@ -1,0 +1,255 @@
+/* matmul - matrix products, over any batch axes. */
+#include "../src/internal.h"
+#include "../kernels/gemm.h"
+#include "../kernels/tile.h"
+
+WHIT_OP(matmul, .version = 1, .in = "a b bias?", .out = "y", .attr = "panels:i32 n:i32 trans_a:i32 trans_b:i32",
+        .strided = "a b",
+        .doc = "y = a b + bias with numpy's broadcasting over batch axes. trans_a, trans_b swap the last two axes. panels = "
+               "1: b is a matrix [k, n] stored as [ceil(n/16)][k][16], f32. bias [n] is for f32 only. Types below f32 are "
+               "summed in f32, integers in i64 and wrap.");
+
+/* The product as a list of units: batch item x block of columns x block of rows. A unit packs its block of b into panels
+ * in scratch of the thread's own, where it stays in the cache, and multiplies. */
+typedef struct matmul {
+  const whit_call *c;
+  whit_tensor a;                /* as multiplied: after trans_a, after copying */
+  const whit_tensor *b;
+  ptrdiff_t b_k, b_n;           /* strides */
+  float *y, *panels;
+  size_t slot;                  /* floats of scratch per thread */
+  int32_t m, n, k, batch;
+  int32_t block, column_parts, row_parts;
+  int32_t n_units, n_jobs;
+  bool copy_a, convert, packed;
+} matmul;
+
+static void matmul_swap(whit_tensor *t) {
+  const unsigned r = t->rank;
+  const int32_t n = t->shape[r - 1], stride = t->stride[r - 1];
+  t->shape[r - 1] = t->shape[r - 2];
+  t->stride[r - 1] = t->stride[r - 2];
+  t->shape[r - 2] = n;
+  t->stride[r - 2] = stride;
+}
+
+/* Can a's batch axes be seen as more rows? */
+static bool matmul_merges(const whit_tensor *a) {
+  int32_t stride = a->stride[a->rank - 2], n = a->shape[a->rank - 2];
+  for (unsigned k = a->rank - 2; k-- > 0;) {
+    if (a->shape[k] == 1) continue;
+    if (n == 1) stride = a->stride[k];
+    else if ((int64_t)stride * n != a->stride[k]) return false;
+    n *= a->shape[k];
+  }
+  return true;
+}
+
+/* Everything about the call that follows from types, shapes and strides. */
+static void matmul_plan(matmul *p, const whit_call *c) {
+  const whit_tensor *y = c->out[0];
+  p->c = c;
+  p->a = *c->in[0];
+  p->b = c->in[1];
+  if (c->attr[2]) matmul_swap(&p->a);
+  p->packed = c->attr[0];
+  p->m = p->a.shape[p->a.rank - 2];
+  p->k = p->a.shape[p->a.rank - 1];
+  p->n = y->shape[y->rank - 1];
+  p->b_k = p->b->stride[p->b->rank - (c->attr[3] ? 1 : 2)];
+  p->b_n = p->b->stride[p->b->rank - (c->attr[3] ? 2 : 1)];
+  p->convert = p->a.dtype != WHIT_F32;
+  p->copy_a = p->convert || (p->a.stride[p->a.rank - 1] != 1 && p->k != 1);
+  if (p->copy_a)                /* dense from now on, but for the data */
+    for (unsigned d = p->a.rank, n = 1; d--; n *= (unsigned)whit_max_i32(1, p->a.shape[d])) p->a.stride[d] = (int32_t)n;
+  p->batch = 1;
+  bool one_b = true;
+  for (unsigned d = 0; d + 2 < y->rank; d++) p->batch *= y->shape[d];
+  for (unsigned d = 0; d + 2 < p->b->rank; d++) one_b = one_b && (p->packed || p->b->shape[d] == 1);
+  if (one_b && matmul_merges(&p->a)) {
+    const unsigned r = p->a.rank;
+    for (unsigned d = r - 2; d-- > 0;)
+      if (p->m == 1) {
+        p->a.stride[r - 2] = p->a.stride[d];
+        p->m = p->a.shape[d];
+      } else {
+        p->m *= p->a.shape[d];
+      }
+    p->batch = 1;
+  }
+  /* 32K floats of panels stay in a second-level cache; four panels at least, for the sake of single rows */
+  const int32_t threads = whit_workers(c, (double)p->batch * p->m * p->n * p->k);
+  const int32_t n_panels = (p->n + 15) / 16;
+  p->block = whit_min_i32(whit_max_i32(4, 2048 / whit_max_i32(p->k, 1)), whit_max_i32(1, n_panels)) * 16;
+  p->column_parts = (p->n + p->block - 1) / p->block;
+  p->row_parts = 1;
+  const int64_t units = (int64_t)p->batch * p->column_parts;
+  if (units && units < threads)
+    p->row_parts = whit_max_i32(1, whit_min_i32((threads + (int32_t)units - 1) / (int32_t)units, p->m / 24));
+  p->n_units = (int32_t)units * p->row_parts;
+  p->n_jobs = whit_min_i32(threads, p->n_units);
+  p->slot = p->packed ? 0 : (size_t)whit_panels_floats(p->k, p->block);
+}
+
+static uint64_t matmul_round(int64_t n_floats) { return ((uint64_t)n_floats + 15) / 16 * 16; }
+
+static whit_status matmul_scratch(whit_call *c) {
+  matmul p;
+  matmul_plan(&p, c);
+  return whit_scratch(c, (p.copy_a ? matmul_round(whit_count(&p.a)) : 0) +
+                             (p.convert ? matmul_round(whit_count(c->out[0])) : 0) + (uint64_t)p.n_jobs * p.slot);
+}
+
+whit_status whit_matmul_shape(whit_call *c) {
+  const whit_tensor *a = c->in[0], *b = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL;
+  const bool packed = c->attr[0];
+  int32_t shape[WHIT_MAX_RANK] = { 0 };
+  uint8_t rank = a->rank;
+  if (a->dtype != b->dtype || a->dtype == WHIT_BOOL) return whit_fail(c, WHIT_E_TYPE, "matmul: types do not fit");
+  if (a->rank < 2 || b->rank < 2) return whit_fail(c, WHIT_E_SHAPE, "matmul: an operand has fewer than two axes");
+  const int32_t m = a->shape[a->rank - (c->attr[2] ? 1 : 2)], k = a->shape[a->rank - (c->attr[2] ? 2 : 1)];
+  int32_t n = c->attr[1];
+  for (unsigned d = 0; d + 2 < a->rank; d++) shape[d] = a->shape[d];
+  if (packed) {
+    if (a->dtype != WHIT_F32) return whit_fail(c, WHIT_E_TYPE, "matmul: panels must be f32");
+    if (n < 0 || b->rank != 3 || b->shape[0] != ((int64_t)n + 15) / 16 || b->shape[1] != k || b->shape[2] != 16 ||
+        !whit_is_dense(b))
+      return whit_fail(c, WHIT_E_SHAPE, "matmul: panels of b do not fit a and n");
+  } else {
+    n = b->shape[b->rank - (c->attr[3] ? 2 : 1)];
+    if (b->shape[b->rank - (c->attr[3] ? 1 : 2)] != k)
+      return whit_fail(c, WHIT_E_SHAPE, "matmul: the inner sizes of a and b differ");
+    whit_tensor batch = *b;
+    batch.rank = (uint8_t)(b->rank - 2);
+    rank = (uint8_t)(rank - 2);
+    if (whit_broadcast(&rank, shape, &batch)) return whit_fail(c, WHIT_E_SHAPE, "matmul: batch axes do not fit");
+    rank = (uint8_t)(rank + 2);
+  }
+  shape[rank - 2] = m;
+  shape[rank - 1] = n;
+  if (bias && (bias->dtype != WHIT_F32 || a->dtype != WHIT_F32 || bias->rank != 1 || bias->shape[0] != n))
+    return whit_fail(c, WHIT_E_SHAPE, "matmul: bias must be f32 [n]");
+  WHIT_TRY(whit_out(c, 0, a->dtype, rank, shape));
+  return whit_in_f32(a->dtype) ? matmul_scratch(c) : WHIT_OK;
+}
+
+/* Elements from the start of t to batch item number index of y. */
+static ptrdiff_t matmul_offset(const whit_tensor *y, const whit_tensor *t, int32_t index) {
+  ptrdiff_t at = 0;
+  for (unsigned d = y->rank - 2u, e = t->rank - 2u; d-- > 0 && e-- > 0; index /= y->shape[d])
+    if (t->shape[e] != 1) at += (ptrdiff_t)(index % y->shape[d]) * t->stride[e];
+  return at;
+}
+
+static void matmul_item(const matmul *p, int32_t item, whit_gemm *g) {
+  const whit_tensor *y = p->c->out[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
+  g->a = (const float *)p->a.data + (p->batch > 1 ? matmul_offset(y, &p->a, item) : 0);
+  g->bias = bias ? bias->data : NULL;
+  g->c = p->y + (ptrdiff_t)item * p->m * p->n;
+  g->m = p->m;
+  g->n = p->n;
+  g->k = p->k;
+  g->a_row = p->a.stride[p->a.rank - 2];
+  g->c_row = p->n;
+}
+
+static void matmul_job(void *arg, uint32_t job) {
+  const matmul *p = arg;
+  const uint8_t *b = p->b->data;
+  float *panels = p->panels + job * p->slot;
+  ptrdiff_t had = -1;           /* the block that panels holds */
+  const int32_t first = whit_border((int32_t)job, p->n_jobs, p->n_units, 1),
+                last = whit_border((int32_t)job + 1, p->n_jobs, p->n_units, 1);
+  for (int32_t u = first; u < last; u++) {
+    const int32_t part = u / p->row_parts % p->column_parts, item = u / p->row_parts / p->column_parts;
+    const int32_t row = u % p->row_parts, column = part * p->block;
+    const ptrdiff_t at = (p->batch > 1 ? matmul_offset(p->c->out[0], p->b, item) : 0) + column * p->b_n;
+    whit_gemm g;
+    matmul_item(p, item, &g);
+    g.n = whit_min_i32(p->block, p->n - column);
+    g.b = panels;
+    g.c += column;
+    if (g.bias) g.bias += column;
+    if (u == first || at != had)
+      whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), p->k, g.n, p->b_k, p->b_n);
+    had = at;
+    p->c->k->gemm_f32(&g, whit_border(row, p->row_parts, p->m, 1), whit_border(row + 1, p->row_parts, p->m, 1));
+  }
+}
+
+/* f64 and integers: element by element. */
+static void matmul_wide(const matmul *p) {
+  const whit_tensor *a = &p->a, *b = p->b, *y = p->c->out[0];
+  const ptrdiff_t size = (ptrdiff_t)whit_type_size(a->dtype);
+  const int32_t count = whit_count(y);
+  uint8_t *out = y->data;
+  for (int32_t i = 0; i < count; i++, out += size) {
+    const int32_t item = i / p->n / p->m;
+    const uint8_t *x = a->data, *w = b->data;
+    x += size * (matmul_offset(y, a, item) + i / p->n % p->m * (ptrdiff_t)a->stride[a->rank - 2]);
+    w += size * (matmul_offset(y, b, item) + i % p->n * p->b_n);
+    double sum = 0;
+    uint64_t whole = 0;
+    for (int32_t l = 0; l < p->k; l++, x += size * a->stride[a->rank - 1], w += size * p->b_k)
+      if (a->dtype == WHIT_F64) sum += whit_get_f64(WHIT_F64, x) * whit_get_f64(WHIT_F64, w);
+      else whole += (uint64_t)whit_get_i64(a->dtype, x) * (uint64_t)whit_get_i64(a->dtype, w);
+    if (a->dtype == WHIT_F64) whit_set_f64(WHIT_F64, out, sum);
+    else whit_set_i64(a->dtype, out, (int64_t)whole);
+  }
+}
+
+/* a, dense and as floats, in scratch. */
+static void matmul_copy(matmul *p, float *dst) {
+  whit_tensor from = *p->c->in[0];
+  if (p->c->attr[2]) matmul_swap(&from);
+  p->a.data = dst;
+  if (!p->convert) {
+    whit_copy(&p->a, &from);
+    return;
+  }
+  const int32_t rows = p->k ? whit_count(&from) / p->k : 0;
+  for (int32_t i = 0; i < rows; i++, dst += p->k) {
+    ptrdiff_t at = 0;
+    int32_t index = i;
+    for (unsigned d = from.rank - 1u; d-- > 0; index /= from.shape[d]) at += index % from.shape[d] * from.stride[d];
+    whit_load_f32(dst, from.dtype, (const uint8_t *)from.data + at * (ptrdiff_t)whit_type_size(from.dtype),
+                  from.stride[from.rank - 1], p->k);
+  }
+}
+
+whit_status whit_matmul_run(whit_call *c) {
+  const whit_tensor *y = c->out[0];
+  const int32_t count = whit_count(y);
+  matmul p;
+  matmul_plan(&p, c);
+  if (!count) return WHIT_OK;
+  if (!whit_in_f32(y->dtype)) {
+    p.a = *c->in[0];
+    p.m = y->shape[y->rank - 2];
+    if (c->attr[2]) matmul_swap(&p.a);
+    matmul_wide(&p);
+    return WHIT_OK;
+  }
+  p.y = y->data;
+  p.panels = c->scratch;
+  if (p.copy_a) {
+    matmul_copy(&p, p.panels);
+    p.panels += matmul_round(whit_count(&p.a));
+  }
+  if (p.convert) {
+    p.y = p.panels;
+    p.panels += matmul_round(count);
+  }
+  if (!p.packed) {
+    whit_parallel(c, matmul_job, &p, (uint32_t)p.n_jobs);
+  } else {
+    for (int32_t item = 0; item < p.batch; item++) {
+      whit_gemm g;
+      matmul_item(&p, item, &g);
+      g.b = p.b->data;
+      whit_gemm_all(c, &g);
+    }
+  }
+  if (p.convert) whit_store_f32(y->data, y->dtype, p.y, count);
+  return WHIT_OK;
+}

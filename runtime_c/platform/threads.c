@@ -1,0 +1,136 @@
+/* threads.c - a pool of threads for whit_host.parallel_for.
+ *
+ * A job is published as one 64-bit ticket: its number in the upper half, the items left in the lower. Whoever lowers the
+ * ticket by one has taken an item, and has thereby seen that the job's fn and arg are still those of this job:
+ * they change only after every item of it is done, and then the ticket's number is another. */
+#define _POSIX_C_SOURCE 200809L
+#include "whit_platform.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+typedef void (*work_fn)(void *arg, uint32_t i);
+
+struct whit_threads {
+  _Alignas(64) _Atomic uint64_t ticket;
+  _Alignas(64) _Atomic uint32_t done;
+  _Alignas(64) _Atomic(work_fn) fn;
+  _Atomic(void *) arg;
+  _Atomic uint32_t sleeping, stop;
+  atomic_flag busy;
+  pthread_mutex_t mutex;
+  pthread_cond_t wake;
+  uint32_t n;                    /* threads, the caller's included */
+  pthread_t id[];
+};
+
+enum { SPINS = 4000 };           /* some 10 us: longer than the gap between two nodes of a run */
+
+static void pause_cpu(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/* Does items of the job at hand until none is left. */
+static void work(struct whit_threads *t) {
+  uint64_t ticket = atomic_load(&t->ticket);
+  while ((uint32_t)ticket) {
+    const work_fn fn = atomic_load(&t->fn);
+    void *arg = atomic_load(&t->arg);
+    if (!atomic_compare_exchange_weak(&t->ticket, &ticket, ticket - 1)) continue;
+    fn(arg, (uint32_t)ticket - 1);
+    atomic_fetch_add(&t->done, 1);
+    ticket = atomic_load(&t->ticket);
+  }
+}
+
+static void *helper(void *context) {
+  struct whit_threads *t = context;
+  while (!atomic_load(&t->stop)) {
+    work(t);
+    unsigned spins = 0;
+    while (spins < SPINS && !(uint32_t)atomic_load(&t->ticket) && !atomic_load(&t->stop)) {
+      pause_cpu();
+      spins++;
+    }
+    if (spins < SPINS) continue;
+    pthread_mutex_lock(&t->mutex);
+    atomic_fetch_add(&t->sleeping, 1);
+    while (!(uint32_t)atomic_load(&t->ticket) && !atomic_load(&t->stop)) pthread_cond_wait(&t->wake, &t->mutex);
+    atomic_fetch_sub(&t->sleeping, 1);
+    pthread_mutex_unlock(&t->mutex);
+  }
+  return NULL;
+}
+
+static void wake_all(struct whit_threads *t) {
+  pthread_mutex_lock(&t->mutex);
+  pthread_cond_broadcast(&t->wake);
+  pthread_mutex_unlock(&t->mutex);
+}
+
+void whit_threads_for(void *context, work_fn fn, void *arg, uint32_t n) {
+  struct whit_threads *t = context;
+  if (n < 2 || t->n < 2 || atomic_flag_test_and_set(&t->busy)) {
+    for (uint32_t i = 0; i < n; i++) fn(arg, i);
+    return;
+  }
+  atomic_store(&t->fn, fn);
+  atomic_store(&t->arg, arg);
+  atomic_store(&t->done, 0);
+  atomic_store(&t->ticket, ((atomic_load(&t->ticket) >> 32) + 1) << 32 | n);
+  if (atomic_load(&t->sleeping)) wake_all(t);
+  work(t);
+  for (unsigned spins = 0; atomic_load(&t->done) != n; spins++) {
+    if (spins < SPINS) pause_cpu();
+    else sched_yield();
+  }
+  atomic_flag_clear(&t->busy);
+}
+
+whit_threads *whit_threads_create(uint32_t n) {
+  if (n < 1 || n > 256) return NULL;
+  size_t n_bytes = sizeof(struct whit_threads) + n * sizeof(pthread_t);
+  struct whit_threads *t = aligned_alloc(64, (n_bytes + 63) / 64 * 64);
+  if (!t) return NULL;
+  atomic_init(&t->ticket, 0);
+  atomic_init(&t->done, 0);
+  atomic_init(&t->fn, (work_fn)0);
+  atomic_init(&t->arg, NULL);
+  atomic_init(&t->sleeping, 0);
+  atomic_init(&t->stop, 0);
+  atomic_flag_clear(&t->busy);
+  pthread_mutex_init(&t->mutex, NULL);
+  pthread_cond_init(&t->wake, NULL);
+  for (t->n = 1; t->n < n; t->n++)
+    if (pthread_create(&t->id[t->n], NULL, helper, t)) {
+      whit_threads_destroy(t);
+      return NULL;
+    }
+  return t;
+}
+
+void whit_threads_destroy(whit_threads *t) {
+  if (!t) return;
+  atomic_store(&t->stop, 1);
+  wake_all(t);
+  for (uint32_t k = 1; k < t->n; k++) pthread_join(t->id[k], NULL);
+  pthread_cond_destroy(&t->wake);
+  pthread_mutex_destroy(&t->mutex);
+  free(t);
+}
+
+whit_host whit_host_with(whit_threads *threads) {
+  whit_host host = { .cpu = whit_cpu_features(), .n_threads = 1 };
+  if (threads) {
+    host.context = threads;
+    host.parallel_for = whit_threads_for;
+    host.n_threads = threads->n;
+  }
+  return host;
+}

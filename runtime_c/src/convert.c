@@ -1,0 +1,276 @@
+/* convert.c - one element or a block of any type to and from f32, f64 and i64.
+ *
+ * Float to integer truncates toward zero and saturates, NaN gives 0; integer to integer keeps the low bits; to bool is
+ * x != 0. To a narrower float rounds once, half to even. Beyond the largest value: f16 and bf16 become infinite; the 8- and
+ * 4-bit types have their largest value, for infinity too (ONNX Cast, saturate = 1). f8e8m0 has neither sign nor zero: the
+ * sign is dropped, the power of two above is taken (round_mode = up), at least 2^-127; infinity gives NaN. */
+#include "internal.h"
+#include "../kernels/tile.h"
+
+/* ---- narrow floats ------------------------------------------------------------------------------ */
+
+typedef struct narrow_format {
+  uint8_t sign;            /* position of the sign bit */
+  uint8_t mantissa, bias;  /* bits stored; of the exponent */
+  uint16_t max;            /* largest finite value */
+  uint16_t over;           /* what larger ones become */
+  uint16_t inf;            /* 0: has none */
+  uint16_t nan;            /* with the sign bit: the only NaN (and there is no -0, except in f4e2m1, which has no NaN) */
+} narrow_format;
+
+static const narrow_format narrow_formats[] = {
+  { 15, 10, 15, 0x7bff, 0x7c00, 0x7c00, 0x7e00 },  /* f16 */
+  { 15, 7, 127, 0x7f7f, 0x7f80, 0x7f80, 0x7fc0 },  /* bf16 */
+  { 7, 3, 7, 0x7e, 0x7e, 0, 0x7f },                /* f8e4m3fn */
+  { 7, 3, 8, 0x7f, 0x7f, 0, 0x80 },                /* f8e4m3fnuz */
+  { 7, 2, 15, 0x7b, 0x7b, 0x7c, 0x7e },            /* f8e5m2 */
+  { 7, 2, 16, 0x7f, 0x7f, 0, 0x80 },               /* f8e5m2fnuz */
+  { 3, 1, 1, 7, 7, 0, 8 },                         /* f4e2m1 */
+};
+
+static const narrow_format *narrow_of(unsigned dtype) {
+  return &narrow_formats[dtype == WHIT_F16 ? 0 : dtype == WHIT_F4E2M1 ? 6 : dtype - WHIT_BF16 + 1];
+}
+
+/* Shifts the mantissa to the place that the exponent gives it. What falls off is rounded; a carry runs into the exponent,
+ * as it should. */
+static unsigned narrow_encode(const narrow_format *f, double x) {
+  const uint64_t bits = whit_f64_bits(x), size = bits & (UINT64_MAX >> 1);
+  const unsigned sign = (unsigned)(bits >> 63) << f->sign;
+  const bool one_nan = f->nan >> f->sign;
+  if (x != x) return one_nan ? f->nan : f->nan | sign;
+  const int32_t exponent = (int32_t)(size >> 52) - 1023 + f->bias;
+  uint64_t m = (size & (UINT64_MAX >> 12)) | (uint64_t)1 << 52;
+  int32_t drop = 52 - f->mantissa + (exponent < 1 ? 1 - exponent : 0);
+  if (drop > 54) drop = 54;
+  const uint64_t half = (uint64_t)1 << (drop - 1), rest = m & (2 * half - 1);
+  m >>= drop;
+  m += rest > half || (rest == half && (m & 1));
+  if (exponent > 1) m += (uint64_t)(exponent - 1) << f->mantissa;
+  if (m > f->max) m = f->over;
+  if (!m && one_nan && f->sign == 7) return 0;
+  return (unsigned)m | sign;
+}
+
+static double narrow_decode(const narrow_format *f, unsigned code) {
+  const unsigned sign = 1u << f->sign, size = code & (sign - 1), e = size >> f->mantissa;
+  const unsigned m = size & ((1u << f->mantissa) - 1);
+  const uint64_t nan = (uint64_t)0x7ff8 << 48;
+  double x;
+  if (code == f->nan && f->sign == 7) return whit_bits_f64(nan);
+  if (size > f->max) x = whit_bits_f64(size == f->inf ? (uint64_t)0x7ff << 52 : nan);
+  else
+    x = (double)(e ? m + (1u << f->mantissa) : m) *
+        whit_bits_f64((uint64_t)(1023u + (e ? e : 1) - f->bias - f->mantissa) << 52);
+  return code & sign ? -x : x;
+}
+
+static double e8m0_decode(unsigned code) {
+  return whit_bits_f64(code == 255 ? (uint64_t)0x7ff8 << 48 : (uint64_t)(code + 1023 - 127) << 52);
+}
+
+static uint8_t e8m0_encode(double x) {
+  const uint64_t size = whit_f64_bits(x) & (UINT64_MAX >> 1);
+  const int32_t e = (int32_t)((size + (UINT64_MAX >> 12)) >> 52) - 1023 + 127;
+  if (size >= (uint64_t)0x7ff << 52) return 255;
+  return (uint8_t)(e < 0 ? 0 : e > 254 ? 254 : e);
+}
+
+/* ---- one element -------------------------------------------------------------------------------- */
+
+/* Bits of an integer type, 64 added if it is signed and is not i64; 0: another type. */
+static unsigned integer_bits(unsigned dtype, bool *is_signed) {
+  static const uint8_t bits[] = { 0, 0, 8, 72, 16, 80, 96, 192, 0, 1, 0, 0, 32, 64, 0, 0, 0, 0, 0, 0, 0, 4, 68, 0, 0, 2, 66 };
+  const unsigned b = bits[dtype];
+  *is_signed = b > 64;
+  return b > 64 ? b == 192 ? 64 : b - 64 : b;
+}
+
+static int64_t truncated(double x, unsigned n_bits, bool is_signed) {
+  const uint64_t max = UINT64_MAX >> (64 - n_bits + is_signed);
+  const double limit = whit_bits_f64((uint64_t)(1023 + n_bits - is_signed) << 52); /* max + 1 */
+  if (x != x) return 0;
+  if (x >= limit) return (int64_t)max;
+  if (x <= (is_signed ? -limit : 0)) return is_signed ? -(int64_t)max - 1 : 0;
+  return x >= 9223372036854775808.0 ? (int64_t)(uint64_t)x : (int64_t)x;
+}
+
+double whit_get_f64(unsigned dtype, const void *p) {
+  bool is_signed;
+  switch (dtype) {
+    case WHIT_F32: return (double)*(const float *)p;
+    case WHIT_F64: return *(const double *)p;
+    case WHIT_F16: case WHIT_BF16: return narrow_decode(narrow_of(dtype), *(const uint16_t *)p);
+    case WHIT_F8E8M0: return e8m0_decode(*(const uint8_t *)p);
+    default: break;
+  }
+  if (!integer_bits(dtype, &is_signed)) {
+    const uint8_t code = *(const uint8_t *)p;
+    return narrow_decode(narrow_of(dtype), dtype == WHIT_F4E2M1 ? code & 15 : code);
+  }
+  const int64_t v = whit_get_i64(dtype, p);
+  return dtype == WHIT_U64 ? (double)(uint64_t)v : (double)v;
+}
+
+void whit_set_f64(unsigned dtype, void *p, double x) {
+  bool is_signed;
+  switch (dtype) {
+    case WHIT_F32: *(float *)p = (float)x; return;
+    case WHIT_F64: *(double *)p = x; return;
+    case WHIT_BOOL: *(uint8_t *)p = x != 0; return;
+    case WHIT_F16: case WHIT_BF16: *(uint16_t *)p = (uint16_t)narrow_encode(narrow_of(dtype), x); return;
+    case WHIT_F8E8M0: *(uint8_t *)p = e8m0_encode(x); return;
+    default: break;
+  }
+  const unsigned n_bits = integer_bits(dtype, &is_signed);
+  if (n_bits) whit_set_i64(dtype, p, truncated(x, n_bits, is_signed));
+  else *(uint8_t *)p = (uint8_t)narrow_encode(narrow_of(dtype), x);
+}
+
+int64_t whit_get_i64(unsigned dtype, const void *p) {
+  bool is_signed;
+  const unsigned n_bits = integer_bits(dtype, &is_signed);
+  uint64_t v;
+  if (!n_bits) return truncated(whit_get_f64(dtype, p), 64, true);
+  if (n_bits == 64) return *(const int64_t *)p;
+  v = n_bits == 32 ? *(const uint32_t *)p : n_bits == 16 ? *(const uint16_t *)p : *(const uint8_t *)p;
+  if (n_bits == 1) return v != 0;
+  v <<= 64 - n_bits;
+  return is_signed ? (int64_t)v >> (64 - n_bits) : (int64_t)(v >> (64 - n_bits));
+}
+
+void whit_set_i64(unsigned dtype, void *p, int64_t x) {
+  bool is_signed;
+  const unsigned n_bits = integer_bits(dtype, &is_signed);
+  switch (n_bits) {
+    case 0: break;
+    case 1: *(uint8_t *)p = x != 0; return;
+    case 16: *(uint16_t *)p = (uint16_t)x; return;
+    case 32: *(uint32_t *)p = (uint32_t)x; return;
+    case 64: *(int64_t *)p = x; return;
+    default: *(uint8_t *)p = (uint8_t)(x & ((1 << n_bits) - 1)); return;
+  }
+  if (dtype == WHIT_F32) {
+    *(float *)p = (float)x;
+    return;
+  }
+  /* The bits that double has no room for are gathered in the lowest one that it has, for the rounding that follows. */
+  uint64_t size = x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
+  if (dtype != WHIT_F64 && size >> 53) size = (size & ~(uint64_t)2047) | (size & 2047 ? 2048 : 0);
+  whit_set_f64(dtype, p, x < 0 ? -(double)size : (double)size);
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------- */
+
+static inline uint32_t f32_bits(float x) {
+  const union { float f; uint32_t i; } u = { x };
+  return u.i;
+}
+
+static inline float f32_from(uint32_t i) {
+  const union { uint32_t i; float f; } u = { i };
+  return u.f;
+}
+
+/* Exponent and mantissa in place, but 112 too low: the product sets that right, subnormal numbers included. */
+static inline float f16_to_f32(uint16_t h) {
+  const uint32_t size = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
+  const uint32_t bits = size >= 0x0f800000 ? size | 0x7f800000 : f32_bits(f32_from(size) * 0x1p112f);
+  return f32_from(bits | sign);
+}
+
+static inline uint16_t f16_from_f32(float x) {
+  uint32_t u = f32_bits(x), sign = u >> 16 & 0x8000;
+  u &= 0x7fffffff;
+  if (u >= 0x47800000) u = u > 0x7f800000 ? 0x7e00 : 0x7c00;             /* 2^16 and above, NaN */
+  else if (u < 0x38800000) u = f32_bits(f32_from(u) + 0.5f) - 0x3f000000; /* below 2^-14: the sum has f16's last place */
+  else u = (u - 0x38000000 + 0xfff + (u >> 13 & 1)) >> 13;
+  return (uint16_t)(u | sign);
+}
+
+static inline uint16_t bf16_from_f32(float x) {
+  const uint32_t u = f32_bits(x);
+  if ((u & 0x7fffffff) > 0x7f800000) return (uint16_t)((u >> 16 & 0x8000) | 0x7fc0);
+  return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+#define CONVERT_LOAD(type, value)                               \
+  {                                                             \
+    const type *p = x;                                          \
+    for (int32_t i = 0; i < n; i++, p += stride) y[i] = value;  \
+    return;                                                     \
+  }
+#define CONVERT_STORE(type, value)                              \
+  {                                                             \
+    type *p = y;                                                \
+    for (int32_t i = 0; i < n; i++) p[i] = (type)(value);       \
+    return;                                                     \
+  }
+
+void whit_load_f32(float *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
+  switch (dtype) {
+    case WHIT_F32: CONVERT_LOAD(float, *p)
+    case WHIT_BOOL: CONVERT_LOAD(uint8_t, *p != 0)
+    case WHIT_U8: CONVERT_LOAD(uint8_t, *p)
+    case WHIT_I8: CONVERT_LOAD(int8_t, *p)
+    case WHIT_I32: CONVERT_LOAD(int32_t, (float)*p)
+    case WHIT_I64: CONVERT_LOAD(int64_t, (float)*p)
+    case WHIT_U64: CONVERT_LOAD(uint64_t, (float)*p)
+    case WHIT_F16: CONVERT_LOAD(uint16_t, f16_to_f32(*p))
+    case WHIT_BF16: CONVERT_LOAD(uint16_t, f32_from((uint32_t)*p << 16))
+    default: break;
+  }
+  const uint8_t *p = x;
+  const ptrdiff_t step = stride * (ptrdiff_t)whit_type_size(dtype);
+  for (int32_t i = 0; i < n; i++, p += step) y[i] = (float)whit_get_f64(dtype, p);
+}
+
+void whit_load_f64(double *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
+  const uint8_t *p = x;
+  const ptrdiff_t step = stride * (ptrdiff_t)whit_type_size(dtype);
+  for (int32_t i = 0; i < n; i++, p += step) y[i] = whit_get_f64(dtype, p);
+}
+
+void whit_load_i64(int64_t *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
+  switch (dtype) {
+    case WHIT_I64: CONVERT_LOAD(int64_t, *p)
+    case WHIT_I32: CONVERT_LOAD(int32_t, *p)
+    case WHIT_U8: CONVERT_LOAD(uint8_t, *p)
+    case WHIT_BOOL: CONVERT_LOAD(uint8_t, *p != 0)
+    default: break;
+  }
+  const uint8_t *p = x;
+  const ptrdiff_t step = stride * (ptrdiff_t)whit_type_size(dtype);
+  for (int32_t i = 0; i < n; i++, p += step) y[i] = whit_get_i64(dtype, p);
+}
+
+void whit_store_f32(void *y, unsigned dtype, const float *x, int32_t n) {
+  switch (dtype) {
+    case WHIT_F32: CONVERT_STORE(float, x[i])
+    case WHIT_BOOL: CONVERT_STORE(uint8_t, x[i] != 0)
+    case WHIT_F16: CONVERT_STORE(uint16_t, f16_from_f32(x[i]))
+    case WHIT_BF16: CONVERT_STORE(uint16_t, bf16_from_f32(x[i]))
+    default: break;
+  }
+  uint8_t *p = y;
+  const size_t step = whit_type_size(dtype);
+  for (int32_t i = 0; i < n; i++, p += step) whit_set_f64(dtype, p, (double)x[i]);
+}
+
+void whit_store_f64(void *y, unsigned dtype, const double *x, int32_t n) {
+  uint8_t *p = y;
+  const size_t step = whit_type_size(dtype);
+  for (int32_t i = 0; i < n; i++, p += step) whit_set_f64(dtype, p, x[i]);
+}
+
+void whit_store_i64(void *y, unsigned dtype, const int64_t *x, int32_t n) {
+  switch (dtype) {
+    case WHIT_I64: CONVERT_STORE(int64_t, x[i])
+    case WHIT_I32: CONVERT_STORE(int32_t, x[i])
+    case WHIT_BOOL: CONVERT_STORE(uint8_t, x[i] != 0)
+    default: break;
+  }
+  uint8_t *p = y;
+  const size_t step = whit_type_size(dtype);
+  for (int32_t i = 0; i < n; i++, p += step) whit_set_i64(dtype, p, x[i]);
+}

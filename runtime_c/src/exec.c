@@ -1,0 +1,262 @@
+/* exec.c - running is a walk over the planned steps. It can stop at any node boundary and go on later: all it knows is in the
+ * instance. Control nodes are in flow.c. */
+#include "internal.h"
+
+void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c) {
+  const whit_node *n = &i->model->nodes[pc];
+  const uint32_t *args = i->model->words + n->args;
+  const unsigned n_args = (unsigned)n->n_in + n->n_out;
+  for (unsigned k = 0; k < n_args; k++) i->pointers[k] = args[k] == WHIT_NONE ? NULL : &i->values[args[k]].t;
+  c->instance = i;
+  c->k = i->kernels;
+  c->in = i->pointers;
+  c->out = i->pointers + n->n_in;
+  c->attr = (const int32_t *)(const void *)(args + n_args);
+  c->n_in = n->n_in;
+  c->n_out = n->n_out;
+  c->n_attr = n->n_attr;
+  c->node = pc;
+  c->scratch = NULL;
+  c->scratch_bytes = 0;
+  c->view_offset = 0;
+  c->view = c->running = false;
+}
+
+bool whit_view_allowed(const whit_value *out, const whit_call *c) {
+  return !(out->flags & WHIT_V_OWN) && (!(out->flags & WHIT_V_DENSE) || whit_is_dense(c->out[0]));
+}
+
+/* The shape function describes the view again; the elements it names are copied in order. */
+whit_status whit_view_copy(whit_call *c) {
+  const whit_tensor dense = *c->out[0];
+  const whit_op *op = c->instance->ops[c->instance->model->nodes[c->node].op];
+  WHIT_TRY(op->shape(c));
+  whit_tensor view = *c->out[0];
+  *c->out[0] = dense;
+  view.data = (uint8_t *)c->in[0]->data + c->view_offset * (ptrdiff_t)whit_type_size(view.dtype);
+  whit_copy(&dense, &view);
+  return WHIT_OK;
+}
+
+whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth) {
+  if (t->kind != WHIT_TENSOR || whit_count(t) < 1) return whit_error(i, WHIT_E_SHAPE, node, "a condition is empty");
+  *truth = t->dtype == WHIT_BOOL ? *(const uint8_t *)t->data != 0 : whit_get_f64(t->dtype, t->data) != 0;
+  return WHIT_OK;
+}
+
+void whit_parallel(const whit_call *c, void (*fn)(void *arg, uint32_t i), void *arg, uint32_t n) {
+  const whit_host *h = &c->instance->host;
+  if (h->parallel_for && n > 1) {
+    h->parallel_for(h->context, fn, arg, n);
+    return;
+  }
+  for (uint32_t k = 0; k < n; k++) fn(arg, k);
+}
+
+uint32_t whit_threads(const whit_call *c) {
+  const whit_host *h = &c->instance->host;
+  return h->parallel_for && h->n_threads ? h->n_threads : 1;
+}
+
+/* ---- nodes whose shapes are known only now --------------------------------------------------------------- */
+
+/* A sequence or an absent optional is handed on by reference. */
+static whit_status share_value(whit_instance *i, whit_call *c) {
+  const whit_value *in = (const whit_value *)(const void *)c->in[0];
+  whit_value *out = (whit_value *)(void *)c->out[0];
+  whit_heap_keep(i, in->block);
+  whit_value_drop(i, out);
+  out->t = in->t;
+  out->block = in->block;
+  return WHIT_OK;
+}
+
+static whit_status run_with_memory(whit_instance *i, whit_call *c, const whit_op *op) {
+  size_t scratch = 0;
+  whit_status s = WHIT_OK;
+  if (c->scratch_bytes) {
+    scratch = whit_heap_take(i, c->scratch_bytes);
+    if (!scratch) return WHIT_E_MEMORY;
+    c->scratch = i->arena + scratch;
+  }
+  for (unsigned k = 0; k < c->n_out && !s; k++)
+    if (c->out[k] && c->out[k]->kind == WHIT_TENSOR) s = whit_value_take(i, (whit_value *)(void *)c->out[k]);
+  if (!s) s = op->run ? op->run(c) : whit_view_copy(c);
+  whit_heap_drop(i, scratch);
+  return s;
+}
+
+static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
+  const whit_op *op = i->ops[i->model->nodes[pc].op];
+  for (unsigned k = 0; k < c->n_in; k++)
+    if (c->in[k] && c->in[k]->kind != WHIT_TENSOR && !(op->flags & WHIT_OP_SEQUENCE)) {
+      if (op->shape == whit_identity_shape && c->out[0]) return share_value(i, c);
+      return whit_error(i, WHIT_E_TYPE, pc, "takes a tensor, not a sequence or an absent optional");
+    }
+  c->running = true;
+  for (unsigned k = 0; k < c->n_out; k++)
+    if (c->out[k]) {
+      whit_value_drop(i, (whit_value *)(void *)c->out[k]);
+      *c->out[k] = (whit_tensor){ 0 };
+    }
+  whit_status s = op->shape(c);
+  if (s) return s == WHIT_LATER ? WHIT_E_VALUE : s;
+  if (c->view) {
+    whit_value *in = (whit_value *)(void *)c->in[0], *out = (whit_value *)(void *)c->out[0];
+    if (whit_view_allowed(out, c)) {
+      out->t.data = (uint8_t *)in->t.data + c->view_offset * (ptrdiff_t)whit_type_size(out->t.dtype);
+      out->block = in->block;
+      whit_heap_keep(i, in->block);
+      return WHIT_OK;
+    }
+    WHIT_TRY(whit_tensor_set(&out->t, out->t.dtype, out->t.rank, out->t.shape));
+  }
+  return run_with_memory(i, c, op);
+}
+
+/* ---- the walk ----------------------------------------------------------------------------------------------- */
+
+static whit_status run_step(whit_instance *i, uint32_t pc) {
+  const whit_step *step = &i->steps[pc];
+  if (step->mode == WHIT_STEP_VIEW) {
+    const uint32_t *args = whit_args(i, &i->model->nodes[pc]);
+    whit_value *out = &i->values[args[i->model->nodes[pc].n_in]];
+    out->t.data = (uint8_t *)i->values[args[0]].t.data + (ptrdiff_t)out->offset;
+    return WHIT_OK;
+  }
+  whit_call c;
+  whit_call_of(i, pc, &c);
+  whit_status s;
+  if (step->mode == WHIT_STEP_DYNAMIC) {
+    s = run_dynamic(i, pc, &c);
+  } else {
+    c.scratch = i->arena;
+    c.running = true;
+    s = step->run(&c);
+  }
+  return s && s != WHIT_E_MEMORY ? whit_error(i, s, pc, whit_status_text(s)) : s;
+}
+
+static void release_after(whit_instance *i, uint32_t pc) {
+  for (uint32_t v = i->steps[pc].release; v != WHIT_NONE; v = i->values[v].next) whit_value_drop(i, &i->values[v]);
+}
+
+/* Tells the observer; true if it wants to stop. */
+static bool tell_observer(whit_instance *i, uint32_t pc, int after) {
+  if (!after && i->observed == pc) return false;    /* going on after a stop or a larger arena */
+  i->observed = after ? WHIT_NONE : pc;
+  return i->observer(i->observer_context, i, pc, after) != 0;
+}
+
+static whit_status before_node(whit_instance *i, uint32_t pc) {
+  if (i->host.cancel && *i->host.cancel) return whit_error(i, WHIT_E_CANCELLED, pc, whit_status_text(WHIT_E_CANCELLED));
+  if (i->host.max_steps && i->steps_done >= i->host.max_steps)
+    return whit_error(i, WHIT_E_BUDGET, pc, whit_status_text(WHIT_E_BUDGET));
+  return i->observer && tell_observer(i, pc, 0) ? WHIT_STOPPED : WHIT_OK;
+}
+
+/* A node is done: its control flow, its memory, its observer. */
+static whit_status after_node(whit_instance *i, uint32_t pc) {
+  i->steps_done += i->steps[pc].mode != WHIT_STEP_SKIP;
+  const bool stop = i->observer && tell_observer(i, pc, 1);
+  release_after(i, pc);
+  return stop ? WHIT_STOPPED : WHIT_OK;
+}
+
+static whit_status bind_inputs(whit_instance *i) {
+  const whit_model *m = i->model;
+  const whit_region *r = &m->regions[m->entries[i->entry].region];
+  for (uint32_t k = 0; k < m->n_states; k++) {
+    whit_value *v = &i->values[m->n_constants + k];
+    if (!i->state) return whit_error(i, WHIT_E_ORDER, WHIT_NONE, "the model has state: call whit_state_set");
+    v->t.data = (void *)(uintptr_t)v->bound;
+  }
+  for (unsigned k = 0; k < r->n_params; k++) {
+    whit_value *v = &i->values[m->words[r->params + k]];
+    if (v->t.kind == WHIT_TENSOR) {
+      if (!v->bound && whit_count(&v->t))
+        return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no data: call whit_input_set");
+      v->t.data = (void *)(uintptr_t)v->bound;
+    } else if (v->t.kind == WHIT_SEQUENCE) {
+      const whit_tensor *items = v->bound;
+      whit_call c = { .instance = i };
+      whit_item *own = whit_sequence_make(&c, &v->t, (uint32_t)v->t.shape[0]);
+      if (!own) return WHIT_E_MEMORY;
+      for (int32_t j = 0; j < v->t.shape[0]; j++) own[j].t = items[j];
+    }
+  }
+  return WHIT_OK;
+}
+
+static whit_status start_run(whit_instance *i) {
+  if (!i->planned || !i->has_arena) return WHIT_E_ORDER;
+  i->error = NULL;
+  i->steps_done = 0;
+  i->observed = WHIT_NONE;
+  if (i->dynamic) {
+    whit_heap_reset(i);
+    for (uint32_t v = 0; v < i->model->n_values; v++) i->values[v].block = 0;
+  }
+  WHIT_TRY(bind_inputs(i));
+  const uint32_t region = i->model->entries[i->entry].region;
+  const whit_region *r = &i->model->regions[region];
+  i->depth = 1;
+  i->pc = r->begin;
+  i->frames[0] = (whit_frame){ .node = WHIT_NONE, .region = region, .end = r->end };
+  i->running = true;
+  return WHIT_OK;
+}
+
+/* The run is complete: new states replace the old ones. */
+static whit_status finish_run(whit_instance *i) {
+  const whit_model *m = i->model;
+  const struct whit_entry *e = &m->entries[i->entry];
+  const uint32_t *results = m->words + m->regions[e->region].results + e->n_outputs;
+  for (unsigned k = 0; k < e->n_updates; k++) {
+    const whit_value *from = &i->values[results[k]], *to = &i->values[m->n_constants + m->words[e->states + k]];
+    if (from->t.kind != WHIT_TENSOR || from->t.dtype != to->t.dtype || !whit_same_shape(&from->t, &to->t))
+      return whit_error(i, WHIT_E_SHAPE, WHIT_NONE, "a state's new value has another type or shape");
+  }
+  for (unsigned k = 0; k < e->n_updates; k++)
+    whit_copy(&i->values[m->n_constants + m->words[e->states + k]].t, &i->values[results[k]].t);
+  return WHIT_OK;
+}
+
+whit_status whit_run(whit_instance *i) {
+  whit_status s = i->running ? WHIT_OK : start_run(i);
+  while (!s) {
+    const whit_frame *f = &i->frames[i->depth - 1];
+    uint32_t pc = i->pc;
+    if (pc == f->end) {
+      if (f->node == WHIT_NONE) {
+        s = finish_run(i);
+        break;
+      }
+      pc = f->node;
+      const uint32_t depth = i->depth;
+      s = whit_flow_close(i);
+      if (!s && i->depth < depth) s = after_node(i, pc);
+      continue;
+    }
+    if (i->steps[pc].mode == WHIT_STEP_SKIP && !i->observer) {
+      i->pc++;
+      continue;
+    }
+    s = before_node(i, pc);
+    if (s) break;
+    if (i->steps[pc].mode == WHIT_STEP_CONTROL) {
+      const uint32_t depth = i->depth;
+      s = whit_flow_open(i, pc);
+      if (!s && i->depth == depth) s = after_node(i, pc);    /* no trip at all */
+      continue;
+    }
+    if (i->steps[pc].mode != WHIT_STEP_SKIP) s = run_step(i, pc);
+    if (s) break;
+    i->pc = pc + 1;
+    s = after_node(i, pc);
+  }
+  if (s != WHIT_STOPPED && s != WHIT_E_MEMORY) i->running = false;
+  return s;
+}
+
+void whit_reset(whit_instance *i) { i->running = false; }

@@ -1,0 +1,280 @@
+/* flow.c - If and Loop while running. Only carried values move, and they move by pointer: a result written in one of two slots
+ * becomes the parameter, and the next trip writes the other slot. A branch writes straight into the output's memory, and
+ * so does a slice of a stacked output whose length is known. */
+#include "internal.h"
+
+typedef struct loop_view {      /* the arrays of a loop node, decoded once per call */
+  const uint32_t *in, *out, *params, *results;
+  const int32_t *scans;
+  unsigned n_carried, n_scans;
+} loop_view;
+
+static loop_view view_of(const whit_instance *i, uint32_t pc) {
+  const whit_node *n = &i->model->nodes[pc];
+  const whit_region *r = &i->model->regions[i->steps[pc].region];
+  const uint32_t *args = i->model->words + n->args;
+  const unsigned n_carried = n->n_in - 2u;
+  return (loop_view){ .in = args, .out = args + n->n_in, .params = i->model->words + r->params,
+                      .results = i->model->words + r->results, .n_carried = n_carried,
+                      .scans = (const int32_t *)(const void *)(args + n->n_in + n->n_out + 2),
+                      .n_scans = n->n_out - n_carried };
+}
+
+static whit_value *loop_output(whit_instance *i, uint32_t v) { return v == WHIT_NONE ? NULL : &i->values[v]; }
+
+static bool is_dynamic(const whit_value *v) { return v->flags & WHIT_V_DYNAMIC; }
+
+/* Copies a value into a heap block of its own if it has none. */
+static whit_status own_block(whit_instance *i, whit_value *v) {
+  if (v->block || v->t.kind != WHIT_TENSOR) return WHIT_OK;
+  const whit_tensor from = v->t;
+  WHIT_TRY(whit_tensor_set(&v->t, from.dtype, from.rank, from.shape));
+  const whit_status s = whit_value_take(i, v);
+  if (s) {
+    v->t = from;
+    return s;
+  }
+  whit_copy(&v->t, &from);
+  return WHIT_OK;
+}
+
+/* ---- if ------------------------------------------------------------------------------------------------- */
+
+static whit_status run_open_if(whit_instance *i, uint32_t pc) {
+  const whit_node *n = &i->model->nodes[pc];
+  const uint32_t *args = whit_args(i, n);
+  bool truth;
+  WHIT_TRY(whit_truth(i, pc, &i->values[args[0]].t, &truth));
+  const uint32_t region = truth ? i->steps[pc].region : i->steps[pc].other;
+  const whit_region *r = &i->model->regions[region];
+  const uint32_t *results = i->model->words + r->results;
+  for (unsigned k = 0; k < n->n_out; k++) {
+    whit_value *out = loop_output(i, args[n->n_in + k]);
+    if (!out) continue;
+    if (is_dynamic(out))
+      whit_value_drop(i, out);
+    else
+      i->values[results[k]].t.data = out->t.data;
+  }
+  i->frames[i->depth++] = (whit_frame){ .node = pc, .region = region, .end = r->end };
+  i->pc = r->begin;
+  return WHIT_OK;
+}
+
+static whit_status run_close_if(whit_instance *i) {
+  const whit_frame *f = &i->frames[i->depth - 1];
+  const whit_node *n = &i->model->nodes[f->node];
+  const uint32_t *outs = whit_args(i, n) + n->n_in;
+  const uint32_t *results = i->model->words + i->model->regions[f->region].results;
+  for (unsigned k = 0; k < n->n_out; k++) {    /* all that can run out of memory first */
+    whit_value *r = &i->values[results[k]];
+    const whit_value *out = loop_output(i, outs[k]);
+    if (!out || !is_dynamic(out) || is_dynamic(r)) continue;
+    WHIT_TRY(own_block(i, r));
+  }
+  for (unsigned k = 0; k < n->n_out; k++) {
+    whit_value *r = &i->values[results[k]], *out = loop_output(i, outs[k]);
+    if (out && is_dynamic(out)) {
+      WHIT_TRY(is_dynamic(r) ? own_block(i, r) : WHIT_OK);
+      out->t = r->t;
+      out->block = r->block;
+      r->block = 0;
+      if (r->flags & WHIT_V_PLACED) r->t.data = whit_slot(i, r, false);
+    } else if (is_dynamic(r)) {
+      whit_value_drop(i, r);
+    }
+  }
+  i->pc = n->end;
+  i->depth--;
+  return WHIT_OK;
+}
+
+/* ---- loop ----------------------------------------------------------------------------------------------- */
+
+static size_t slice_bytes(const whit_tensor *t) { return (size_t)whit_count(t) * whit_type_size(t->dtype); }
+
+static void begin_trip(whit_instance *i, const loop_view *l, whit_frame *f) {
+  *(int64_t *)i->values[l->params[0]].t.data = f->i;
+  for (unsigned k = 0; k < l->n_scans; k++) {
+    const whit_value *out = loop_output(i, l->out[l->n_carried + k]);
+    whit_value *r = &i->values[l->results[1 + l->n_carried + k]];
+    if (out && !is_dynamic(out)) r->t.data = (uint8_t *)out->t.data + (size_t)f->i * slice_bytes(&r->t);
+  }
+  i->pc = i->model->regions[f->region].begin;
+}
+
+static whit_status trips_of(whit_instance *i, uint32_t pc, const loop_view *l, int64_t *n) {
+  *n = INT64_MAX;
+  if (l->in[0] != WHIT_NONE) {
+    const whit_tensor *t = &i->values[l->in[0]].t;
+    if (t->kind != WHIT_TENSOR || whit_count(t) < 1) return whit_error(i, WHIT_E_SHAPE, pc, "the trip count is empty");
+    *n = whit_get_i64(t->dtype, t->data);
+  }
+  bool go = true;
+  if (l->in[1] != WHIT_NONE) WHIT_TRY(whit_truth(i, pc, &i->values[l->in[1]].t, &go));
+  if (!go || *n < 0) *n = 0;
+  return WHIT_OK;
+}
+
+/* The type of a stacked output that no trip has written. */
+static whit_status empty_stack(whit_instance *i, uint32_t pc, const loop_view *l, unsigned scan, whit_tensor *t) {
+  const int32_t *words = l->scans;
+  for (unsigned k = 0; k < scan; k++) words += 2 + (words[1] == 255 ? 0 : words[1]);
+  const whit_value *r = &i->values[l->results[1 + l->n_carried + scan]];
+  int32_t shape[WHIT_MAX_RANK] = { 0 };
+  unsigned rank = words[1] == 255 ? 0 : (unsigned)words[1], dtype = (unsigned)words[0];
+  if (!is_dynamic(r)) {
+    rank = r->t.rank;
+    dtype = r->t.dtype;
+  }
+  if (rank >= WHIT_MAX_RANK) return whit_error(i, WHIT_E_SHAPE, pc, "a stacked output has too many axes");
+  for (unsigned a = 0; a < rank; a++) {
+    const int32_t d = is_dynamic(r) ? words[2 + a] : r->t.shape[a];
+    shape[a + 1] = d < 0 ? 0 : d;
+  }
+  return whit_tensor_set(t, dtype, rank + 1, shape);
+}
+
+static whit_status run_open_loop(whit_instance *i, uint32_t pc) {
+  const loop_view l = view_of(i, pc);
+  whit_frame *f = &i->frames[i->depth];
+  const uint32_t region = i->steps[pc].region;
+  *f = (whit_frame){ .node = pc, .region = region, .end = i->model->regions[region].end };
+  WHIT_TRY(trips_of(i, pc, &l, &f->n));
+  for (unsigned k = 0; k < l.n_carried; k++) {
+    const whit_value *init = &i->values[l.in[2 + k]];
+    whit_value *p = &i->values[l.params[1 + k]];
+    if (!is_dynamic(p)) {
+      p->t.data = init->t.data;
+      continue;
+    }
+    whit_heap_keep(i, init->block);
+    whit_value_drop(i, p);
+    p->t = init->t;
+    p->block = init->block;
+  }
+  for (unsigned k = 0; k < l.n_scans; k++) {
+    whit_value *out = loop_output(i, l.out[l.n_carried + k]);
+    if (!out || !is_dynamic(out)) continue;
+    whit_value_drop(i, out);
+    WHIT_TRY(empty_stack(i, pc, &l, k, &out->t));
+  }
+  i->depth++;
+  if (f->n > 0)
+    begin_trip(i, &l, f);
+  else
+    i->pc = f->end;               /* whit_flow_close sees that no trip began */
+  return WHIT_OK;
+}
+
+/* Appends a slice to a stacked output of unknown length; memory doubles. May be called twice for one trip. */
+static whit_status append_slice(whit_instance *i, const whit_frame *f, whit_value *out, const whit_value *r) {
+  const whit_tensor *t = &r->t;
+  if (t->kind != WHIT_TENSOR) return whit_error(i, WHIT_E_TYPE, f->node, "a stacked output must be a tensor");
+  if (out->t.shape[0] == f->i + 1) return WHIT_OK;
+  int32_t shape[WHIT_MAX_RANK] = { (int32_t)f->i + 1 };
+  if (t->rank >= WHIT_MAX_RANK || f->i >= 0x7ffffffe) return whit_error(i, WHIT_E_SIZE, f->node, "a stacked output is too large");
+  for (unsigned a = 0; a < t->rank; a++) shape[a + 1] = t->shape[a];
+  whit_tensor next;
+  const whit_status s = whit_tensor_set(&next, t->dtype, t->rank + 1u, shape);
+  if (s) return whit_error(i, s, f->node, "a stacked output is too large");
+  for (unsigned a = 1; f->i && a < next.rank; a++)
+    if (next.rank != out->t.rank || next.dtype != out->t.dtype || next.shape[a] != out->t.shape[a])
+      return whit_error(i, WHIT_E_SHAPE, f->node, "slices of a stacked output must have one shape");
+  const size_t n_bytes = slice_bytes(t), used = (size_t)f->i * n_bytes;
+  if (!out->block || whit_heap_capacity(i, out->block) < used + n_bytes) {
+    const size_t block = whit_heap_take(i, used * 2 + n_bytes);
+    if (!block) return WHIT_E_MEMORY;
+    if (out->block) whit_bytes_copy(i->arena + block, i->arena + out->block, used);
+    whit_value_drop(i, out);
+    out->block = block;
+  }
+  out->t = next;
+  out->t.data = i->arena + out->block;
+  whit_bytes_copy((uint8_t *)out->t.data + used, t->data, n_bytes);
+  return WHIT_OK;
+}
+
+/* A carried result becomes the parameter. */
+static void carry_value(whit_instance *i, whit_value *p, whit_value *r) {
+  if (is_dynamic(r)) {
+    whit_value_drop(i, p);
+    p->t = r->t;
+    p->block = r->block;
+    r->block = 0;
+    return;
+  }
+  if (is_dynamic(p)) {
+    whit_value_drop(i, p);
+    p->t = r->t;
+  } else {
+    p->t.data = r->t.data;
+  }
+  uint8_t *first = whit_slot(i, r, false);
+  r->t.data = r->t.data == first ? first + r->n_bytes : first;
+}
+
+static whit_status finish_loop(whit_instance *i, uint32_t pc, const loop_view *l) {
+  for (unsigned k = 0; k < l->n_carried; k++) {
+    whit_value *out = loop_output(i, l->out[k]), *p = &i->values[l->params[1 + k]];
+    if (!out) continue;
+    if (!is_dynamic(out)) {
+      if (out->flags & WHIT_V_OWN)
+        whit_copy(&out->t, &p->t);
+      else
+        out->t.data = p->t.data;
+      continue;
+    }
+    if (out->flags & WHIT_V_OWN) WHIT_TRY(own_block(i, p));
+  }
+  for (unsigned k = 0; k < l->n_scans; k++) {   /* nothing was written: a block all the same, so that data is not NULL */
+    whit_value *out = loop_output(i, l->out[l->n_carried + k]);
+    if (out && is_dynamic(out) && !out->block) WHIT_TRY(whit_value_take(i, out));
+  }
+  for (unsigned k = 0; k < l->n_carried; k++) {
+    whit_value *out = loop_output(i, l->out[k]), *p = &i->values[l->params[1 + k]];
+    if (!is_dynamic(p)) continue;
+    if (out) {
+      whit_value_drop(i, out);
+      out->t = p->t;
+      out->block = p->block;
+      p->block = 0;
+    }
+    whit_value_drop(i, p);
+  }
+  i->pc = i->model->nodes[pc].end;
+  i->depth--;
+  return WHIT_OK;
+}
+
+static whit_status run_close_loop(whit_instance *i) {
+  whit_frame *f = &i->frames[i->depth - 1];
+  const loop_view l = view_of(i, f->node);
+  if (f->i >= f->n) return finish_loop(i, f->node, &l);   /* no trips, or back here for memory */
+  for (unsigned k = 0; k < l.n_scans; k++) {
+    whit_value *out = loop_output(i, l.out[l.n_carried + k]), *r = &i->values[l.results[1 + l.n_carried + k]];
+    if (out && is_dynamic(out)) WHIT_TRY(append_slice(i, f, out, r));
+  }
+  bool go = true;
+  if (l.results[0] != WHIT_NONE) WHIT_TRY(whit_truth(i, f->node, &i->values[l.results[0]].t, &go));
+  for (unsigned k = 0; k < l.n_carried; k++) carry_value(i, &i->values[l.params[1 + k]], &i->values[l.results[1 + k]]);
+  for (unsigned k = 0; k < l.n_scans; k++) {
+    whit_value *r = &i->values[l.results[1 + l.n_carried + k]];
+    if (is_dynamic(r)) whit_value_drop(i, r);
+  }
+  f->i++;
+  if (go && f->i < f->n) {
+    begin_trip(i, &l, f);
+    return WHIT_OK;
+  }
+  f->n = f->i;
+  return finish_loop(i, f->node, &l);
+}
+
+whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
+  return whit_is_loop(i->ops[i->model->nodes[pc].op]) ? run_open_loop(i, pc) : run_open_if(i, pc);
+}
+
+whit_status whit_flow_close(whit_instance *i) {
+  return whit_is_loop(i->ops[i->model->nodes[i->frames[i->depth - 1].node].op]) ? run_close_loop(i) : run_close_if(i);
+}

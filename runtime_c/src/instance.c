@@ -1,0 +1,260 @@
+/* instance.c - making an instance, its inputs and outputs, and what an observer may ask. */
+#include "internal.h"
+
+bool whit_is_loop(const whit_op *op) { return op->shape == whit_loop_shape; }
+
+whit_status whit_error(whit_instance *i, whit_status s, uint32_t node, const char *cause) {
+  if (!i->error) {
+    i->error = cause;
+    i->error_node = node;
+  }
+  return s;
+}
+
+whit_status whit_fail(whit_call *c, whit_status s, const char *cause) {
+  return whit_error(c->instance, s, c->node, cause);
+}
+
+/* ---- layout of the block: the struct, then the tables ------------------------------------------------- */
+
+typedef struct layout { size_t ops, values, steps, pointers, known, end; } layout;
+
+static layout layout_of(const whit_model *m) {
+  layout l;
+  l.ops = whit_round(sizeof(whit_instance), 16);
+  l.values = whit_round(l.ops + m->n_ops * sizeof(whit_op *), 16);
+  l.steps = whit_round(l.values + m->n_values * sizeof(whit_value), 16);
+  l.pointers = whit_round(l.steps + (size_t)m->n_nodes * sizeof(whit_step), 16);
+  l.known = whit_round(l.pointers + m->n_pointers * sizeof(whit_tensor *), 64);
+  l.end = l.known + WHIT_KNOWN_POOL + (size_t)(m->n_values - m->n_constants) * 48 + 64;
+  return l;
+}
+
+size_t whit_instance_bytes(const whit_model *model) { return layout_of(model).end; }
+
+/* What does not depend on shapes: who needs dense data, and which values are results of regions. */
+static void mark_uses(whit_instance *i) {
+  const whit_model *m = i->model;
+  for (uint32_t pc = 0; pc < m->n_nodes; pc++) {
+    const whit_node *n = &m->nodes[pc];
+    const whit_op *op = i->ops[n->op];
+    const uint32_t *args = whit_args(i, n);
+    for (unsigned k = 0; k < n->n_in; k++) {
+      const bool strided = op->strided >> (k < 31 ? k : 31) & 1;
+      if (args[k] != WHIT_NONE && !strided) i->values[args[k]].flags |= WHIT_V_DENSE;
+    }
+    if (!whit_is_loop(op)) continue;
+    const uint32_t region = i->steps[pc].region;
+    const whit_region *r = &m->regions[region];
+    for (unsigned k = 1; k < r->n_params && k < r->n_results; k++)
+      if (m->words[r->results + k] != WHIT_NONE) i->values[m->words[r->results + k]].flags |= WHIT_V_TWICE;
+  }
+  for (uint32_t k = 0; k < m->n_regions; k++)
+    for (unsigned j = 0; j < m->regions[k].n_results; j++) {
+      const uint32_t v = m->words[m->regions[k].results + j];
+      if (v != WHIT_NONE) i->values[v].flags |= WHIT_V_OWN | WHIT_V_DENSE;
+    }
+}
+
+/* First region of every control node: regions are numbered as they open. A second branch opens after all that the
+ * first one holds, so its number is found by its first node. */
+static void number_regions(whit_instance *i) {
+  const whit_model *m = i->model;
+  for (uint32_t k = 0, e = 0; k < m->n_regions; k++) {
+    if (e < m->n_entries && m->entries[e].region == k) {
+      e++;
+      continue;
+    }
+    const uint32_t begin = m->regions[k].begin;    /* the owner stands right before its first region */
+    if (begin && i->ops[m->nodes[begin - 1].op]->flags & WHIT_OP_CONTROL && i->steps[begin - 1].region == WHIT_NONE)
+      i->steps[begin - 1].region = k;
+  }
+}
+
+whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model *model, uint32_t e,
+                                  const whit_host *host) {
+  if (!memory || !model || (uintptr_t)memory % 16 || e >= model->n_entries) return NULL;
+  const layout l = layout_of(model);
+  if (n_bytes < l.end) return NULL;
+  uint8_t *base = memory;
+  whit_bytes_zero(base, l.known);
+  whit_instance *i = memory;
+  i->model = model;
+  i->entry = e;
+  if (host) i->host = *host;
+  i->kernels = whit_kernels_for(i->host.cpu);
+  i->ops = (const whit_op **)(void *)(base + l.ops);
+  i->values = (whit_value *)(void *)(base + l.values);
+  i->steps = (whit_step *)(void *)(base + l.steps);
+  i->pointers = (whit_tensor **)(void *)(base + l.pointers);
+  i->known = base + whit_round((uintptr_t)base + l.known, 64) - (uintptr_t)base;
+  i->known_bytes = l.end - l.known - 64;
+  i->error_node = i->observed = WHIT_NONE;
+  for (uint32_t k = 0; k < model->n_ops; k++)
+    for (uint32_t j = 0; j < whit_n_ops; j++)
+      if (whit_ops[j].id == model->ops[k]) i->ops[k] = &whit_ops[j];
+  for (uint32_t k = 0; k < model->n_nodes; k++) i->steps[k].region = WHIT_NONE;
+  number_regions(i);
+  mark_uses(i);
+  return i;
+}
+
+/* ---- inputs, outputs, state ------------------------------------------------------------------------------ */
+
+static whit_value *input_value(whit_instance *i, uint32_t k) {
+  const whit_region *r = &i->model->regions[i->model->entries[i->entry].region];
+  return k < r->n_params ? &i->values[i->model->words[r->params + k]] : NULL;
+}
+
+static const struct whit_port *input_port(const whit_instance *i, uint32_t k) {
+  return &i->model->ports[i->model->entries[i->entry].ports + k];
+}
+
+whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, const int32_t *shape, const void *data) {
+  whit_value *v = input_value(i, k);
+  whit_tensor t;
+  if (!v || rank < 0 || rank > WHIT_MAX_RANK) return WHIT_E_ARGUMENT;
+  const struct whit_port *p = input_port(i, k);
+  if ((p->kind & 1) || p->dtype != dtype || (p->rank != 255 && p->rank != rank)) return WHIT_E_INPUT;
+  WHIT_TRY(whit_tensor_set(&t, (unsigned)dtype, (unsigned)rank, shape));
+  for (int a = 0; a < rank && p->rank != 255; a++) {
+    const int32_t want = (int32_t)i->model->words[p->dims + (unsigned)a];
+    if (want >= 0 && want != shape[a]) return WHIT_E_INPUT;
+  }
+  if (v->t.kind != WHIT_TENSOR || v->t.dtype != dtype || !whit_same_shape(&v->t, &t)) {
+    i->planned = false;
+    v->t = t;
+  }
+  v->bound = data;
+  return WHIT_OK;
+}
+
+whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor *items, uint32_t n) {
+  whit_value *v = input_value(i, k);
+  if (!v || (n && !items) || n > 0x7fffffff) return WHIT_E_ARGUMENT;
+  if (!(input_port(i, k)->kind & 1)) return WHIT_E_INPUT;
+  if (v->t.kind != WHIT_SEQUENCE) i->planned = false;
+  v->t = (whit_tensor){ .kind = WHIT_SEQUENCE, .rank = 1, .shape = { (int32_t)n }, .stride = { 1 } };
+  v->bound = items;
+  return WHIT_OK;
+}
+
+whit_status whit_input_absent(whit_instance *i, uint32_t k) {
+  whit_value *v = input_value(i, k);
+  if (!v) return WHIT_E_ARGUMENT;
+  if (!(input_port(i, k)->kind & 2)) return WHIT_E_INPUT;
+  if (v->t.kind != WHIT_ABSENT) i->planned = false;
+  v->t = (whit_tensor){ .kind = WHIT_ABSENT };
+  v->bound = NULL;
+  return WHIT_OK;
+}
+
+whit_status whit_state_set(whit_instance *i, void *memory, size_t n_bytes, int reset) {
+  const whit_model *m = i->model;
+  if (n_bytes < whit_state_bytes(m) || (!memory && m->n_states)) return WHIT_E_MEMORY;
+  if ((uintptr_t)memory % 16) return WHIT_E_ALIGN;
+  uint8_t *at = memory;
+  for (uint32_t k = 0; k < m->n_states; k++) {
+    const struct whit_constant *c = &m->constants[m->states[k].initial];
+    size_t size = whit_type_size(c->dtype);
+    for (unsigned a = 0; a < c->rank; a++) size *= m->words[c->dims + a];
+    if (reset) whit_bytes_copy(at, m->data + c->offset, size);
+    i->values[m->n_constants + k].bound = at;
+    at += whit_round(size, 64);
+  }
+  i->state = memory;
+  return WHIT_OK;
+}
+
+const whit_tensor *whit_output(const whit_instance *i, uint32_t k) {
+  const struct whit_entry *e = &i->model->entries[i->entry];
+  if (k >= e->n_outputs) return NULL;
+  return &i->values[i->model->words[i->model->regions[e->region].results + k]].t;
+}
+
+whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_bytes) {
+  const struct whit_entry *e = &i->model->entries[i->entry];
+  if (k >= e->n_outputs || !data) return WHIT_E_ARGUMENT;
+  if (!i->planned) return WHIT_E_ORDER;
+  whit_value *v = &i->values[i->model->words[i->model->regions[e->region].results + k]];
+  if (!(v->flags & WHIT_V_PLACED)) return WHIT_E_UNSUPPORTED;
+  if (n_bytes < (size_t)whit_count(&v->t) * whit_type_size(v->t.dtype)) return WHIT_E_MEMORY;
+  v->flags |= WHIT_V_BOUND;
+  v->t.data = data;
+  return WHIT_OK;
+}
+
+whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
+  if (!i->planned) return WHIT_E_ORDER;
+  if ((uintptr_t)arena % 64) return WHIT_E_ALIGN;
+  if (n_bytes < i->static_bytes || !arena) return WHIT_E_MEMORY;
+  uint8_t *old = i->arena;
+  const size_t old_bytes = i->arena_bytes;
+  i->arena = arena;
+  i->arena_bytes = n_bytes;
+  if (i->running && n_bytes < old_bytes) return WHIT_E_MEMORY;
+  for (uint32_t v = 0; v < i->model->n_values; v++) {
+    whit_value *value = &i->values[v];
+    const uint8_t *p = value->t.data;
+    if (i->running && p >= old && p < old + old_bytes)
+      value->t.data = (uint8_t *)arena + (p - old);
+    else if (!i->running && value->flags & WHIT_V_PLACED && !(value->flags & WHIT_V_BOUND))
+      value->t.data = whit_slot(i, value, false);
+  }
+  if (i->running) whit_heap_extend(i, old_bytes);
+  i->has_arena = true;
+  return WHIT_OK;
+}
+
+size_t whit_arena_needed(const whit_instance *i) { return i->needed; }
+
+whit_status whit_sequence_at(const whit_instance *i, const whit_tensor *sequence, uint32_t k, whit_tensor *item) {
+  if (sequence->kind != WHIT_SEQUENCE) return WHIT_E_TYPE;
+  if (k >= (uint32_t)sequence->shape[0]) return WHIT_E_INDEX;
+  const whit_call c = { .instance = (whit_instance *)(uintptr_t)i };
+  whit_item_get(&c, (const whit_item *)sequence->data + k, item);
+  return WHIT_OK;
+}
+
+/* ---- looking inside ----------------------------------------------------------------------------------------- */
+
+void whit_observe(whit_instance *i, whit_observer observer, void *context) {
+  i->observer = observer;
+  i->observer_context = context;
+}
+
+const whit_tensor *whit_node_value(const whit_instance *i, uint32_t node, int outputs, uint32_t k) {
+  if (node >= i->model->n_nodes) return NULL;
+  const whit_node *n = &i->model->nodes[node];
+  if (k >= (outputs ? n->n_out : n->n_in)) return NULL;
+  const uint32_t v = whit_args(i, n)[(outputs ? n->n_in : 0u) + k];
+  return v == WHIT_NONE ? NULL : &i->values[v].t;
+}
+
+static const whit_frame *loop_frame(const whit_instance *i, uint32_t d, uint32_t *n_loops) {
+  const whit_frame *found = NULL;
+  *n_loops = 0;
+  for (uint32_t k = 0; k < i->depth; k++) {
+    const uint32_t node = i->frames[k].node;
+    if (node == WHIT_NONE || !whit_is_loop(i->ops[i->model->nodes[node].op])) continue;
+    if (*n_loops == d) found = &i->frames[k];
+    ++*n_loops;
+  }
+  return found;
+}
+
+uint32_t whit_loop_depth(const whit_instance *i) {
+  uint32_t n;
+  loop_frame(i, 0, &n);
+  return n;
+}
+
+int64_t whit_loop_iteration(const whit_instance *i, uint32_t d) {
+  uint32_t n;
+  const whit_frame *f = loop_frame(i, d, &n);
+  return f ? f->i : -1;
+}
+
+uint64_t whit_steps(const whit_instance *i) { return i->steps_done; }
+uint32_t whit_error_node(const whit_instance *i) { return i->error ? i->error_node : WHIT_NONE; }
+const char *whit_error_text(const whit_instance *i) { return i->error ? i->error : ""; }

@@ -1,0 +1,269 @@
+/* What the runtime's own files share. Order of layers: src -> ops -> kernels -> kernels/isa. */
+#ifndef WHIT_INTERNAL_H
+#define WHIT_INTERNAL_H
+
+#include "../include/whit.h"
+
+#include <stdbool.h>
+
+/* ---- the file, in place (schema/whit.fbs) ------------------------------------------------------ */
+struct whit_node     { uint16_t op, n_in, n_out, n_attr; uint32_t args, end; };
+struct whit_region   { uint32_t begin, end, params, results; uint16_t n_params, n_results; };
+struct whit_constant { uint64_t offset; uint32_t dims; uint8_t dtype, rank; uint16_t reserved; };
+struct whit_state    { uint32_t initial, name; };
+struct whit_port     { uint32_t name, dims; uint8_t dtype, rank, kind, reserved; };
+struct whit_entry    { uint32_t name, region, ports, states; uint16_t n_inputs, n_outputs, n_updates, reserved; };
+struct whit_name     { uint32_t name, value, node, step, perm; };
+typedef struct whit_node whit_node;
+typedef struct whit_region whit_region;
+
+#define WHIT_LATER ((whit_status)0x7f)  /* internal: a shape depends on data that is not there yet */
+#define WHIT_TRY(x) do { whit_status try_ = (x); if (try_) return try_; } while (0)
+
+/* ---- operators ---------------------------------------------------------------------------------- */
+
+/* One call of an operator. A shape function reads the inputs' types and shapes (and data of inputs that are
+ * known, see whit_ints), sets the outputs and, if it needs one, scratch_bytes. A run function finds shapes
+ * checked and memory in place. Neither keeps anything between calls. */
+typedef struct whit_call {
+  whit_instance *instance;
+  const struct whit_kernels *k;
+  whit_tensor **in;             /* NULL where an optional input is not given */
+  whit_tensor **out;            /* NULL where an optional output is not wanted */
+  const int32_t *attr;          /* words; verify.c has checked that they are of the row's form */
+  void *scratch;                /* scratch_bytes, aligned to 64; run functions only */
+  size_t scratch_bytes;
+  ptrdiff_t view_offset;        /* of a view, in elements of the input */
+  uint16_t n_in, n_out, n_attr;
+  bool view;                    /* set by a shape function: out[0] can be a view of in[0]: its strides and
+                                   view_offset say which; the planner decides whether it is one or a copy */
+  bool running;                 /* every input's data is there */
+  uint32_t node;                /* for errors */
+} whit_call;
+
+typedef whit_status (*whit_op_fn)(whit_call *c);
+
+enum { WHIT_OP_STRIDED = 1,   /* inputs named in .strided may have any strides; the others come dense */
+       WHIT_OP_SEQUENCE = 2,  /* takes or makes sequences or optionals; runs in the dynamic part */
+       WHIT_OP_IMPURE = 4,    /* not the same at each run: never folded */
+       WHIT_OP_CONTROL = 8 }; /* owns regions */
+
+/* A row of the operator table, generated from WHIT_OP(...) by tools/gen.py. */
+typedef struct whit_op {
+  uint32_t id;                  /* FNV-1a of "name.version" */
+  const char *name;
+  const char *attr;             /* a letter an attribute: i one word, l two words (i64, f64), v a counted list */
+  whit_op_fn shape, run;        /* run is NULL for pure views (a strided copy when they cannot be one) */
+  uint8_t flags, n_in_min, n_in_max, n_out_min, n_out_max; /* max 255: any number */
+  uint32_t strided;             /* a bit per input; from the 32nd on the last bit counts */
+} whit_op;
+extern const whit_op whit_ops[];
+extern const uint32_t whit_n_ops;
+
+/* WHIT_OP(name, .version = 1, .in = "x w b?", .out = "y", .attr = "group:i32 pads:i32[] eps:f32 lo:i64",
+ *         .strided = "x", .flags = "view", .doc = "one sentence")
+ * In names, ? marks an optional one, * a variadic one (last). An attribute's type is i32, f32 (one word), i64,
+ * f64 (two words, low first), i32[] or f32[] (a word that counts, then the words). .flags: "view" (no run
+ * function), "sequence", "impure", "control". In C the row declares the operator's two functions. */
+#define WHIT_OP(name, ...) \
+  whit_status whit_##name##_shape(whit_call *c); \
+  whit_status whit_##name##_run(whit_call *c)
+
+/* Pointer to list attribute number n (from 0) among the lists; scalars before lists by convention. first: words of
+ * scalars that stand before the first list. *n_items: its length. */
+const int32_t *whit_attr_list(const whit_call *c, unsigned first, unsigned n, uint32_t *n_items);
+static inline float whit_attr_f32(const whit_call *c, unsigned word) {
+  union { int32_t i; float f; } u = { c->attr[word] };
+  return u.f;
+}
+
+/* Records the first error of a call: cause in words (a string literal). Returns s. */
+whit_status whit_fail(whit_call *c, whit_status s, const char *cause);
+
+/* ---- tensors ------------------------------------------------------------------------------------ */
+uint32_t whit_type_size(unsigned dtype);              /* bytes an element; 0: no such type */
+bool whit_type_is_float(unsigned dtype);              /* f64, f32, f16, bf16, the 8- and 4-bit ones */
+bool whit_type_is_signed(unsigned dtype);             /* of integers; bool and unsigned: false */
+/* Sets a dense tensor description. WHIT_E_SHAPE: a negative dimension or too high a rank; WHIT_E_SIZE: 2^31 elements
+ * or more. */
+whit_status whit_tensor_set(whit_tensor *t, unsigned dtype, unsigned rank, const int32_t *shape);
+/* The same for output k of a call, with the error recorded. A NULL output is fine. */
+whit_status whit_out(whit_call *c, unsigned k, unsigned dtype, unsigned rank, const int32_t *shape);
+whit_status whit_out_like(whit_call *c, unsigned k, const whit_tensor *t);  /* same type and shape, dense */
+int32_t whit_count(const whit_tensor *t);             /* elements */
+bool whit_is_dense(const whit_tensor *t);
+bool whit_same_shape(const whit_tensor *a, const whit_tensor *b);
+/* axis in [-rank, rank) -> [0, rank); false if outside. */
+bool whit_axis(int32_t *axis, unsigned rank);
+/* numpy broadcasting of b into shape (rank axes); both are updated. WHIT_E_SHAPE if they do not fit. */
+whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b);
+
+/* Reads integer input i (any integer type, rank <= 1, at most max items) into v. WHIT_LATER while planning if the data is not
+ * known yet: a shape function passes that on. */
+whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32_t *n);
+bool whit_known(const whit_call *c, unsigned i);      /* in a shape function: may data be read? */
+
+/* One element, any type. Integers saturate from floats (NaN -> 0) and wrap from integers. */
+double whit_get_f64(unsigned dtype, const void *p);
+void whit_set_f64(unsigned dtype, void *p, double x); /* rounds once, half to even */
+int64_t whit_get_i64(unsigned dtype, const void *p);  /* u64 keeps its bits */
+void whit_set_i64(unsigned dtype, void *p, int64_t x);
+
+/* Elements of src, in order, to dst: same type and shape, any strides; they must not overlap. */
+void whit_copy(const whit_tensor *dst, const whit_tensor *src);
+void whit_bytes_copy(void *dst, const void *src, size_t n_bytes);
+void whit_bytes_zero(void *dst, size_t n_bytes);
+
+/* ---- dynamic memory: for operators of sequences --------------------------------------------------- */
+typedef struct whit_item { whit_tensor t; size_t block; } whit_item; /* block 0: t.data is borrowed */
+/* Makes *out a sequence of n items (absent ones first: kind WHIT_ABSENT); NULL: no memory, and needed is noted. */
+whit_item *whit_sequence_make(whit_call *c, whit_tensor *out, uint32_t n);
+whit_item *whit_sequence_items(const whit_call *c, const whit_tensor *sequence);
+/* Puts a copy of t into an item. WHIT_E_MEMORY: nothing changed. */
+whit_status whit_item_set(whit_call *c, whit_item *item, const whit_tensor *t);
+/* Makes item another reference to what source holds. */
+void whit_item_share(whit_call *c, whit_item *item, const whit_item *source);
+/* Points t (an output) at the item's content. */
+void whit_item_get(const whit_call *c, const whit_item *item, whit_tensor *t);
+
+/* ---- kernels ------------------------------------------------------------------------------------ */
+
+/* Splits work that no other part depends on: fn(arg, 0) ... fn(arg, n-1), on the host's threads if it has any. */
+void whit_parallel(const whit_call *c, void (*fn)(void *arg, uint32_t i), void *arg, uint32_t n);
+uint32_t whit_threads(const whit_call *c);
+
+/* Element-wise micro-operations: a register holds up to WHIT_TILE elements. See kernels/tile.inc. */
+enum { WHIT_TILE = 256 };
+
+typedef struct whit_gemm {      /* C[m,n] = A[m,k] B[k,n] (+ bias[n]); rows of A and C by stride, B in panels of 16 */
+  const float *a, *b, *bias;    /* b: [ceil(n/16)][k][16]; bias may be NULL */
+  float *c;
+  int32_t m, n, k;
+  ptrdiff_t a_row, c_row;       /* elements from row to row */
+} whit_gemm;
+
+/* One table per instruction set; results are the same bits in each. */
+typedef struct whit_kernels {
+  const char *name;
+  void (*gemm_f32)(const whit_gemm *g, int32_t row0, int32_t row1);
+  /* y[r] = sum or max over k of x[r*row + k], r < n_rows: 16 partial results, then a fixed tree */
+  void (*sum_rows_f32)(float *y, const float *x, int32_t n_rows, int32_t k, ptrdiff_t row);
+  /* y[j] += x[j] : the building block of reductions over outer axes */
+  void (*add_to_f32)(float *y, const float *x, int32_t n);
+  /* One micro-operation on n elements: y = op(a, b, c) */
+  void (*micro_f32)(unsigned op, float *y, const float *a, const float *b, const float *c, int32_t n);
+  /* y[i][c] = bias[c] + sum over taps of x[tap[i][t]][c] * w[t][c], for n_out positions */
+  void (*depthwise_f32)(float *y, const float *const *taps, const float *w, const float *bias,
+                        int32_t n_taps, int32_t n_channels, int32_t n_out, ptrdiff_t y_row);
+} whit_kernels;
+const whit_kernels *whit_kernels_for(uint32_t cpu);
+
+/* ---- instance ----------------------------------------------------------------------------------- */
+
+enum { WHIT_V_DEFINED = 1,  /* in scope while planning */
+       WHIT_V_KNOWN = 2,    /* its data can be read while planning */
+       WHIT_V_DYNAMIC = 4,  /* shape not known to the plan */
+       WHIT_V_DENSE = 8,    /* some user needs it dense */
+       WHIT_V_OWN = 16,     /* result of a region: written to memory of its own, never a view */
+       WHIT_V_TWICE = 32,   /* carried or scanned result of a loop: two slots in turn */
+       WHIT_V_GROWS = 64,   /* carried parameter whose shape changes: dynamic however it starts */
+       WHIT_V_PLACED = 128, /* has bytes in the arena */
+       WHIT_V_BOUND = 256,  /* output written straight to the caller's memory */
+       WHIT_V_RESULT = 1024, /* of the region being planned */
+       WHIT_V_PARAM = 2048,
+       WHIT_V_VIEW = 512 }; /* data = data of the node's first input + offset */
+
+typedef struct whit_value {
+  whit_tensor t;
+  size_t offset;              /* in the arena, of a placed value; of a view: bytes from its input (signed) */
+  union {
+    size_t n_bytes;           /* of a placed value: one slot */
+    const void *bound;        /* of an entry's input: the caller's data */
+  };
+  size_t block;               /* heap block of a dynamic value, 0: none */
+  uint32_t birth, death;      /* node indices between which the memory is in use */
+  uint32_t next;              /* plan: next value born at the same node; later: next one to release there */
+  uint32_t release;           /* node after which a dynamic value is let go */
+  uint16_t flags;
+  uint16_t depth;             /* of the region that defines it; 0: an entry's */
+} whit_value;
+
+typedef struct whit_step {    /* what the plan made of a node */
+  whit_op_fn run;             /* NULL: view, nothing but a pointer */
+  uint32_t release;           /* first dynamic value to let go after the node */
+  uint32_t region, other;     /* of a control node: its regions */
+  uint8_t mode;
+} whit_step;
+enum { WHIT_STEP_SKIP, WHIT_STEP_READY, WHIT_STEP_VIEW, WHIT_STEP_DYNAMIC, WHIT_STEP_CONTROL };
+
+typedef struct whit_frame {   /* an open region while running or planning */
+  uint32_t node;              /* control node; WHIT_NONE: the entry */
+  uint32_t region, end;       /* region index; node index where it ends */
+  uint32_t first_value;       /* planning: next value number when the region opened */
+  int64_t i, n;               /* loop: iteration, trips */
+} whit_frame;
+
+struct whit_instance {
+  const whit_model *model;
+  whit_host host;
+  const whit_kernels *kernels;
+  const whit_op **ops;        /* per Program.ops */
+  whit_value *values;
+  whit_step *steps;
+  uint8_t *known;             /* pool for data computed while planning */
+  size_t known_used, known_bytes;
+  uint8_t *arena, *state;
+  size_t arena_bytes, static_bytes, scratch_bytes, needed;
+  size_t heap_free;           /* first free block, offset from arena */
+  uint64_t steps_done;
+  whit_observer observer;
+  void *observer_context;
+  const char *error;
+  uint32_t error_node, entry, depth, pc;
+  uint32_t next_value, next_region;   /* planning: numbers that the next definition and region get */
+  uint32_t observed;                  /* node whose "before" the observer has seen */
+  bool planned, has_arena, running, dynamic;
+  whit_frame frames[WHIT_MAX_DEPTH + 1];
+  whit_tensor **pointers;     /* inputs and outputs of the call in progress */
+};
+
+/* ---- between the files of src/ ------------------------------------------------------------------- */
+
+enum { WHIT_KNOWN_MAX = 64,      /* bytes of the largest tensor that is computed while planning */
+       WHIT_KNOWN_POOL = 4096 }; /* scratch for it */
+
+static inline size_t whit_round(size_t n_bytes, size_t to) { return (n_bytes + to - 1) / to * to; }
+static inline const uint32_t *whit_args(const whit_instance *i, const whit_node *n) {
+  return i->model->words + n->args;
+}
+whit_status whit_identity_shape(whit_call *c);  /* two operators that the executor knows by heart */
+whit_status whit_loop_shape(whit_call *c);
+bool whit_is_loop(const whit_op *op);
+/* Points the call at a node's values; data is not looked at. */
+void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
+whit_status whit_error(whit_instance *i, whit_status s, uint32_t node, const char *cause);
+/* Sets a scalar's truth; false with an error if it has no element. */
+whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth);
+/* May the call's output be the view that its shape function described? */
+bool whit_view_allowed(const whit_value *out, const whit_call *c);
+whit_status whit_view_copy(whit_call *c);   /* run function of a view that needs memory of its own */
+/* Data of a value's slot; second: the other one of a value that has two. */
+static inline uint8_t *whit_slot(const whit_instance *i, const whit_value *v, bool second) {
+  return i->arena + v->offset + (second ? v->n_bytes : 0);
+}
+
+/* heap.c: blocks in the arena behind the planned part; a block is its data's offset in the arena. */
+void whit_heap_reset(whit_instance *i);
+void whit_heap_extend(whit_instance *i, size_t old_bytes);
+size_t whit_heap_take(whit_instance *i, size_t n_bytes);   /* 0: no room; i->needed says how much would do */
+size_t whit_heap_capacity(const whit_instance *i, size_t block);
+void whit_heap_keep(whit_instance *i, size_t block);
+void whit_heap_drop(whit_instance *i, size_t block);       /* 0 is fine */
+void whit_value_drop(whit_instance *i, whit_value *v);
+whit_status whit_value_take(whit_instance *i, whit_value *v);  /* memory for v->t as it is described */
+
+/* flow.c: control nodes while running. Each may be called again after WHIT_E_MEMORY. */
+whit_status whit_flow_open(whit_instance *i, uint32_t pc);
+whit_status whit_flow_close(whit_instance *i);
+
+#endif

@@ -1,0 +1,46 @@
+/* memory.c - what compilers call unasked: struct copies and zeroed arrays become calls of these. First in the amalgamation, so that
+ * the assembler binds the calls here and the library has no undefined symbol. */
+#include "internal.h"
+
+#define WHIT_LOCAL static __attribute__((used, noinline))
+#define WHIT_BARRIER __asm__ volatile("" ::: "memory") /* keeps the loop from becoming a call of itself */
+
+WHIT_LOCAL void *memcpy(void *restrict dst, const void *restrict src, size_t n) {
+  uint8_t *d = dst;
+  const uint8_t *s = src;
+  for (; n >= 16; n -= 16, d += 16, s += 16) {
+    __builtin_memcpy(d, s, 8);
+    __builtin_memcpy(d + 8, s + 8, 8);
+    WHIT_BARRIER;
+  }
+  for (; n; n--) {
+    *d++ = *s++;
+    WHIT_BARRIER;
+  }
+  return dst;
+}
+
+WHIT_LOCAL void *memmove(void *dst, const void *src, size_t n) {
+  uint8_t *d = dst;
+  const uint8_t *s = src;
+  if ((uintptr_t)d - (uintptr_t)s >= n) return memcpy(dst, src, n);
+  while (n--) {
+    d[n] = s[n];
+    WHIT_BARRIER;
+  }
+  return dst;
+}
+
+WHIT_LOCAL void *memset(void *dst, int value, size_t n) {
+  uint8_t *d = dst;
+  const uint64_t v = (uint8_t)value * 0x0101010101010101u;
+  for (; n >= 8; n -= 8, d += 8) {
+    __builtin_memcpy(d, &v, 8);
+    WHIT_BARRIER;
+  }
+  for (; n; n--) {
+    *d++ = (uint8_t)value;
+    WHIT_BARRIER;
+  }
+  return dst;
+}

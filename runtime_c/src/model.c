@@ -1,0 +1,68 @@
+/* model.c - questions about an opened model. */
+#include "internal.h"
+
+static bool same_string(const char *a, const char *b) {
+  while (*a && *a == *b) a++, b++;
+  return *a == *b;
+}
+
+uint32_t whit_entry_find(const whit_model *model, const char *name) {
+  if (!name) return model->n_entries ? 0 : WHIT_NONE;
+  for (uint32_t e = 0; e < model->n_entries; e++)
+    if (same_string(model->strings + model->entries[e].name, name)) return e;
+  return WHIT_NONE;
+}
+
+const char *whit_entry_name(const whit_model *model, uint32_t e) {
+  return e < model->n_entries ? model->strings + model->entries[e].name : NULL;
+}
+
+uint32_t whit_port_count(const whit_model *model, uint32_t e, int outputs) {
+  if (e >= model->n_entries) return 0;
+  return outputs ? model->entries[e].n_outputs : model->entries[e].n_inputs;
+}
+
+whit_status whit_port_get(const whit_model *model, uint32_t e, int outputs, uint32_t i, whit_port_info *info) {
+  if (i >= whit_port_count(model, e, outputs)) return WHIT_E_ARGUMENT;
+  const struct whit_entry *entry = &model->entries[e];
+  const struct whit_port *p = &model->ports[entry->ports + (outputs ? entry->n_inputs : 0u) + i];
+  *info = (whit_port_info){ .name = model->strings + p->name, .dtype = p->dtype, .rank = p->rank,
+                            .kind = p->kind & 1, .optional = p->kind >> 1 };
+  for (unsigned a = 0; p->rank != 255 && a < p->rank; a++) {
+    const int32_t d = (int32_t)model->words[p->dims + a];
+    info->dims[a] = d < 0 ? -1 : d;
+    if (d < 0) info->symbols[a] = model->strings + (-1 - d);
+  }
+  return WHIT_OK;
+}
+
+size_t whit_state_bytes(const whit_model *model) {
+  size_t n = 0;
+  for (uint32_t k = 0; k < model->n_states; k++) {
+    const struct whit_constant *c = &model->constants[model->states[k].initial];
+    size_t n_bytes = whit_type_size(c->dtype);
+    for (unsigned a = 0; a < c->rank; a++) n_bytes *= model->words[c->dims + a];
+    n += whit_round(n_bytes, 64);
+  }
+  return n;
+}
+
+const char *whit_node_operator(const whit_model *model, uint32_t node) {
+  if (node >= model->n_nodes) return "";
+  for (uint32_t k = 0; k < whit_n_ops; k++)
+    if (whit_ops[k].id == model->ops[model->nodes[node].op]) return whit_ops[k].name;
+  return "";
+}
+
+const char *whit_node_name(const whit_model *model, uint32_t node) {
+  return node < model->n_node_names ? model->debug_strings + model->node_names[node] : "";
+}
+
+const char *whit_status_text(whit_status s) {
+  switch (s) {
+#define WHIT_STATUS_TEXT(name, value, text) case WHIT_##name: return text;
+    WHIT_STATUS_LIST(WHIT_STATUS_TEXT)
+#undef WHIT_STATUS_TEXT
+  }
+  return "unknown status";
+}

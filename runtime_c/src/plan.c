@@ -1,0 +1,513 @@
+/* plan.c - one walk over the program for one set of input shapes: shape functions run, small known values are computed,
+ * every other value of known shape gets a place in the arena by lifetime. What depends on data stays dynamic. */
+#include "internal.h"
+
+static const uint32_t *region_params(const whit_instance *i, const whit_region *r) {
+  return i->model->words + r->params;
+}
+static const uint32_t *region_results(const whit_instance *i, const whit_region *r) {
+  return i->model->words + r->results;
+}
+
+static size_t tensor_bytes(const whit_tensor *t) {
+  return whit_round((size_t)whit_count(t) * whit_type_size(t->dtype), 64);
+}
+
+/* ---- definitions and uses --------------------------------------------------------------------------- */
+
+static whit_value *plan_define(whit_instance *i, uint32_t v, uint32_t pc, unsigned flags) {
+  whit_value *value = &i->values[v];
+  const unsigned keep = WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | WHIT_V_GROWS;
+  value->flags = (uint16_t)((value->flags & keep) | WHIT_V_DEFINED | flags);
+  value->birth = value->death = value->release = pc;
+  value->depth = (uint16_t)(i->depth - 1);
+  if (flags & WHIT_V_DYNAMIC) value->t = (whit_tensor){ .rank = 255 };
+  i->next_value = v + 1;
+  return value;
+}
+
+/* A value read at node pc of the innermost region lives, seen from the region that defined it, until the end of the control
+ * node that stands there. */
+static whit_status plan_use(whit_instance *i, uint32_t v, uint32_t pc) {
+  if (v == WHIT_NONE) return WHIT_OK;
+  whit_value *value = &i->values[v];
+  if (!(value->flags & WHIT_V_DEFINED)) return whit_error(i, WHIT_E_FORMAT, pc, "reads a value that is not in scope");
+  uint32_t death = pc, at = pc;
+  if (value->depth + 1u < i->depth) {
+    at = i->frames[value->depth + 1u].node;
+    death = i->model->nodes[at].end - 1;
+  }
+  if (death > value->death) value->death = death;
+  value->release = at;
+  return WHIT_OK;
+}
+
+static void close_scope(whit_instance *i, uint32_t first) {
+  for (uint32_t v = first; v < i->next_value; v++) i->values[v].flags &= (uint16_t)~WHIT_V_DEFINED;
+}
+
+/* ---- plain nodes -------------------------------------------------------------------------------------- */
+
+/* Tries to compute small outputs now. true: done, or failed with *status. */
+static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_status *status) {
+  size_t need = 0;
+  for (unsigned k = 0; k < c->n_out; k++) {
+    if (!c->out[k]) continue;
+    const whit_value *v = (const whit_value *)(const void *)c->out[k];
+    const size_t n_bytes = (size_t)whit_count(c->out[k]) * whit_type_size(c->out[k]->dtype);
+    if (n_bytes > WHIT_KNOWN_MAX || v->flags & WHIT_V_OWN) return false;
+    need += whit_round(n_bytes, 16);
+  }
+  const size_t scratch = whit_round(i->known_used + need, 64);
+  if (scratch + c->scratch_bytes > i->known_bytes) return false;
+  for (unsigned k = 0; k < c->n_out; k++) {
+    if (!c->out[k]) continue;
+    c->out[k]->data = i->known + i->known_used;
+    i->known_used += whit_round((size_t)whit_count(c->out[k]) * whit_type_size(c->out[k]->dtype), 16);
+  }
+  c->scratch = i->known + scratch;
+  c->running = true;
+  *status = op->run ? op->run(c) : whit_view_copy(c);
+  return true;
+}
+
+static void set_outputs(whit_instance *i, const whit_call *c, const uint32_t *outs, uint32_t pc, unsigned flags) {
+  for (unsigned k = 0; k < c->n_out; k++) {
+    if (outs[k] == WHIT_NONE) continue;
+    const whit_tensor t = i->values[outs[k]].t;
+    whit_value *v = plan_define(i, outs[k], pc, flags);
+    if (flags & WHIT_V_DYNAMIC) continue;
+    v->t = t;
+    if (flags & WHIT_V_PLACED) v->n_bytes = tensor_bytes(&t);
+  }
+}
+
+static whit_status plan_dense_view(whit_call *c) {
+  whit_tensor *out = c->out[0];
+  return whit_tensor_set(out, out->dtype, out->rank, out->shape);
+}
+
+static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) {
+  const whit_node *n = &i->model->nodes[pc];
+  const uint32_t *args = whit_args(i, n);
+  whit_step *step = &i->steps[pc];
+  bool dynamic = op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
+  for (unsigned k = 0; k < n->n_in; k++) {
+    WHIT_TRY(plan_use(i, args[k], pc));
+    if (args[k] == WHIT_NONE) continue;
+    const unsigned flags = i->values[args[k]].flags;
+    dynamic |= (flags & WHIT_V_DYNAMIC) != 0;
+    known &= (flags & WHIT_V_KNOWN) != 0;
+  }
+  whit_call c;
+  whit_call_of(i, pc, &c);
+  for (unsigned k = 0; k < n->n_out; k++)
+    if (c.out[k]) *c.out[k] = (whit_tensor){ 0 };
+  whit_status s = dynamic ? WHIT_LATER : op->shape(&c);
+  step->run = op->run;
+  if (!s && known && compute_now(i, &c, op, &s)) {
+    if (s) return whit_error(i, s, pc, "failed");
+    step->mode = WHIT_STEP_SKIP;
+    set_outputs(i, &c, args + n->n_in, pc, WHIT_V_KNOWN);
+    return WHIT_OK;
+  }
+  if (s == WHIT_LATER) {
+    step->mode = WHIT_STEP_DYNAMIC;
+    i->dynamic = true;
+    set_outputs(i, &c, args + n->n_in, pc, WHIT_V_DYNAMIC);
+    return WHIT_OK;
+  }
+  if (s) return whit_error(i, s, pc, "shapes or types do not fit");
+  if (c.scratch_bytes > i->scratch_bytes) i->scratch_bytes = c.scratch_bytes;
+  step->mode = WHIT_STEP_READY;
+  if (c.view && whit_view_allowed(&i->values[args[n->n_in]], &c)) {
+    step->mode = WHIT_STEP_VIEW;
+    set_outputs(i, &c, args + n->n_in, pc, WHIT_V_VIEW);
+    whit_value *v = &i->values[args[n->n_in]];
+    v->offset = (size_t)(c.view_offset * (ptrdiff_t)whit_type_size(v->t.dtype));
+    return WHIT_OK;
+  }
+  if (c.view) WHIT_TRY(plan_dense_view(&c));
+  if (!op->run) step->run = whit_view_copy;
+  set_outputs(i, &c, args + n->n_in, pc, WHIT_V_PLACED);
+  return WHIT_OK;
+}
+
+/* ---- control nodes ------------------------------------------------------------------------------------ */
+
+static bool same_type(const whit_value *a, const whit_value *b) {
+  return !(a->flags & WHIT_V_DYNAMIC) && !(b->flags & WHIT_V_DYNAMIC) && a->t.dtype == b->t.dtype &&
+         whit_same_shape(&a->t, &b->t);
+}
+
+/* Defines a loop's parameters: the iteration, and the carried values as the loop finds them. */
+static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
+  const whit_region *r = &i->model->regions[f->region];
+  const uint32_t *params = region_params(i, r), *args = whit_args(i, &i->model->nodes[f->node]);
+  whit_value *iter = plan_define(i, params[0], f->node, WHIT_V_PLACED | WHIT_V_PARAM);
+  WHIT_TRY(whit_tensor_set(&iter->t, WHIT_I64, 0, NULL));
+  iter->n_bytes = 64;
+  iter->death = i->model->nodes[f->node].end - 1;
+  for (unsigned k = 1; k < r->n_params; k++) {
+    const whit_value *init = &i->values[args[1 + k]];
+    const bool grows = init->flags & WHIT_V_DYNAMIC || i->values[params[k]].flags & WHIT_V_GROWS;
+    whit_value *p = plan_define(i, params[k], f->node, WHIT_V_PARAM | (grows ? WHIT_V_DYNAMIC : 0u));
+    p->release = WHIT_NONE;
+    i->dynamic |= grows;
+    if (grows) continue;
+    p->t = init->t;
+    p->t.data = NULL;
+  }
+  return WHIT_OK;
+}
+
+static whit_status plan_open_region(whit_instance *i, uint32_t node, uint32_t *pc) {
+  const uint32_t region = i->next_region++;
+  const whit_region *r = &i->model->regions[region];
+  whit_frame *f = &i->frames[i->depth++];
+  *f = (whit_frame){ .node = node, .region = region, .end = r->end, .first_value = i->next_value };
+  *pc = r->begin;
+  return WHIT_OK;
+}
+
+static whit_status plan_control(whit_instance *i, uint32_t *pc, const whit_op *op) {
+  const uint32_t at = *pc;
+  const whit_node *n = &i->model->nodes[at];
+  const uint32_t *args = whit_args(i, n);
+  const bool loop = whit_is_loop(op);
+  whit_call c;
+  whit_call_of(i, at, &c);
+  const whit_status s = op->shape(&c);
+  if (s) return whit_error(i, s, at, "malformed control node");
+  for (unsigned k = 0; k < n->n_in; k++) {
+    if (args[k] == WHIT_NONE && k >= (loop ? 2u : 0u)) return whit_error(i, WHIT_E_FORMAT, at, "lacks an input");
+    WHIT_TRY(plan_use(i, args[k], at));
+  }
+  i->steps[at].mode = WHIT_STEP_CONTROL;
+  i->steps[at].region = i->next_region;
+  for (unsigned k = 0; k < n->n_out; k++)      /* defined when the regions are known; numbered now */
+    if (args[n->n_in + k] != WHIT_NONE) {
+      i->next_value = args[n->n_in + k] + 1;
+      i->values[args[n->n_in + k]].flags &= (uint16_t)~WHIT_V_DEFINED;
+    }
+  const whit_region *r = &i->model->regions[i->next_region];
+  if (loop) {
+    const unsigned n_carried = n->n_in - 2u;
+    if (r->n_params != n_carried + 1 || r->n_results != n->n_out + 1u)
+      return whit_error(i, WHIT_E_FORMAT, at, "loop and its region do not fit");
+  } else if (r->n_params || r->n_results != n->n_out) {
+    return whit_error(i, WHIT_E_FORMAT, at, "if and its branches do not fit");
+  }
+  WHIT_TRY(plan_open_region(i, at, pc));
+  return loop ? plan_define_params(i, &i->frames[i->depth - 1]) : WHIT_OK;
+}
+
+/* Results of the region that closes: each computed by a node of it, and named once. */
+static whit_status use_results(whit_instance *i, const whit_frame *f, uint32_t pc) {
+  const whit_region *r = &i->model->regions[f->region];
+  const uint32_t *results = region_results(i, r);
+  for (unsigned k = 0; k < r->n_results; k++) {
+    if (results[k] == WHIT_NONE && f->node != WHIT_NONE && whit_is_loop(i->ops[i->model->nodes[f->node].op])) continue;
+    whit_value *v = results[k] == WHIT_NONE ? NULL : &i->values[results[k]];
+    if (!v || results[k] < f->first_value || (v->flags & (WHIT_V_DEFINED | WHIT_V_RESULT | WHIT_V_PARAM)) != WHIT_V_DEFINED)
+      return whit_error(i, WHIT_E_FORMAT, f->node, "a region's result must be computed in it, once");
+    v->flags |= WHIT_V_RESULT;
+    if (pc && pc - 1 > v->death) v->death = pc - 1;
+  }
+  return WHIT_OK;
+}
+
+static void define_outputs(whit_instance *i, uint32_t node, const uint32_t *then_results, const uint32_t *else_results) {
+  const whit_node *n = &i->model->nodes[node];
+  const uint32_t *outs = whit_args(i, n) + n->n_in;
+  const uint32_t next = i->next_value;
+  for (unsigned k = 0; k < n->n_out; k++) {
+    whit_value *a = &i->values[then_results[k]], *b = &i->values[else_results[k]];
+    if (outs[k] == WHIT_NONE) continue;
+    if (!same_type(a, b)) {
+      plan_define(i, outs[k], node, WHIT_V_DYNAMIC);
+      i->dynamic = true;
+      continue;
+    }
+    /* Both branches write straight into the output's memory. */
+    whit_value *out = plan_define(i, outs[k], node, WHIT_V_PLACED);
+    out->t = a->t;
+    out->n_bytes = tensor_bytes(&a->t);
+    out->death = n->end - 1;
+    a->flags &= (uint16_t)~WHIT_V_PLACED;
+    b->flags &= (uint16_t)~WHIT_V_PLACED;
+  }
+  i->next_value = next;
+}
+
+static whit_status plan_close_if(whit_instance *i, uint32_t *pc) {
+  const whit_frame f = i->frames[i->depth - 1];
+  const whit_node *n = &i->model->nodes[f.node];
+  const uint32_t first = i->steps[f.node].region;
+  const whit_region *r = &i->model->regions[f.region];
+  WHIT_TRY(use_results(i, &f, *pc));
+  close_scope(i, f.first_value);
+  i->depth--;
+  if (f.region == first) {
+    const whit_region *other = &i->model->regions[i->next_region];
+    if (other->n_params || other->n_results != n->n_out)
+      return whit_error(i, WHIT_E_FORMAT, f.node, "if and its branches do not fit");
+    i->steps[f.node].other = i->next_region;
+    return plan_open_region(i, f.node, pc);
+  }
+  define_outputs(i, f.node, region_results(i, &i->model->regions[first]), region_results(i, r));
+  *pc = n->end;
+  return WHIT_OK;
+}
+
+/* Marks carried parameters whose result has another shape as growing. true: the body must be planned again. */
+static bool carried_changed(whit_instance *i, const whit_region *r) {
+  const uint32_t *params = region_params(i, r), *results = region_results(i, r);
+  bool changed = false;
+  for (unsigned k = 1; k < r->n_params; k++) {
+    whit_value *p = &i->values[params[k]];
+    if (p->flags & WHIT_V_DYNAMIC || same_type(p, &i->values[results[k]])) continue;
+    p->flags |= WHIT_V_GROWS;
+    changed = true;
+  }
+  return changed;
+}
+
+static void place_results(whit_instance *i, const whit_frame *f) {
+  const whit_region *r = &i->model->regions[f->region];
+  const uint32_t *results = region_results(i, r);
+  for (unsigned k = 1; k < r->n_results; k++) {    /* a carried result outlives the iteration that wrote it */
+    whit_value *v = &i->values[results[k]];
+    v->birth = f->node;
+    v->death = i->model->nodes[f->node].end - 1;
+  }
+}
+
+/* Number of trips if the plan can know it, else -1. */
+static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
+  const uint32_t *args = whit_args(i, &i->model->nodes[f->node]);
+  const whit_region *r = &i->model->regions[f->region];
+  if (args[0] == WHIT_NONE || args[1] != WHIT_NONE || region_results(i, r)[0] != WHIT_NONE) return -1;
+  const whit_value *v = &i->values[args[0]];
+  if (!(v->flags & WHIT_V_KNOWN) || whit_count(&v->t) < 1) return -1;
+  const int64_t n = whit_get_i64(v->t.dtype, v->t.data);
+  return n < 0 ? 0 : n;
+}
+
+static whit_status define_loop_outputs(whit_instance *i, const whit_frame *f) {
+  const whit_node *n = &i->model->nodes[f->node];
+  const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
+  const whit_region *r = &i->model->regions[f->region];
+  const uint32_t *params = region_params(i, r), *results = region_results(i, r);
+  const unsigned n_carried = r->n_params - 1u;
+  const int64_t trips = known_trips(i, f);
+  const uint32_t next = i->next_value;
+  for (unsigned k = 0; k < n->n_out; k++) {
+    whit_value *from = &i->values[k < n_carried ? params[k + 1] : results[k + 1]];
+    if (outs[k] == WHIT_NONE) continue;
+    const bool is_static = !(from->flags & WHIT_V_DYNAMIC) && (k < n_carried || trips >= 0);
+    whit_value *out = plan_define(i, outs[k], f->node, is_static ? 0 : WHIT_V_DYNAMIC);
+    i->dynamic |= !is_static;
+    if (!is_static) continue;
+    out->death = n->end - 1;
+    out->t = from->t;
+    if (k >= n_carried) {       /* every trip writes its slice straight into the stacked output */
+      int32_t shape[WHIT_MAX_RANK] = { 0 };
+      if (from->t.rank >= WHIT_MAX_RANK || trips > 0x7fffffff)
+        return whit_error(i, WHIT_E_SIZE, f->node, "stacked output is too large");
+      shape[0] = (int32_t)trips;
+      for (unsigned a = 0; a < from->t.rank; a++) shape[a + 1] = from->t.shape[a];
+      const whit_status s = whit_tensor_set(&out->t, from->t.dtype, from->t.rank + 1u, shape);
+      if (s) return whit_error(i, s, f->node, "stacked output is too large");
+      from->flags &= (uint16_t)~WHIT_V_PLACED;
+    } else if (!(out->flags & WHIT_V_OWN)) {
+      continue;                 /* the output is where the last trip left the value */
+    }
+    out->t.data = NULL;
+    out->flags |= WHIT_V_PLACED;
+    out->n_bytes = tensor_bytes(&out->t);
+  }
+  i->next_value = next;
+  return WHIT_OK;
+}
+
+static whit_status plan_close_loop(whit_instance *i, uint32_t *pc) {
+  const whit_frame f = i->frames[i->depth - 1];
+  const whit_region *r = &i->model->regions[f.region];
+  WHIT_TRY(use_results(i, &f, *pc));
+  if (carried_changed(i, r)) {
+    i->next_value = f.first_value;
+    i->next_region = f.region + 1;
+    *pc = r->begin;
+    return plan_define_params(i, &f);
+  }
+  place_results(i, &f);
+  close_scope(i, f.first_value);
+  i->depth--;
+  *pc = i->model->nodes[f.node].end;
+  return define_loop_outputs(i, &f);
+}
+
+/* ---- the walk ------------------------------------------------------------------------------------------- */
+
+static whit_status plan_walk(whit_instance *i) {
+  const struct whit_entry *e = &i->model->entries[i->entry];
+  uint32_t pc;
+  i->next_region = e->region;
+  WHIT_TRY(plan_open_region(i, WHIT_NONE, &pc));
+  for (;;) {
+    const whit_frame *f = &i->frames[i->depth - 1];
+    if (pc < f->end) {
+      const whit_op *op = i->ops[i->model->nodes[pc].op];
+      if (op->flags & WHIT_OP_CONTROL) {
+        WHIT_TRY(plan_control(i, &pc, op));
+      } else {
+        WHIT_TRY(plan_plain(i, pc, op));
+        pc++;
+      }
+    } else if (f->node == WHIT_NONE) {
+      return use_results(i, f, pc);
+    } else {
+      WHIT_TRY(whit_is_loop(i->ops[i->model->nodes[f->node].op]) ? plan_close_loop(i, &pc) : plan_close_if(i, &pc));
+    }
+  }
+}
+
+/* ---- lifetimes and places ------------------------------------------------------------------------------- */
+
+static void outlive(whit_instance *i, uint32_t v, uint32_t death) {
+  if (v != WHIT_NONE && i->values[v].death < death) i->values[v].death = death;
+}
+
+/* Memory that another value looks into lives as long as that one. Backwards, so that chains add up. */
+static void extend_lifetimes(whit_instance *i, uint32_t begin, uint32_t end) {
+  for (uint32_t pc = end; pc-- > begin;) {
+    const whit_node *n = &i->model->nodes[pc];
+    const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
+    const whit_step *step = &i->steps[pc];
+    if (step->mode == WHIT_STEP_VIEW || (step->mode == WHIT_STEP_DYNAMIC && !i->ops[n->op]->run)) {
+      if (n->n_out && n->n_in && outs[0] != WHIT_NONE) outlive(i, args[0], i->values[outs[0]].death);
+    } else if (step->mode == WHIT_STEP_CONTROL && whit_is_loop(i->ops[n->op])) {
+      const uint32_t *results = region_results(i, &i->model->regions[step->region]);
+      for (unsigned k = 0; k + 2 < n->n_in; k++) {
+        uint32_t death = n->end - 1;
+        if (outs[k] != WHIT_NONE && i->values[outs[k]].death > death) death = i->values[outs[k]].death;
+        outlive(i, args[k + 2], death);
+        outlive(i, results[k + 1], death);
+      }
+    }
+  }
+}
+
+/* Lowest gap among the values alive at birth; the list of live values is in order of offset. `release` links it. */
+static void plan_place(whit_instance *i, uint32_t *live, uint32_t v) {
+  whit_value *value = &i->values[v];
+  const size_t n_bytes = value->n_bytes * (value->flags & WHIT_V_TWICE ? 2 : 1);
+  size_t at = whit_round(i->scratch_bytes, 64);
+  uint32_t *link = live;
+  while (*link != WHIT_NONE) {
+    whit_value *other = &i->values[*link];
+    if (other->death < value->birth) {
+      *link = other->release;
+      continue;
+    }
+    if (other->offset >= at + n_bytes) break;
+    at = other->offset + other->n_bytes * (other->flags & WHIT_V_TWICE ? 2 : 1);
+    link = &other->release;
+  }
+  /* Values that died must not hide a place: the rest of the list is cleaned when somebody walks it. */
+  value->offset = at;
+  value->release = *link;
+  *link = v;
+  if (i->static_bytes < at + n_bytes) i->static_bytes = at + n_bytes;
+}
+
+static void place_all(whit_instance *i, uint32_t begin, uint32_t end, uint32_t first) {
+  for (uint32_t pc = begin; pc < end; pc++) i->steps[pc].release = WHIT_NONE;
+  for (uint32_t v = i->next_value; v-- > first;) {
+    whit_value *value = &i->values[v];
+    if (!(value->flags & WHIT_V_PLACED)) continue;
+    value->next = i->steps[value->birth].release;
+    i->steps[value->birth].release = v;
+  }
+  uint32_t live = WHIT_NONE;
+  i->static_bytes = whit_round(i->scratch_bytes, 64);
+  for (uint32_t pc = begin; pc < end; pc++) {
+    for (uint32_t v = i->steps[pc].release; v != WHIT_NONE; v = i->values[v].next) plan_place(i, &live, v);
+    i->steps[pc].release = WHIT_NONE;
+  }
+}
+
+static void list_releases(whit_instance *i, uint32_t first) {
+  for (uint32_t v = first; v < i->next_value; v++) {
+    whit_value *value = &i->values[v];
+    if ((value->flags & (WHIT_V_DYNAMIC | WHIT_V_OWN)) != WHIT_V_DYNAMIC || value->release == WHIT_NONE) continue;
+    value->next = i->steps[value->release].release;
+    i->steps[value->release].release = v;
+  }
+}
+
+/* ---- the interface -------------------------------------------------------------------------------------- */
+
+static whit_status define_shared(whit_instance *i) {
+  const whit_model *m = i->model;
+  i->depth = 1;                 /* the depth that an entry's values have */
+  for (uint32_t k = 0; k < m->n_constants; k++) {
+    const struct whit_constant *c = &m->constants[k];
+    whit_value *v = plan_define(i, k, 0, WHIT_V_KNOWN);
+    int32_t dims[WHIT_MAX_RANK];
+    for (unsigned a = 0; a < c->rank; a++) dims[a] = (int32_t)m->words[c->dims + a];
+    WHIT_TRY(whit_tensor_set(&v->t, c->dtype, c->rank, dims));
+    v->t.data = (void *)(uintptr_t)(m->data + c->offset);
+  }
+  for (uint32_t k = 0; k < m->n_states; k++) {
+    whit_value *v = plan_define(i, m->n_constants + k, 0, 0);
+    v->t = i->values[m->states[k].initial].t;
+    v->t.data = NULL;
+  }
+  return WHIT_OK;
+}
+
+static whit_status define_inputs(whit_instance *i) {
+  const whit_region *r = &i->model->regions[i->model->entries[i->entry].region];
+  for (unsigned k = 0; k < r->n_params; k++) {
+    const uint32_t v = region_params(i, r)[k];
+    const whit_tensor t = i->values[v].t;
+    if (t.kind == WHIT_TENSOR && t.dtype == 0)
+      return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no shape yet: call whit_input_set");
+    plan_define(i, v, r->begin, WHIT_V_PARAM)->t = t;
+    i->values[v].t.data = NULL;
+    i->values[v].release = WHIT_NONE;
+    if (t.kind != WHIT_TENSOR) {
+      i->values[v].flags |= WHIT_V_DYNAMIC;
+      i->dynamic = true;
+    }
+  }
+  return WHIT_OK;
+}
+
+whit_status whit_plan(whit_instance *i, size_t *n_bytes) {
+  const whit_model *m = i->model;
+  const whit_region *r = &m->regions[m->entries[i->entry].region];
+  i->planned = i->has_arena = i->running = i->dynamic = false;
+  i->error = NULL;
+  i->scratch_bytes = i->known_used = 0;
+  for (uint32_t v = 0; v < m->n_values; v++) {
+    i->values[v].flags &= WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE;
+    i->values[v].block = 0;
+  }
+  WHIT_TRY(define_shared(i));
+  const uint32_t first = r->n_params ? region_params(i, r)[0] : WHIT_NONE;
+  WHIT_TRY(define_inputs(i));
+  i->depth = 0;
+  WHIT_TRY(plan_walk(i));
+  const uint32_t lowest = first != WHIT_NONE ? first : m->n_constants + m->n_states;
+  for (unsigned k = 0; k < r->n_results; k++) outlive(i, region_results(i, r)[k], r->end);
+  extend_lifetimes(i, r->begin, r->end);
+  place_all(i, r->begin, r->end, lowest);
+  list_releases(i, lowest);
+  i->depth = 0;
+  i->planned = true;
+  *n_bytes = i->needed = whit_round(i->static_bytes, 64) + 64;
+  return WHIT_OK;
+}

@@ -1,0 +1,366 @@
+/* tensor.c - descriptions of tensors, moving their elements, and what several operators share. */
+#include "internal.h"
+
+/* Shared by operators; to move to internal.h. The files of ops/ repeat the lines they need, marked "tensor.c". */
+whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n);   /* describes output k as a sequence */
+whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n);   /* length of input i, which must be one */
+whit_status whit_int(whit_call *c, unsigned i, int64_t *v);           /* whit_ints for exactly one */
+/* kind 0: a + b, 1: a * b, 2: max, 3: min; max and min of floats are NaN if one is. Integers wrap. */
+double whit_combine_f64(unsigned kind, double a, double b);
+int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b);
+void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x);   /* y = y op x, one element */
+/* A number that orders elements of one type as their values: -0 is 0, every NaN is the greatest. */
+uint64_t whit_order(unsigned dtype, const void *p);
+/* Stable sort of the numbers 0 ... n-1 into index; spare: n too. after(a, b): a must come after b. */
+void whit_sort(int32_t *index, int32_t *spare, int32_t n, bool (*after)(const void *context, int32_t a, int32_t b),
+               const void *context);
+
+/* ---- types ---------------------------------------------------------------------------------------- */
+
+uint32_t whit_type_size(unsigned dtype) {
+  static const uint8_t size[] = { 0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8, 0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+  return dtype < sizeof size ? size[dtype] : 0;
+}
+
+bool whit_type_is_float(unsigned dtype) {
+  const uint32_t set = 1u << WHIT_F32 | 1u << WHIT_F16 | 1u << WHIT_F64 | 1u << WHIT_BF16 | 1u << WHIT_F8E4M3FN |
+                       1u << WHIT_F8E4M3FNUZ | 1u << WHIT_F8E5M2 | 1u << WHIT_F8E5M2FNUZ | 1u << WHIT_F4E2M1 |
+                       1u << WHIT_F8E8M0;
+  return dtype < 32 && (set >> dtype & 1);
+}
+
+bool whit_type_is_signed(unsigned dtype) {
+  const uint32_t set = 1u << WHIT_I8 | 1u << WHIT_I16 | 1u << WHIT_I32 | 1u << WHIT_I64 | 1u << WHIT_I4 | 1u << WHIT_I2;
+  return dtype < 32 && (set >> dtype & 1);
+}
+
+/* ---- descriptions --------------------------------------------------------------------------------- */
+
+/* Axes of size 0 count as 1 against the limit, so that the product of any axes fits in 31 bits. */
+whit_status whit_tensor_set(whit_tensor *t, unsigned dtype, unsigned rank, const int32_t *shape) {
+  const uint32_t size = whit_type_size(dtype);
+  int64_t n = 1;
+  if (!size) return WHIT_E_TYPE;
+  if (rank > WHIT_MAX_RANK) return WHIT_E_SHAPE;
+  for (unsigned a = rank; a--;) {
+    const int32_t dim = shape[a];
+    if (dim < 0) return WHIT_E_SHAPE;
+    t->shape[a] = dim;
+    t->stride[a] = (int32_t)n;
+    if (dim) n *= dim;
+    if (n > INT32_MAX || n > PTRDIFF_MAX / (int32_t)size) return WHIT_E_SIZE;
+  }
+  t->dtype = (uint8_t)dtype;
+  t->rank = (uint8_t)rank;
+  t->kind = WHIT_TENSOR;
+  t->reserved = 0;
+  return WHIT_OK;
+}
+
+whit_status whit_out(whit_call *c, unsigned k, unsigned dtype, unsigned rank, const int32_t *shape) {
+  if (k >= c->n_out || !c->out[k]) return WHIT_OK;
+  const whit_status s = whit_tensor_set(c->out[k], dtype, rank, shape);
+  if (!s) return s;
+  return whit_fail(c, s, s == WHIT_E_SIZE ? "the output would have 2^31 elements or more"
+                         : s == WHIT_E_TYPE ? "no such element type"
+                         : rank > WHIT_MAX_RANK ? "the output would have too many axes"
+                                                : "the output would have a negative dimension");
+}
+
+whit_status whit_out_like(whit_call *c, unsigned k, const whit_tensor *t) {
+  return whit_out(c, k, t->dtype, t->rank, t->shape);
+}
+
+whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n) {
+  if (k >= c->n_out || !c->out[k]) return WHIT_OK;
+  whit_tensor *t = c->out[k];
+  t->dtype = t->reserved = 0;
+  t->kind = WHIT_SEQUENCE;
+  t->rank = 1;
+  t->shape[0] = n;
+  t->stride[0] = 1;
+  return WHIT_OK;
+}
+
+whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n) {
+  if (c->in[i]->kind != WHIT_SEQUENCE) return whit_fail(c, WHIT_E_TYPE, "the input must be a sequence");
+  *n = c->in[i]->shape[0];
+  return WHIT_OK;
+}
+
+int32_t whit_count(const whit_tensor *t) {
+  int32_t n = 1;
+  for (unsigned a = 0; a < t->rank; a++) n *= t->shape[a];
+  return n;
+}
+
+bool whit_is_dense(const whit_tensor *t) {
+  int32_t n = 1;
+  bool dense = true;
+  for (unsigned a = t->rank; a--;) {
+    if (t->shape[a] == 0) return true;
+    if (t->shape[a] != 1 && t->stride[a] != n) dense = false;
+    n *= t->shape[a];
+  }
+  return dense;
+}
+
+bool whit_same_shape(const whit_tensor *a, const whit_tensor *b) {
+  if (a->rank != b->rank) return false;
+  for (unsigned k = 0; k < a->rank; k++)
+    if (a->shape[k] != b->shape[k]) return false;
+  return true;
+}
+
+bool whit_axis(int32_t *axis, unsigned rank) {
+  const int32_t r = (int32_t)rank;
+  if (*axis < -r || *axis >= r) return false;
+  if (*axis < 0) *axis += r;
+  return true;
+}
+
+whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b) {
+  if (b->rank > *rank) {
+    const unsigned more = b->rank - (unsigned)*rank;
+    for (unsigned a = b->rank; a--;) shape[a] = a >= more ? shape[a - more] : 1;
+    *rank = b->rank;
+  }
+  int32_t *last = shape + (*rank - b->rank);
+  for (unsigned a = 0; a < b->rank; a++) {
+    if (last[a] == 1)
+      last[a] = b->shape[a];
+    else if (b->shape[a] != 1 && b->shape[a] != last[a])
+      return WHIT_E_SHAPE;
+  }
+  return WHIT_OK;
+}
+
+/* ---- calls ---------------------------------------------------------------------------------------- */
+
+const int32_t *whit_attr_list(const whit_call *c, unsigned first, unsigned n, uint32_t *n_items) {
+  const int32_t *at = c->attr + first;
+  while (n--) at += 1 + (uint32_t)at[0];
+  *n_items = (uint32_t)at[0];
+  return at + 1;
+}
+
+bool whit_known(const whit_call *c, unsigned i) {
+  return c->running || (i < c->n_in && c->in[i] && c->in[i]->data);
+}
+
+whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32_t *n) {
+  const whit_tensor *t = i < c->n_in ? c->in[i] : NULL;
+  *n = 0;
+  if (!t || t->kind != WHIT_TENSOR || whit_type_is_float(t->dtype) || t->dtype == WHIT_BOOL)
+    return whit_fail(c, WHIT_E_TYPE, "an input that holds sizes, axes or positions must be integers");
+  if (t->rank > 1) return whit_fail(c, WHIT_E_SHAPE, "an input that holds sizes or axes must have at most one axis");
+  const uint32_t count = (uint32_t)whit_count(t);
+  if (count > max) return whit_fail(c, WHIT_E_SHAPE, "an input that holds sizes or axes has too many elements");
+  if (count && !whit_known(c, i)) return WHIT_LATER;
+  const uint8_t *p = t->data;
+  const ptrdiff_t step = t->rank ? t->stride[0] * (ptrdiff_t)whit_type_size(t->dtype) : 0;
+  for (uint32_t k = 0; k < count; k++) v[k] = whit_get_i64(t->dtype, p + step * (ptrdiff_t)k);
+  *n = count;
+  return WHIT_OK;
+}
+
+whit_status whit_int(whit_call *c, unsigned i, int64_t *v) {
+  uint32_t n;
+  *v = 0;
+  WHIT_TRY(whit_ints(c, i, v, 1, &n));
+  return n == 1 ? WHIT_OK : whit_fail(c, WHIT_E_SHAPE, "an input must have exactly one element");
+}
+
+/* ---- moving bytes --------------------------------------------------------------------------------- */
+
+typedef uint64_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
+#define COPY_LOOP __asm__ volatile("" ::: "memory") /* keeps the compiler from calling memcpy for the loop */
+
+void whit_bytes_copy(void *dst, const void *src, size_t n_bytes) {
+  uint8_t *d = dst;
+  const uint8_t *s = src;
+  for (; n_bytes >= 64; n_bytes -= 64, d += 64, s += 64) {
+    bytes16 *to = (bytes16 *)(void *)d;
+    const bytes16 *from = (const bytes16 *)(const void *)s;
+    const bytes16 a = from[0], b = from[1], x = from[2], y = from[3];
+    to[0] = a;
+    to[1] = b;
+    to[2] = x;
+    to[3] = y;
+    COPY_LOOP;
+  }
+  for (; n_bytes >= 4; n_bytes -= 4, d += 4, s += 4) {
+    __builtin_memcpy(d, s, 4);
+    COPY_LOOP;
+  }
+  for (; n_bytes; n_bytes--) {
+    *d++ = *s++;
+    COPY_LOOP;
+  }
+}
+
+void whit_bytes_zero(void *dst, size_t n_bytes) {
+  uint8_t *d = dst;
+  const bytes16 zero = { 0 };
+  for (; n_bytes >= 16; n_bytes -= 16, d += 16) {
+    *(bytes16 *)(void *)d = zero;
+    COPY_LOOP;
+  }
+  for (; n_bytes; n_bytes--) {
+    *d++ = 0;
+    COPY_LOOP;
+  }
+}
+
+/* ---- strided copy --------------------------------------------------------------------------------- */
+
+typedef struct copy_axis { int32_t n; ptrdiff_t d, s; } copy_axis;  /* size; bytes per step of dst and src */
+
+/* n elements of one size, known to the compiler. */
+#define COPY_RUN(size)                                                                \
+  case size:                                                                          \
+    for (int32_t k = 0; k < n; k++) __builtin_memcpy(d + k * b->d, s + k * b->s, size); \
+    return
+
+static void copy_run(uint8_t *d, const uint8_t *s, const copy_axis *b, int32_t n, uint32_t size) {
+  switch (size) {
+    COPY_RUN(1);
+    COPY_RUN(2);
+    COPY_RUN(4);
+    default: COPY_RUN(8);
+  }
+}
+
+/* Two axes. Runs of 16 along b while walking a: in a transpose, the 16 cache lines that are written stay in the first
+ * level while each line read is used whole. */
+static void copy_plane(uint8_t *d, const uint8_t *s, const copy_axis *b, const copy_axis *a, uint32_t size) {
+  if (a->d == (ptrdiff_t)size && a->s == a->d) {
+    for (int32_t k = 0; k < b->n; k++)
+      whit_bytes_copy(d + k * b->d, s + k * b->s, (size_t)a->n * size);
+    return;
+  }
+  if (b->n == 1) {
+    copy_run(d, s, a, a->n, size);
+    return;
+  }
+  for (int32_t k = 0; k < b->n; k += 16) {
+    const int32_t n = b->n - k < 16 ? b->n - k : 16;
+    for (int32_t j = 0; j < a->n; j++)
+      copy_run(d + k * b->d + j * a->d, s + k * b->s + j * a->s, b, n, size);
+  }
+}
+
+/* Axes of both tensors with size 1 dropped and neighbours merged where they are one axis in both; in bytes. Returns how
+ * many, at least 2; 0 if there is no element. The last but one is the one with the smallest step in src. */
+static unsigned copy_axes(copy_axis *axes, const whit_tensor *dst, const whit_tensor *src, uint32_t size) {
+  unsigned n = 2;
+  axes[0] = axes[1] = (copy_axis){ .n = 1 };
+  for (unsigned a = 0; a < src->rank; a++) {
+    const copy_axis x = { src->shape[a], dst->stride[a] * (ptrdiff_t)size, src->stride[a] * (ptrdiff_t)size };
+    copy_axis *last = &axes[n - 1];
+    if (x.n == 0) return 0;
+    if (x.n == 1) continue;
+    if (last->n == 1)
+      *last = x;
+    else if (last->d == x.d * x.n && last->s == x.s * x.n)
+      *last = (copy_axis){ last->n * x.n, x.d, x.s };
+    else
+      axes[n++] = x;
+  }
+  if (axes[n - 1].n == 1) axes[n - 1].d = axes[n - 1].s = (ptrdiff_t)size;
+  unsigned best = n - 2;
+  for (unsigned a = n - 2; a-- > 0;) {
+    const ptrdiff_t s = axes[a].s < 0 ? -axes[a].s : axes[a].s, t = axes[best].s < 0 ? -axes[best].s : axes[best].s;
+    if (axes[a].n > 1 && (s < t || axes[best].n == 1)) best = a;
+  }
+  const copy_axis x = axes[best];
+  axes[best] = axes[n - 2];
+  axes[n - 2] = x;
+  return n;
+}
+
+void whit_copy(const whit_tensor *dst, const whit_tensor *src) {
+  copy_axis axes[WHIT_MAX_RANK + 1];
+  int32_t at[WHIT_MAX_RANK] = { 0 };
+  const uint32_t size = whit_type_size(src->dtype);
+  const unsigned n = copy_axes(axes, dst, src, size);
+  uint8_t *d = dst->data;
+  const uint8_t *s = src->data;
+  if (!n) return;
+  for (;;) {
+    copy_plane(d, s, &axes[n - 2], &axes[n - 1], size);
+    unsigned a = n - 2;
+    for (;;) {
+      if (a-- == 0) return;
+      if (++at[a] < axes[a].n) break;
+      d -= (axes[a].n - 1) * axes[a].d;
+      s -= (axes[a].n - 1) * axes[a].s;
+      at[a] = 0;
+    }
+    d += axes[a].d;
+    s += axes[a].s;
+  }
+}
+
+/* ---- arithmetic and order, any type --------------------------------------------------------------- */
+
+double whit_combine_f64(unsigned kind, double a, double b) {
+  switch (kind) {
+    case 0: return a + b;
+    case 1: return a * b;
+    case 2: return b > a || b != b ? b : a;
+    default: return b < a || b != b ? b : a;
+  }
+}
+
+int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b) {
+  const uint64_t x = (uint64_t)a, y = (uint64_t)b;
+  switch (kind) {
+    case 0: return (int64_t)(x + y);
+    case 1: return (int64_t)(x * y);
+    default: {
+      const bool less = dtype == WHIT_U64 ? x < y : a < b;
+      return less == (kind == 2) ? b : a;
+    }
+  }
+}
+
+void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x) {
+  if (whit_type_is_float(dtype))
+    whit_set_f64(dtype, y, whit_combine_f64(kind, whit_get_f64(dtype, y), whit_get_f64(dtype, x)));
+  else
+    whit_set_i64(dtype, y, whit_combine_i64(kind, dtype, whit_get_i64(dtype, y), whit_get_i64(dtype, x)));
+}
+
+uint64_t whit_order(unsigned dtype, const void *p) {
+  const uint64_t sign = (uint64_t)1 << 63;
+  if (!whit_type_is_float(dtype)) return (uint64_t)whit_get_i64(dtype, p) ^ (dtype == WHIT_U64 ? 0 : sign);
+  union { double x; uint64_t bits; } u;
+  if (dtype == WHIT_F32) {
+    float x;
+    __builtin_memcpy(&x, p, sizeof x);
+    u.x = (double)x + 0.0;         /* -0 becomes 0 */
+  } else {
+    u.x = whit_get_f64(dtype, p) + 0.0;
+  }
+  if (u.x != u.x) return UINT64_MAX;
+  return u.bits & sign ? ~u.bits : u.bits | sign;
+}
+
+void whit_sort(int32_t *index, int32_t *spare, int32_t n, bool (*after)(const void *context, int32_t a, int32_t b),
+               const void *context) {
+  int32_t *from = index, *to = spare;
+  for (int32_t k = 0; k < n; k++) index[k] = k;
+  for (int64_t width = 1; width < n; width *= 2) {
+    for (int64_t low = 0; low < n; low += 2 * width) {
+      const int64_t mid = low + width < n ? low + width : n, high = mid + width < n ? mid + width : n;
+      int64_t a = low, b = mid;
+      for (int64_t k = low; k < high; k++)
+        to[k] = b < high && (a == mid || after(context, from[a], from[b])) ? from[b++] : from[a++];
+    }
+    int32_t *const other = from;
+    from = to;
+    to = other;
+  }
+  if (from != index) whit_bytes_copy(index, from, (size_t)n * sizeof *index);
+}
