@@ -1,11 +1,11 @@
 """Whit: trained models in a tiny runtime that runs only what the input needs.
 
-    import whit
-    whit.convert("model.onnx", "model.whit")      # needs whit[export]
-    model = whit.load("model.whit")               # needs NumPy only
-    y = model(x)                                  # arrays by position
-    out = model.run({"x": x}, tap="encoder/*")    # by name, with values of the source model
-    z = whit.ops.conv(x, w, b, strides=2)         # one operator on arrays
+import whit
+whit.convert("model.onnx", "model.whit")      # needs whit[export]
+model = whit.load("model.whit")               # needs NumPy only
+y = model(x)                                  # arrays by position
+out = model.run({"x": x}, tap="encoder/*")    # by name, with values of the source model
+z = whit.ops.conv(x, w, b, strides=2)         # one operator on arrays
 """
 
 from __future__ import annotations
@@ -40,7 +40,14 @@ def convert(
     try:
         from whit_exporter import convert as run
     except ImportError as e:
-        if e.name not in ("onnx", "flatbuffers", "ml_dtypes", "whit_exporter", "google", "google.protobuf"):
+        if e.name not in (
+            "onnx",
+            "flatbuffers",
+            "ml_dtypes",
+            "whit_exporter",
+            "google",
+            "google.protobuf",
+        ):
             raise
         raise ConvertError(f"converting needs {e.name}: pip install 'whit[export]'") from None
     return run(model, output, **options)

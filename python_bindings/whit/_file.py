@@ -98,8 +98,14 @@ class File:
         self.version, self.n_values = root.number(0), root.number(1)
         self.data_offset, self.data_size = root.number(2, "<Q"), root.number(3, "<Q")
         self.ops, self.words = root.vector(4, _U32), root.vector(5, _U32)
-        self.nodes, self.regions = root.vector(6, _STRUCTS["node"]), root.vector(7, _STRUCTS["region"])
-        self.constants, self.states = root.vector(8, _STRUCTS["constant"]), root.vector(9, _STRUCTS["state"])
+        self.nodes, self.regions = (
+            root.vector(6, _STRUCTS["node"]),
+            root.vector(7, _STRUCTS["region"]),
+        )
+        self.constants, self.states = (
+            root.vector(8, _STRUCTS["constant"]),
+            root.vector(9, _STRUCTS["state"]),
+        )
         self.entries = root.vector(11, _STRUCTS["entry"])
         self.strings = root.vector(12, _U8)
 
@@ -207,7 +213,12 @@ class File:
 
     def sizes(self) -> dict[str, int]:
         """Bytes of the file by part; they add up to the file."""
-        items = {"nodes": self.nodes, "words": self.words, "regions": self.regions, "strings": self.strings}
+        items = {
+            "nodes": self.nodes,
+            "words": self.words,
+            "regions": self.regions,
+            "strings": self.strings,
+        }
         found = {name: int(v.nbytes) for name, v in items.items()}
         debug = self._root.table(13)
         found["debug"] = 0
@@ -236,7 +247,9 @@ def one_node(
     words = struct.pack(f"<{n_in + n_out + len(attributes)}I", *args, *attributes)
     node = struct.pack("<4H2I", 0, n_in, n_out, len(attributes), 0, 1)
     region = struct.pack("<4I2H", 0, 1, 0, n_in, n_in, n_out)
-    ports = b"".join(struct.pack("<2I4B", 0, 0, t, UNKNOWN_RANK, 0, 0) for t in (*in_dtypes, *out_dtypes))
+    ports = b"".join(
+        struct.pack("<2I4B", 0, 0, t, UNKNOWN_RANK, 0, 0) for t in (*in_dtypes, *out_dtypes)
+    )
     entry = struct.pack("<4I4H", 0, 0, 0, 0, n_in, n_out, 0, 0)
     vectors = {
         4: (struct.pack("<I", op_id), 4), 5: (words, 4), 6: (node, 16), 7: (region, 20), 10: (ports, 12),

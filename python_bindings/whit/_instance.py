@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,13 @@ class Instance:
     """Belongs to one thread at a time; the model's pool sees to that."""
 
     def __init__(
-        self, model: Model, entry: int, feeds: Sequence[Feed], n_outputs: int, n_threads: int, max_steps: int
+        self,
+        model: Model,
+        entry: int,
+        feeds: Sequence[Feed],
+        n_outputs: int,
+        n_threads: int,
+        max_steps: int,
     ) -> None:
         c = lib()
         self.model = model
@@ -31,7 +38,11 @@ class Instance:
         self._tables = _native.aligned(c.whit_instance_bytes(model.at))
         self._items: list[Any] = []
         made = c.whit_instance_init(
-            address(self._tables), self._tables.nbytes, model.at, entry, ctypes.addressof(self._host)
+            address(self._tables),
+            self._tables.nbytes,
+            model.at,
+            entry,
+            ctypes.addressof(self._host),
         )
         if not made:
             raise RunError("whit_instance_init refused its arguments")
@@ -123,7 +134,11 @@ class Instance:
             status = self._run(self.handle)
         if status:
             stopped = RunError("stopped by the observer", status=status)
-            error = stopped if status == STOPPED else _native.run_error(self.model.struct, self.handle, status)
+            error = (
+                stopped
+                if status == STOPPED
+                else _native.run_error(self.model.struct, self.handle, status)
+            )
             lib().whit_reset(self.handle)
             raise error
 
@@ -136,6 +151,33 @@ class Instance:
             return self.run(feeds)
         finally:
             c.whit_observe(self.handle, None, None)
+
+    def time(self) -> int:
+        """Nanoseconds of one more run on the inputs and into the outputs of the last one."""
+        run, handle = self._run, self.handle
+        start = time.perf_counter_ns()
+        status = run(handle)
+        end = time.perf_counter_ns()
+        if status:
+            self._continue(status)
+        return end - start
+
+    def profile(self, feeds: Sequence[Feed], n_runs: int) -> tuple[Array, Array] | None:
+        """Nanoseconds and number of executions of each node, summed over n_runs runs; None without the platform library."""
+        c, helper = lib(), _native.platform_lib()
+        if helper is None:
+            return None
+        n_nodes = max(len(self.model.file.nodes), 1)
+        ns, count = np.zeros(n_nodes, np.uint64), np.zeros(n_nodes, np.uint64)
+        profile = _native.Profile(ns=address(ns), count=address(count))
+        observer = ctypes.cast(helper.whit_profile_observe, ctypes.c_void_p)
+        c.whit_observe(self.handle, observer, ctypes.addressof(profile))
+        try:
+            for _ in range(n_runs):
+                self.run(feeds)
+        finally:
+            c.whit_observe(self.handle, None, None)
+        return ns, count
 
     def steps(self) -> int:
         return int(lib().whit_steps(self.handle))

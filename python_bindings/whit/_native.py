@@ -10,7 +10,18 @@ import ctypes
 import os
 import platform
 import sys
-from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+from ctypes import (
+    POINTER,
+    c_char_p,
+    c_int,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_uint8,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .errors import LoadError, RunError, WhitError
+from .errors import LibraryError, LoadError, RunError, WhitError
 
 Array = np.ndarray[Any, Any]
 
@@ -28,7 +39,14 @@ NONE = 0xFFFFFFFF
 UNKNOWN_RANK = 255
 TENSOR, SEQUENCE, ABSENT = 0, 1, 2
 OK, STOPPED = 0, 1
-E_INPUT, E_FORMAT, E_OPERATOR, E_MEMORY, E_CANCELLED, E_UNSUPPORTED = 0x11, 0x20, 0x22, 0x30, 0x44, 0x50
+E_INPUT, E_FORMAT, E_OPERATOR, E_MEMORY, E_CANCELLED, E_UNSUPPORTED = (
+    0x11,
+    0x20,
+    0x22,
+    0x30,
+    0x44,
+    0x50,
+)
 AVX2, AVX512, NEON = 1, 2, 4
 
 
@@ -139,7 +157,9 @@ class Library:
                 f.restype, f.argtypes = result, arguments
                 setattr(self, name, f)
         except (OSError, AttributeError) as e:
-            raise LoadError(f"the C library {path} cannot be loaded ({e}); `make lib` builds it") from None
+            raise LibraryError(
+                f"the C library {path} cannot be loaded ({e}); `make lib` builds it"
+            ) from None
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
@@ -251,7 +271,10 @@ def read_tensor(t: Tensor) -> Array:
         ctypes.memmove(address(out), t.data, out.nbytes)
         return out
     low = sum(min(0, (n - 1) * s) for n, s in zip(shape, stride, strict=True)) * dtype.itemsize
-    high = sum(max(0, (n - 1) * s) for n, s in zip(shape, stride, strict=True)) * dtype.itemsize + dtype.itemsize
+    high = (
+        sum(max(0, (n - 1) * s) for n, s in zip(shape, stride, strict=True)) * dtype.itemsize
+        + dtype.itemsize
+    )
     raw = np.frombuffer((c_uint8 * (high - low)).from_address(t.data + low), np.uint8)
     source: Array = np.ndarray(shape, dtype, raw, -low, tuple(s * dtype.itemsize for s in stride))
     out[...] = source
@@ -305,7 +328,9 @@ def open_model(file: Array) -> ModelStruct:
         hash_of = f"hash 0x{model.bad_offset:08x}"
         raise LoadError(f"{sentence} ({hash_of})", operator=hash_of, status=status)
     if status == E_FORMAT:
-        raise LoadError(f"{sentence}: at byte {model.bad_offset}", offset=model.bad_offset, status=status)
+        raise LoadError(
+            f"{sentence}: at byte {model.bad_offset}", offset=model.bad_offset, status=status
+        )
     raise LoadError(sentence, status=status)
 
 
@@ -349,7 +374,9 @@ def run_bytes(model_bytes: bytes, inputs: list[Array]) -> list[Array]:
     status = OK
     for k, a in enumerate(keep):
         code = dtypes.from_numpy(a.dtype)
-        status = status or c.whit_input_set(handle, k, code, a.ndim, shape_words(a.shape), address(a))
+        status = status or c.whit_input_set(
+            handle, k, code, a.ndim, shape_words(a.shape), address(a)
+        )
     status = status or c.whit_plan(handle, ctypes.addressof(n_bytes))
     if status:
         raise run_error(model, handle, status)
@@ -360,4 +387,6 @@ def run_bytes(model_bytes: bytes, inputs: list[Array]) -> list[Array]:
         status = c.whit_run(handle)
     if status:
         raise run_error(model, handle, status)
-    return [read_tensor(c.whit_output(handle, k).contents) for k in range(c.whit_port_count(at, 0, 1))]
+    return [
+        read_tensor(c.whit_output(handle, k).contents) for k in range(c.whit_port_count(at, 0, 1))
+    ]

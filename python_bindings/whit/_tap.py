@@ -53,7 +53,9 @@ class Probe:
             return True
         if len(path) < len(self.choice):
             return False
-        return all(c is None or c == i for c, i in zip(reversed(self.choice), reversed(path), strict=False))
+        return all(
+            c is None or c == i for c, i in zip(reversed(self.choice), reversed(path), strict=False)
+        )
 
     def keep(self, value: Any) -> None:
         if self.choice is None or None not in self.choice:
@@ -64,7 +66,9 @@ class Probe:
 class Tap:
     """The probes of one run, and the observer that reads them."""
 
-    def __init__(self, file: File, patterns: str | Iterable[str], entry: Entry, handle: int) -> None:
+    def __init__(
+        self, file: File, patterns: str | Iterable[str], entry: Entry, handle: int
+    ) -> None:
         self.file, self.handle = file, handle
         self.error: BaseException | None = None
         self.at_node: dict[tuple[int, int], list[Probe]] = {}
@@ -112,7 +116,9 @@ class Tap:
         if not exact and is_glob:
             pattern = re.compile(fnmatch.translate(text))
             exact = {k for k in nodes if pattern.match(self.file.node_names[k])}
-            found = [n for n in self.values.values() if n.node not in exact and pattern.match(n.name)]
+            found = [
+                n for n in self.values.values() if n.node not in exact and pattern.match(n.name)
+            ]
         named = {k: [] for k in exact} if exact else dict[int, list[Name]]()
         for n in self.values.values():
             if n.node in named:
@@ -125,7 +131,9 @@ class Tap:
         """Names for the outputs of a node that the source model did not name."""
         base = self.file.node_names[node]
         outputs = [(k, v) for k, v in enumerate(self.file.node_outputs(node)) if v != NONE]
-        return [Name(base if len(outputs) == 1 else f"{base}:{k}", v, node, 0, None) for k, v in outputs]
+        return [
+            Name(base if len(outputs) == 1 else f"{base}:{k}", v, node, 0, None) for k, v in outputs
+        ]
 
     def _place(self, probe: Probe) -> None:
         name, file = probe.name, self.file
@@ -171,7 +179,9 @@ class Tap:
 
     def _path(self) -> list[int]:
         c = lib()
-        return [c.whit_loop_iteration(self.handle, d) for d in range(c.whit_loop_depth(self.handle))]
+        return [
+            c.whit_loop_iteration(self.handle, d) for d in range(c.whit_loop_depth(self.handle))
+        ]
 
     def _value(self, probe: Probe) -> Any:
         c = lib()
@@ -234,9 +244,16 @@ def _result_dtype(name: str, domain: int, inputs: list[Array]) -> int:
         return dtypes.BOOL
     prefix, _, suffix = name.partition("_")
     if prefix in ("wrap", "round") and suffix:
-        return {n.lower(): getattr(dtypes, n) for n in ("I8", "U8", "I16", "U16", "I32", "U32", "F16", "BF16")}[suffix]
+        return {
+            n.lower(): getattr(dtypes, n)
+            for n in ("I8", "U8", "I16", "U16", "I32", "U32", "F16", "BF16")
+        }[suffix]
     kinds = {a.dtype for a in inputs if domain == 2 or a.dtype.kind not in "iub"}
-    if len(kinds) == 1 and (kind := kinds.pop()).kind not in "?" and (domain == 2) == (kind.kind in "iu"):
+    if (
+        len(kinds) == 1
+        and (kind := kinds.pop()).kind not in "?"
+        and (domain == 2) == (kind.kind in "iu")
+    ):
         return dtypes.from_numpy(kind)
     return _DOMAINS[domain]
 

@@ -34,7 +34,9 @@ def host(n_threads: int, max_steps: int) -> Host:
         if n_threads not in _pools:
             pool = helper.whit_threads_create(n_threads)
             if not pool:
-                raise RunError(f"threads={n_threads}: the system gives no such number of threads (at most 256)")
+                raise RunError(
+                    f"threads={n_threads}: the system gives no such number of threads (at most 256)"
+                )
             _pools[n_threads] = pool
         h.context = _pools[n_threads]
     h.parallel_for = ctypes.cast(helper.whit_threads_for, ctypes.c_void_p).value

@@ -11,7 +11,21 @@ from typing import Any
 
 import numpy as np
 
-F32, U8, I8, U16, I16, I32, I64, BOOL, F16, F64, U32, U64, BF16 = 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 16
+F32, U8, I8, U16, I16, I32, I64, BOOL, F16, F64, U32, U64, BF16 = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    9,
+    10,
+    11,
+    12,
+    13,
+    16,
+)
 
 _NUMPY: dict[int, str] = {
     F32: "float32", U8: "uint8", I8: "int8", U16: "uint16", I16: "int16", I32: "int32", I64: "int64",

@@ -42,5 +42,9 @@ class LoadError(WhitError):
     """A file that is no .whit file, is damaged, or needs a newer runtime."""
 
 
+class LibraryError(LoadError, ImportError):
+    """The C library is not there, or does not load."""
+
+
 class RunError(WhitError):
     """Inputs that do not fit the model, or a run that met a value or shape it cannot work with."""

@@ -139,14 +139,18 @@ class Model:
         if self.state_memory is None:
             return {}
         return {
-            name: self.state_memory[at : at + initial.nbytes].view(initial.dtype).reshape(initial.shape)
+            name: self.state_memory[at : at + initial.nbytes]
+            .view(initial.dtype)
+            .reshape(initial.shape)
             for name, at, initial in self.file.state_layout()
         }
 
     def reset_state(self) -> None:
         """Gives every persistent variable its initial value."""
         with self._turn:
-            for (_, _, initial), array in zip(self.file.state_layout(), self.state.values(), strict=True):
+            for (_, _, initial), array in zip(
+                self.file.state_layout(), self.state.values(), strict=True
+            ):
                 array[...] = initial
 
     # ---- running ----
@@ -207,7 +211,11 @@ class Model:
         return {**found, **outputs}
 
     def instance(
-        self, feeds: Mapping[str, Any], *, entry: str | int | None = None, threads: int | None = None
+        self,
+        feeds: Mapping[str, Any],
+        *,
+        entry: str | int | None = None,
+        threads: int | None = None,
     ) -> tuple[Instance, list[Feed]]:
         """A new planned instance and its prepared inputs: for measuring, outside the pool."""
         e = self.entry(entry)
@@ -233,7 +241,9 @@ class Model:
         if lane is None:
             if n_threads < 1:
                 raise RunError(f"threads={n_threads}: expected 1 or more")
-            lane = self._lanes.setdefault(key, _Lane(self, self._entries[entry], n_threads, max_steps))
+            lane = self._lanes.setdefault(
+                key, _Lane(self, self._entries[entry], n_threads, max_steps)
+            )
         return lane
 
     @contextmanager
@@ -282,7 +292,9 @@ def _port(info: _native.PortInfo) -> Port:
         known = zip(info.dims[: info.rank], info.symbols[: info.rank], strict=True)
         shape = tuple((_native.text(s) or None) if d < 0 else d for d, s in known)
     kind = "sequence" if info.kind == SEQUENCE else "tensor"
-    return Port(_native.text(info.name), dtypes.to_numpy(info.dtype), shape, kind, bool(info.optional))
+    return Port(
+        _native.text(info.name), dtypes.to_numpy(info.dtype), shape, kind, bool(info.optional)
+    )
 
 
 # ---- inputs -----------------------------------------------------------------------------------------
@@ -293,7 +305,11 @@ def _by_name(entry: Entry, feeds: Mapping[str, Any]) -> list[Any]:
     for name in feeds:
         if name not in entry.number:
             close = difflib.get_close_matches(str(name), entry.number, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(entry.number) or 'none'}"
+            hint = (
+                f"; did you mean {close[0]!r}?"
+                if close
+                else f"; it has {', '.join(entry.number) or 'none'}"
+            )
             raise RunError(f"the model has no input {name!r}{hint}")
     for port in entry.inputs:
         if port.name not in feeds and not port.optional:
@@ -312,7 +328,9 @@ def _prepare(entry: Entry, values: Sequence[Any]) -> tuple[list[Feed], Any]:
             key.append(None)
         elif port.kind == "sequence":
             if not isinstance(value, (list, tuple)):
-                raise RunError(f"input {port.name!r}: expected a list of arrays ({port}), got {_type_of(value)}")
+                raise RunError(
+                    f"input {port.name!r}: expected a list of arrays ({port}), got {_type_of(value)}"
+                )
             feeds.append([_tensor(port, v, f"{port.name}[{k}]") for k, v in enumerate(value)])
             key.append("sequence")
         else:
@@ -342,11 +360,14 @@ def _tensor(port: Port, value: Any, name: str) -> Array:
         is_plain = isinstance(value, (bool, int, float, list, tuple))
         converted = _converted(a, port.dtype) if is_plain else None
         if converted is None and a.dtype.newbyteorder("=") != port.dtype:
-            raise RunError(f"input {name!r}: expected {port}, got {a.dtype.name} {shape_text(a.shape)}")
+            raise RunError(
+                f"input {name!r}: expected {port}, got {a.dtype.name} {shape_text(a.shape)}"
+            )
         a = a if converted is None else converted
     want = port.shape
     if want is not None and (
-        len(want) != a.ndim or any(isinstance(d, int) and d != n for d, n in zip(want, a.shape, strict=True))
+        len(want) != a.ndim
+        or any(isinstance(d, int) and d != n for d, n in zip(want, a.shape, strict=True))
     ):
         raise RunError(f"input {name!r}: expected {port}, got {a.dtype.name} {shape_text(a.shape)}")
     return _native.dense(a)
@@ -361,7 +382,9 @@ def _converted(a: Array, dtype: np.dtype[Any]) -> Array | None:
     if a.dtype.kind == "f" and dtype.kind in "iub":
         return None
     converted = a.astype(dtype)
-    return converted if a.dtype.kind == "f" or np.array_equal(converted.astype(a.dtype), a) else None
+    return (
+        converted if a.dtype.kind == "f" or np.array_equal(converted.astype(a.dtype), a) else None
+    )
 
 
 def _bind_symbols(port: Port, a: Array, symbols: dict[str, tuple[int, str]]) -> None:
@@ -398,7 +421,11 @@ def load(model: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Mode
     try:
         return Model(np.frombuffer(mapped, np.uint8), path)
     except LoadError as e:
-        hint = "; an ONNX model has to be converted first: whit.convert" if path.endswith(".onnx") else ""
+        hint = (
+            "; an ONNX model has to be converted first: whit.convert"
+            if path.endswith(".onnx")
+            else ""
+        )
         error = LoadError(f"{path}: {e}{hint}", offset=e.offset, operator="", status=e.status)
         error.operator = e.operator
         raise error from None

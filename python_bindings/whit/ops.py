@@ -34,7 +34,9 @@ def __getattr__(name: str) -> Callable[..., Any]:
         hint = f"; did you mean {_snake(_schemas()[close[0]].name)!r}?" if close else ""
         raise AttributeError(f"ONNX has no operator {name!r}{hint}")
 
-    def call(*inputs: Any, outputs: int | None = None, opset: int | None = None, **named: Any) -> Any:
+    def call(
+        *inputs: Any, outputs: int | None = None, opset: int | None = None, **named: Any
+    ) -> Any:
         return run(schema.name, inputs, named, outputs=outputs, opset=opset)
 
     call.__name__ = call.__qualname__ = name
@@ -65,7 +67,12 @@ def _schemas() -> dict[str, Any]:
 
 
 def run(
-    op: str, inputs: Sequence[Any], named: dict[str, Any], *, outputs: int | None = None, opset: int | None = None
+    op: str,
+    inputs: Sequence[Any],
+    named: dict[str, Any],
+    *,
+    outputs: int | None = None,
+    opset: int | None = None,
 ) -> Any:
     """Runs one operator. Returns its output, or a tuple if there are several."""
     schema = _schema(op, opset)
@@ -97,16 +104,25 @@ def _schema(op: str, opset: int | None) -> Any:
     try:
         return defs.get_schema(op, opset, "")
     except defs.SchemaError:
-        raise RunError(f"ONNX opset {opset} has no operator {op}", operator=op, opset=opset) from None
+        raise RunError(
+            f"ONNX opset {opset} has no operator {op}", operator=op, opset=opset
+        ) from None
 
 
-def _sort(schema: Any, inputs: list[Any], named: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+def _sort(
+    schema: Any, inputs: list[Any], named: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
     """Keyword arguments put where they belong: among the inputs, or the attributes."""
     from onnx import defs
 
-    variadic = bool(schema.inputs) and schema.inputs[-1].option == defs.OpSchema.FormalParameterOption.Variadic
+    variadic = (
+        bool(schema.inputs)
+        and schema.inputs[-1].option == defs.OpSchema.FormalParameterOption.Variadic
+    )
     if len(inputs) > len(schema.inputs) and not variadic:
-        raise RunError(f"{len(inputs)} inputs given, at most {len(schema.inputs)} taken", operator=schema.name)
+        raise RunError(
+            f"{len(inputs)} inputs given, at most {len(schema.inputs)} taken", operator=schema.name
+        )
     positions = {i.name.lower(): k for k, i in enumerate(schema.inputs)}
     attributes: dict[str, Any] = {}
     for name, value in named.items():
@@ -121,7 +137,10 @@ def _sort(schema: Any, inputs: list[Any], named: dict[str, Any]) -> tuple[list[A
             inputs[k] = value
         else:
             known = [*(i.name for i in schema.inputs), *schema.attributes]
-            raise RunError(f"no input or attribute {name!r}; there are {', '.join(known)}", operator=schema.name)
+            raise RunError(
+                f"no input or attribute {name!r}; there are {', '.join(known)}",
+                operator=schema.name,
+            )
     while inputs and inputs[-1] is None:
         inputs.pop()
     for k, i in enumerate(schema.inputs[: schema.min_input]):
@@ -142,18 +161,27 @@ def _constants(schema: Any, feeds: list[Any]) -> dict[int, Array]:
     """Inputs given as Python numbers or lists, in the type that the schema and the arrays beside them ask for."""
     constraints = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
     params = [_parameter(schema, k) for k in range(len(feeds))]
-    known = {p.type_str: f.dtype for p, f in zip(params, feeds, strict=True) if isinstance(f, np.ndarray)}
+    known = {
+        p.type_str: f.dtype for p, f in zip(params, feeds, strict=True) if isinstance(f, np.ndarray)
+    }
     found: dict[int, Array] = {}
     for k, (p, f) in enumerate(zip(params, feeds, strict=True)):
         if f is None or isinstance(f, np.ndarray):
             continue
         plain = np.asarray(f)
         if plain.dtype.kind not in "biuf":
-            raise RunError(f"input {p.name!r}: expected an array or numbers, got {f!r}", operator=schema.name)
+            raise RunError(
+                f"input {p.name!r}: expected an array or numbers, got {f!r}", operator=schema.name
+            )
         allowed = constraints.get(p.type_str, [p.type_str])
         dtype = known.get(p.type_str)
         if dtype is None:
-            names = {"b": ["bool"], "i": ["int64", "int32"], "u": ["int64"], "f": ["float", "double"]}[plain.dtype.kind]
+            names = {
+                "b": ["bool"],
+                "i": ["int64", "int32"],
+                "u": ["int64"],
+                "f": ["float", "double"],
+            }[plain.dtype.kind]
             if plain.size == 0:
                 names = ["int64", "float"]
             names = [*names, "float", "int64", "int32", "bool"]
@@ -174,14 +202,27 @@ def _attribute(schema: Any, name: str, value: Any, feeds: list[Any]) -> Any:
     kind = schema.attributes[name].type
     types = defs.OpSchema.AttrType
     if kind in (types.GRAPH, types.GRAPHS):
-        raise RunError(f"attribute {name!r} is a graph: make a model of it and use whit.convert", operator=schema.name)
+        raise RunError(
+            f"attribute {name!r} is a graph: make a model of it and use whit.convert",
+            operator=schema.name,
+        )
     if kind in (types.INTS, types.FLOATS) and isinstance(value, (bool, int, float, np.generic)):
         first = feeds[0] if feeds else None
         axes = first.ndim - 2 if isinstance(first, np.ndarray) and first.ndim > 2 else 1
-        counts = {"pads": 2 * axes, "strides": axes, "dilations": axes, "kernel_shape": axes, "output_padding": axes}
+        counts = {
+            "pads": 2 * axes,
+            "strides": axes,
+            "dilations": axes,
+            "kernel_shape": axes,
+            "output_padding": axes,
+        }
         value = [value] * counts.get(name, 1)
     if kind == types.INT:
-        return int(value) if isinstance(value, (bool, int, np.integer)) else _dtype_code(schema, name, value)
+        return (
+            int(value)
+            if isinstance(value, (bool, int, np.integer))
+            else _dtype_code(schema, name, value)
+        )
     if kind == types.FLOAT:
         return float(value)
     if kind == types.INTS:
@@ -189,7 +230,11 @@ def _attribute(schema: Any, name: str, value: Any, feeds: list[Any]) -> Any:
     if kind == types.FLOATS:
         return tuple(float(v) for v in value)
     if kind == types.TENSOR:
-        return np.asarray(value) if isinstance(value, np.ndarray) else np.asarray(value, _default_dtype(value))
+        return (
+            np.asarray(value)
+            if isinstance(value, np.ndarray)
+            else np.asarray(value, _default_dtype(value))
+        )
     return value
 
 
@@ -206,7 +251,10 @@ def _dtype_code(schema: Any, name: str, value: Any) -> int:
     for code in (*range(1, 8), *range(9, 14), *range(16, 27)):
         if dtypes.name_of(code) == str(value):
             return code
-    raise RunError(f"attribute {name!r}: expected a number or an element type, got {value!r}", operator=schema.name)
+    raise RunError(
+        f"attribute {name!r}: expected a number or an element type, got {value!r}",
+        operator=schema.name,
+    )
 
 
 def _n_outputs(schema: Any, attributes: dict[str, Any], feeds: list[Any]) -> int:
@@ -225,7 +273,9 @@ def _n_outputs(schema: Any, attributes: dict[str, Any], feeds: list[Any]) -> int
 
 
 def _hashable(value: Any) -> Any:
-    return (value.dtype.name, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
+    return (
+        (value.dtype.name, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
+    )
 
 
 def _build(
@@ -245,7 +295,10 @@ def _build(
         if isinstance(f, np.ndarray)
     ]
     outputs = [f"out{k}" for k in range(n_outputs)]
-    ready = {k: numpy_helper.from_array(v, "") if isinstance(v, np.ndarray) else v for k, v in attributes.items()}
+    ready = {
+        k: numpy_helper.from_array(v, "") if isinstance(v, np.ndarray) else v
+        for k, v in attributes.items()
+    }
     node = helper.make_node(schema.name, names, outputs, schema.name, **ready)
     graph = helper.make_graph(
         [node],

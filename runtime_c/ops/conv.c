@@ -19,7 +19,7 @@ typedef struct conv_plan {
   const whit_call *c;
   whit_window w;
   float *panels, *bias, *zeros, *slots;  /* in scratch, or the operand itself */
-  size_t slot, at_bias, at_slots;        /* floats: of one thread; where each part of scratch begins */
+  uint64_t slot, at_bias, at_slots;      /* floats: of one thread; where each part of scratch begins */
   uint8_t kind;
   bool convert, pack;
   int32_t group, n_in, n_out;   /* channels of a group */
@@ -68,7 +68,7 @@ static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
   p->strip = p->n_strips ? (pixels + p->n_strips - 1) / p->n_strips : 0;
   p->n_jobs = whit_min_i32(threads, p->n_strips);
   p->pitch = p->k % 512 ? p->k : p->k + 16;  /* patches must not all fall on the same lines of the cache */
-  p->slot = (size_t)p->strip * ((size_t)p->pitch + (size_t)(p->convert ? p->n_out : 0));
+  p->slot = (uint64_t)p->strip * ((uint64_t)p->pitch + (uint64_t)(p->convert ? p->n_out : 0));
 }
 
 /* shape: y's, all checked. */
@@ -102,16 +102,13 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
     p->strip = whit_min_i32(whit_max_i32(4, whit_min_i32(32, 2048 / w->taps)), line);
     p->chunks = (line + p->strip - 1) / p->strip;
     p->n_jobs = whit_min_i32(threads, p->lines * p->chunks);
-    p->slot = (size_t)p->strip * (size_t)w->taps * sizeof(float *) / sizeof(float);
+    p->slot = (uint64_t)p->strip * (uint64_t)w->taps * sizeof(float *) / sizeof(float);
   }
-  p->slot += (size_t)w->outer;  /* the list of lines */
+  p->slot += (uint64_t)w->outer;  /* the list of lines */
   p->slot = (p->slot + 15) / 16 * 16;
   /* scratch: panels; bias or zeros; a slot a job */
-  p->at_bias = p->pack && p->kind < CONV_DEPTHWISE ? (size_t)p->group * (size_t)whit_panels_floats(p->k, p->n_out) : 0;
-  p->at_slots = p->at_bias + ((size_t)(p->convert || p->kind == CONV_DEPTHWISE ? channels : 0) + 15) / 16 * 16;
-  const double n_floats = (double)p->at_slots + (double)p->n_jobs * (double)p->slot;
-  if (n_floats > PTRDIFF_MAX / 8 || (double)whit_panels_floats(p->k, p->n_out) * p->group > PTRDIFF_MAX / 8)
-    return whit_fail(c, WHIT_E_SIZE, "conv: too large for this machine");
+  p->at_bias = p->pack && p->kind < CONV_DEPTHWISE ? (uint64_t)p->group * whit_panels_floats(p->k, p->n_out) : 0;
+  p->at_slots = p->at_bias + ((uint64_t)(p->convert || p->kind == CONV_DEPTHWISE ? channels : 0) + 15) / 16 * 16;
   return whit_scratch(c, p->at_slots + (uint64_t)p->n_jobs * p->slot);
 }
 
@@ -120,7 +117,7 @@ whit_status whit_conv_shape(whit_call *c) {
   int32_t shape[WHIT_MAX_RANK];
   WHIT_TRY(conv_read(c, &p.w, shape));
   WHIT_TRY(whit_out(c, 0, c->in[0]->dtype, c->in[0]->rank, shape));
-  return conv_plan_make(&p, c, shape);
+  return whit_count(c->out[0]) ? conv_plan_make(&p, c, shape) : WHIT_OK;
 }
 
 /* n numbers of x's type as floats; small n is the rule (3 channels, 3 x 3 channels). */

@@ -50,12 +50,9 @@ static whit_status field(const reader *r, unsigned n, size_t n_bytes, size_t *at
   return WHIT_OK;
 }
 
-/* A field that leads to a vector of items, or to a table (item = 0); absent: *items = NULL, *n = 0. */
-static whit_status vector(const reader *r, unsigned number, size_t item, size_t align, const void *items,
-                          uint32_t *n) {
+/* A field that leads to a vector; *items, a pointer of any type, stays NULL if it is absent. */
+static whit_status vector(const reader *r, unsigned number, size_t item, size_t align, void *items, uint32_t *n) {
   size_t at;
-  const uint8_t **out = (const uint8_t **)(uintptr_t)items;
-  *out = NULL;
   *n = 0;
   WHIT_TRY(field(r, number, 4, &at));
   if (!at) return WHIT_OK;
@@ -63,7 +60,8 @@ static whit_status vector(const reader *r, unsigned number, size_t item, size_t 
   if (start <= at || !fits(r, start, 4, 4)) return verify_bad(r->m, at);
   *n = read_u32(r->bytes + start);
   if (*n > r->n_bytes / item || !fits(r, start + 4, *n * item, align)) return verify_bad(r->m, start);
-  *out = r->bytes + start + 4;
+  const uint8_t *first = r->bytes + start + 4;
+  __builtin_memcpy(items, &first, sizeof first);
   return WHIT_OK;
 }
 

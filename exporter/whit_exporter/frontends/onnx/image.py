@@ -346,6 +346,29 @@ def grid_sample(n: NodeContext) -> Value:
     return y.transpose([0, rank - 1, *range(1, rank - 1)]).cast(dtype).v
 
 
+@lower("AffineGrid")
+def affine_grid(n: NodeContext) -> Value:
+    """Inputs theta [N, d, d + 1] and the image's size; [N, spatial..., d] with the last axis' place first."""
+    b, dtype, align = n.b, n.dtype(0), n.int("align_corners", 0)
+    theta = Expr(b, n.value(0))
+    spatial = n.static_dim(0, 1, "the number of rows of theta")
+    sizes = elements(Expr(b, n.value(1)), 2 + spatial)[2:]
+
+    def column(i: int) -> Expr:
+        """theta[:, :, i] as [N, 1, ..., d]"""
+        return theta.slice(i, i + 1, 2).reshape([("dim", 0), *[1] * spatial, spatial])
+
+    y = column(spatial)
+    for axis, size in enumerate(sizes):
+        i = arange(b, size.cast(I64), F64)
+        if align:
+            place = i * 2.0 / (size - 1.0).max(1.0) - 1.0
+        else:
+            place = (i * 2.0 + 1.0) / size - 1.0
+        y = y + column(spatial - 1 - axis) * place.cast(dtype).to_axis(1 + axis, spatial + 2)
+    return y.v
+
+
 @lower("RoiAlign")
 def roi_align(n: NodeContext) -> Value:
     """Inputs X [N, C, H, W], rois [R, 4] (x1 y1 x2 y2), batch indices [R]. sampling_ratio must be fixed."""

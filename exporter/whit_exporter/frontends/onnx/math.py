@@ -305,8 +305,13 @@ def power(n: NodeContext) -> Value:
 
 @lower("PRelu")
 def prelu(n: NodeContext) -> Value:
+    """Before opset 7 a vector lies along the channels; models brought up to 7 may still have it so."""
     x, slope = Expr(n.b, n.value(0)), n.value(1)
-    if n.opset < 7 and n.rank(1) == 1 and n.rank(0) > 1:
+    vector = n.rank(1) == 1 and n.rank(0) > 1 and n.shape(1) != (1,)
+    fits = (
+        n.shape(0)[-1] == n.shape(1)[0] or not isinstance(n.shape(0)[-1], int) if vector else True
+    )
+    if vector and (n.opset < 7 or (not fits and n.shape(0)[1] == n.shape(1)[0])):
         slope = n.b.unsqueeze(slope, list(range(1, n.rank(0) - 1)))
     return (x < 0).where(x * slope, x).v
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...dtypes import DType
+from ...dtypes import DType, from_numpy
 from ...ir import Value
 from .expr import Expr, constant
 from .registry import Array, NodeContext, lower
@@ -119,8 +119,6 @@ def label_encoder(n: NodeContext) -> Value:
         default = n.float("default_float", -0.0)
     else:
         default = n.int("default_int64", -1)
-    from ...dtypes import from_numpy
-
     return lookup(Expr(n.b, n.value(0)), keys, values, default, from_numpy(values.dtype))
 
 
@@ -251,3 +249,46 @@ def svm_classifier(n: NodeContext) -> list[Value]:
     if len(rho) == 1:
         scores = Expr(b, b.concat([(-scores).v, scores.v], 1))
     return [names.gather(best, 0).v, post_transform(n, scores).v]
+
+
+@lower("TfIdfVectorizer")
+def tfidf_vectorizer(n: NodeContext) -> Value:
+    """How often each n-gram of the pool stands in a row, with every number of skipped places allowed."""
+    no_strings(n, "pool_strings")
+    pool, starts = n.ints("pool_int64s"), n.ints("ngram_counts")
+    columns, weights = n.ints("ngram_indexes"), n.floats("weights")
+    shortest, longest, skips = (
+        n.int(k) for k in ("min_gram_length", "max_gram_length", "max_skip_count")
+    )
+    x = rows_of(n, Expr(n.b, n.value(0)).cast(DType.I64))
+    length, mode, at = n.static_dim(0, -1, "the number of tokens"), n.str("mode"), 0
+    table = np.zeros((len(columns), max(columns) + 1), np.float32)
+    for gram, column in enumerate(columns):
+        table[gram, column] = 1 if mode == "TF" or not weights else weights[gram]
+    total: Expr | None = None
+    for size, (start, end) in enumerate(zip(starts, [*starts[1:], len(pool)], strict=True), 1):
+        grams = np.array(pool[start:end], np.int64).reshape(-1, size)
+        rows = table[at : at + len(grams)]
+        at += len(grams)
+        if not shortest <= size <= longest or not len(grams):
+            continue
+        counts: Expr | None = None
+        for step in range(1, (skips if size > 1 else 0) + 2):
+            places = np.arange(length - step * (size - 1))[:, None] + step * np.arange(size)
+            if not places.size:
+                continue
+            found = x.gather(constant(x.b, places, DType.I64), 1).unsqueeze(2)
+            same = (
+                found.eq(constant(x.b, grams, DType.I64)).cast(DType.F32).reduce("min", [-1], False)
+            )
+            hits = same.sum([1], keepdims=False)
+            counts = hits if counts is None else counts + hits
+        if counts is not None:
+            counts = counts.min(1.0) if mode == "IDF" else counts
+            part = counts.matmul(constant(x.b, rows, DType.F32))
+            total = part if total is None else total + part
+    if total is None:
+        total = x.cast(DType.F32).sum([-1]) * 0.0 + constant(
+            x.b, np.zeros(table.shape[1]), DType.F32
+        )
+    return (total.squeeze(0) if n.rank(0) == 1 else total).v

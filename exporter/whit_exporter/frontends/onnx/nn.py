@@ -285,18 +285,21 @@ def lrn(n: NodeContext) -> Value:
 
 @lower("Dropout")
 def dropout(n: NodeContext) -> list[Value]:
-    """Nothing is dropped: inference, or a ratio of zero."""
+    """The input itself, unless training_mode or its absence is known only at run time or it is on."""
     b, x = n.b, n.value(0)
-    if n.opset >= 12 and n.opt(2) is not None:
-        training, ratio = n.const(2), n.const(1) if n.opt(1) is not None else np.array(0.5)
-        if training is None:
-            raise n.fail("training_mode must be constant; remove the input for inference")
-        if training.any() and (ratio is None or ratio.any()):
-            raise n.fail(
-                "dropout in training mode is not supported; export the model for inference"
-            )
-    mask = b.const(1, DType.BOOL if n.opset >= 10 else n.dtype(0))
-    return [x, b.op("expand", mask, b.shape_of(x))] if n.wants(1) else [x]
+    training = n.opt(2) if n.opset >= 12 else None
+    fixed = n.const(2) if training is not None else None
+    on = training is not None and (fixed is None or bool(fixed.any()))
+    ratio = n.const(1) if n.opt(1) is not None else np.array(0.5)
+    if training is None or not on or (ratio is not None and not ratio.any()):
+        mask = b.const(1, DType.BOOL if n.opset >= 10 else n.dtype(0))
+        return [x, b.op("expand", mask, b.shape_of(x))] if n.wants(1) else [x]
+    share = Expr(b, n.opt(1) or b.const(0.5)).cast(DType.F32).reshape([])
+    draw = Expr(b, b.op("random", b.shape_of(x), None, kind=0, seed=float(n.int("seed", 0))))
+    active = Expr(b, training).reshape([])
+    keep = (draw >= share) | ~active
+    factor = active.where(1.0 / (1.0 - share), 1.0).cast(n.dtype(0))
+    return [keep.where(Expr(b, x) * factor, 0.0).v, keep.v]
 
 
 def softmax_axes(n: NodeContext) -> list[int]:

@@ -120,6 +120,24 @@ def stft(n: NodeContext) -> Value:
     return y.op("reshape", n.b.concat(sizes, 0), dims=[], allowzero=1).v
 
 
+WINDOWS = {
+    "HannWindow": (0.5, 0.5, 0.0),
+    "HammingWindow": (25 / 46, 21 / 46, 0.0),
+    "BlackmanWindow": (0.42, 0.5, 0.08),
+}
+
+
+@lower(*WINDOWS)
+def window(n: NodeContext) -> Value:
+    """a - b cos(t) + c cos(2t), over one period or symmetric."""
+    a, b, c = WINDOWS[n.op_type]
+    size = Expr(n.b, n.value(0)).cast(I64).reshape([])
+    steps = size if n.int("periodic", 1) else size - 1
+    t = arange(n.b, size, F64) * (2 * math.pi) / steps.cast(F64)
+    y = a - b * t.op("cos") + c * (2.0 * t).op("cos") if c else a - b * t.op("cos")
+    return y.cast(dtype_of(n.int("output_datatype", 1))).v
+
+
 @lower("MelWeightMatrix")
 def mel_weight_matrix(n: NodeContext) -> Value:
     """Triangles over the spectrum bins, their corners equally spaced on the mel scale."""

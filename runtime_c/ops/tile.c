@@ -1,0 +1,408 @@
+/* tile - runs a program of micro-operations on its inputs, WHIT_TILE elements at a time.
+ *
+ * program[0] = domain | n_regs << 8 | n_ops << 16; domain 0: f32, 1: f64, 2: i64. Then n_ops instructions
+ * op | dst << 8 | a << 14 | b << 20 | c << 26, see kernels/micro.h; imm is followed by its literal. Inputs broadcast against each
+ * other; every output has the common shape and is stored once.
+ *
+ * A register is a pointer to a block of elements: to memory of its own, or straight into a dense input or output of the
+ * domain's type. What is the same for every block (literals, scalars, a vector along the last axis) is loaded once, if its
+ * register is written nowhere else: programs should give such values registers of their own. */
+#include "../kernels/tile.h"
+
+WHIT_OP(tile, .version = 1, .in = "x*", .out = "y*", .attr = "program:i32[]", .strided = "x",
+        .doc = "Runs a program of element-wise micro-operations on inputs that broadcast against each other.");
+
+enum { TILE_MAX_REGS = 48, TILE_MAX_PARTS = 64, TILE_MIN_PARALLEL = 65536 };
+enum { TILE_GENERAL, TILE_DENSE, TILE_SPLAT, TILE_PERIODIC };
+
+typedef struct tile_input {
+  const uint8_t *data;
+  int32_t stride[WHIT_MAX_RANK];  /* per axis of tile_plan */
+  uint8_t dtype, kind;
+} tile_input;
+
+/* A program with its operands, ready to run on any range of elements. */
+typedef struct tile_plan {
+  const whit_kernels *kernels;
+  const uint32_t *program;
+  whit_tensor **out;
+  tile_input *in;
+  uint8_t *parts;                 /* per part: pointers of registers, then the registers */
+  size_t part_bytes;
+  uint64_t fixed;                 /* registers that are filled once */
+  int32_t dims[WHIT_MAX_RANK];    /* axes that no input tells apart are one; innermost first */
+  int32_t count, block, length;   /* elements in all, at a time, of a register */
+  uint32_t n_parts;
+  uint16_t n_ops;
+  uint8_t domain, n_regs, n_axes, n_in;
+  bool general;                   /* some input needs the index of a block's first element */
+} tile_plan;
+
+static inline unsigned tile_op(uint32_t w) { return w & 255; }
+static inline unsigned tile_dst(uint32_t w) { return w >> 8 & 63; }
+static inline unsigned tile_a(uint32_t w) { return w >> 14 & 63; }
+static inline unsigned tile_b(uint32_t w) { return w >> 20 & 63; }
+static inline unsigned tile_c(uint32_t w) { return w >> 26; }
+static inline size_t tile_size(unsigned domain) { return domain ? 8 : 4; }
+
+/* Does an element of memory look like one of a register? */
+static inline bool tile_native(unsigned domain, unsigned dtype) {
+  return domain == 0 ? dtype == WHIT_F32 : domain == 1 ? dtype == WHIT_F64 : dtype == WHIT_I64 || dtype == WHIT_U64;
+}
+
+/* ---- checking ------------------------------------------------------------------------------------- */
+
+/* Registers that a micro-operation reads, 4 if the domain lacks it. */
+static unsigned tile_reads(unsigned op, unsigned domain) {
+  static const uint8_t known[] = {
+#define TILE_KNOWN(name, number, n_args, domains) [number] = (uint8_t)(n_args | (domains) << 4),
+      WHIT_MOVE_LIST(TILE_KNOWN) WHIT_MICRO_LIST(TILE_KNOWN)
+#undef TILE_KNOWN
+  };
+  return op < sizeof known && known[op] >> (4 + domain) & 1 ? known[op] & 3 : 4;
+}
+
+/* One instruction, given the registers written and the outputs stored so far. */
+static const char *tile_check(const whit_call *c, uint32_t w, unsigned domain, uint64_t written, uint64_t stored) {
+  const unsigned op = tile_op(w), reads = tile_reads(op, domain);
+  if (reads > 3) return "tile: no such operation in this domain";
+  if ((reads > 0 && !(written >> tile_a(w) & 1)) || (reads > 2 && !(written >> tile_c(w) & 1)) ||
+      (reads > 1 && !(written >> tile_b(w) & 1)))
+    return "tile: reads a register that is not set";
+  if (op == WHIT_MICRO_load && tile_a(w) >= c->n_in) return "tile: no such input";
+  if (op != WHIT_MICRO_store) return NULL;
+  if (tile_b(w) >= c->n_out || stored >> tile_b(w) & 1) return "tile: no such output, or stored twice";
+  return whit_type_size(tile_c(w)) ? NULL : "tile: no such type";
+}
+
+static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shape) {
+  const uint32_t *p = (const uint32_t *)c->attr + 1, *end = p + c->attr[0];
+  if (p == end) return whit_fail(c, WHIT_E_FORMAT, "tile: no program");
+  const unsigned domain = *p & 255, n_regs = *p >> 8 & 255;
+  uint64_t written = 0, stored = 0;
+  uint32_t n_stored = 0;
+  if (domain > 2 || n_regs > TILE_MAX_REGS) return whit_fail(c, WHIT_E_FORMAT, "tile: bad domain or too many registers");
+  for (uint32_t k = *p++ >> 16; k; k--) {
+    if (p == end) return whit_fail(c, WHIT_E_FORMAT, "tile: the program is cut off");
+    const uint32_t w = *p++;
+    const char *cause = tile_check(c, w, domain, written, stored);
+    if (cause) return whit_fail(c, WHIT_E_FORMAT, cause);
+    if (tile_op(w) == WHIT_MICRO_store) {
+      stored |= (uint64_t)1 << tile_b(w);
+      n_stored++;
+      WHIT_TRY(whit_out(c, tile_b(w), tile_c(w), rank, shape));
+      continue;
+    }
+    if (tile_dst(w) >= n_regs) return whit_fail(c, WHIT_E_FORMAT, "tile: no such register");
+    written |= (uint64_t)1 << tile_dst(w);
+    if (tile_op(w) != WHIT_MICRO_imm) continue;
+    if ((size_t)(end - p) < tile_size(domain) / 4) return whit_fail(c, WHIT_E_FORMAT, "tile: the program is cut off");
+    p += tile_size(domain) / 4;
+  }
+  return p == end && n_stored == c->n_out ? WHIT_OK : whit_fail(c, WHIT_E_FORMAT, "tile: an output is not stored");
+}
+
+static uint32_t tile_parts(const whit_call *c, int32_t count) {
+  const uint32_t n = count < TILE_MIN_PARALLEL ? 1 : whit_threads(c);
+  return n < TILE_MAX_PARTS ? n : TILE_MAX_PARTS;
+}
+
+static int32_t tile_length(int32_t count) { return count < WHIT_TILE ? (count + 15) & ~15 : WHIT_TILE; }
+
+static size_t tile_part_bytes(unsigned domain, unsigned n_regs, int32_t length) {
+  return whit_round(n_regs * sizeof(void *), 64) + n_regs * tile_size(domain) * (size_t)length;
+}
+
+whit_status whit_tile_shape(whit_call *c) {
+  uint8_t rank = 0;
+  int32_t shape[WHIT_MAX_RANK];
+  int64_t count = 1;
+  for (unsigned i = 0; i < c->n_in; i++) {
+    if (!c->in[i] || c->in[i]->kind != WHIT_TENSOR) return whit_fail(c, WHIT_E_TYPE, "tile: inputs must be tensors");
+    if (!whit_type_size(c->in[i]->dtype)) return whit_fail(c, WHIT_E_TYPE, "tile: no such type");
+    if (whit_broadcast(&rank, shape, c->in[i])) return whit_fail(c, WHIT_E_SHAPE, "shapes do not broadcast");
+  }
+  WHIT_TRY(tile_program(c, rank, shape));
+  for (unsigned a = 0; a < rank; a++) {
+    count *= shape[a];
+    if (count > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "tile: 2^31 elements or more");
+  }
+  const uint32_t head = (uint32_t)c->attr[1];
+  const unsigned domain = head & 255, n_regs = head >> 8 & 255;
+  const int32_t length = tile_length((int32_t)count);
+  c->scratch_bytes = n_regs * tile_size(domain) * (size_t)length;
+  if (count > 1)
+    c->scratch_bytes = whit_round(sizeof(tile_plan) + c->n_in * sizeof(tile_input), 64) +
+                       tile_parts(c, (int32_t)count) * tile_part_bytes(domain, n_regs, length);
+  return WHIT_OK;
+}
+
+/* ---- running: one element ------------------------------------------------------------------------- */
+
+static void tile_load(unsigned domain, void *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
+  if (domain == 0) whit_load_f32(y, dtype, x, stride, n);
+  else if (domain == 1) whit_load_f64(y, dtype, x, stride, n);
+  else whit_load_i64(y, dtype, x, stride, n);
+}
+
+static void tile_store(unsigned domain, void *y, unsigned dtype, const void *x, int32_t n) {
+  if (domain == 0) whit_store_f32(y, dtype, x, n);
+  else if (domain == 1) whit_store_f64(y, dtype, x, n);
+  else whit_store_i64(y, dtype, x, n);
+}
+
+static inline void tile_micro(const whit_kernels *k, unsigned domain, unsigned op, void *y, const void *a, const void *b,
+                              const void *c, int32_t n) {
+  if (domain == 0) k->micro_f32(op, y, a, b, c, n);
+  else if (domain == 1) whit_micro_f64(op, y, a, b, c, n);
+  else whit_micro_i64(op, y, a, b, c, n);
+}
+
+/* f32 kernels work on whole vectors: a lone element fills one, so that what they read is defined. */
+static inline void tile_splat16(float *y, float x) {
+  for (int32_t i = 0; i < 16; i++) y[i] = x;
+}
+
+/* A loop's condition is such a program: nothing is set up. */
+static void tile_one(whit_call *c) {
+  const uint32_t *p = (const uint32_t *)c->attr + 1;
+  const unsigned domain = *p & 255;
+  const size_t step = 16 * tile_size(domain);
+  uint8_t *const reg = c->scratch;
+  for (uint32_t k = *p++ >> 16; k; k--) {
+    const uint32_t w = *p++;
+    const unsigned op = tile_op(w);
+    void *const dst = reg + tile_dst(w) * step;
+    const uint8_t *const a = reg + tile_a(w) * step;
+    if (op > WHIT_MICRO_store) {
+      tile_micro(c->k, domain, op, dst, a, reg + tile_b(w) * step, reg + tile_c(w) * step, 1);
+    } else if (op == WHIT_MICRO_store) {
+      const whit_tensor *y = c->out[tile_b(w)];
+      if (y) tile_store(domain, y->data, y->dtype, a, 1);
+    } else {
+      const whit_tensor *x = op == WHIT_MICRO_load ? c->in[tile_a(w)] : NULL;
+      const void *from = x ? x->data : p;
+      if (x && !tile_native(domain, x->dtype)) tile_load(domain, dst, x->dtype, from, 0, domain ? 1 : 16);
+      else if (domain == 0) tile_splat16(dst, *(const float *)from);
+      else __builtin_memcpy(dst, from, 8);
+      if (!x) p += tile_size(domain) / 4;
+    }
+  }
+}
+
+/* ---- running: many -------------------------------------------------------------------------------- */
+
+static void **tile_registers(const tile_plan *t, uint32_t part) {
+  return (void **)(void *)(t->parts + part * t->part_bytes);
+}
+
+static inline void *tile_buffer(const tile_plan *t, void **reg, unsigned r) {
+  return (uint8_t *)reg + whit_round(t->n_regs * sizeof(void *), 64) + r * tile_size(t->domain) * (size_t)t->length;
+}
+
+static void tile_literal(const tile_plan *t, void *y, const uint32_t *p) {
+  uint64_t v;
+  if (t->domain == 0) {
+    for (int32_t i = 0; i < t->length; i++) ((uint32_t *)y)[i] = *p;
+    return;
+  }
+  v = p[0] | (uint64_t)p[1] << 32;
+  for (int32_t i = 0; i < t->length; i++) ((uint64_t *)y)[i] = v;
+}
+
+/* n elements of an input from index at (innermost first), a stretch of the inner axis at a time. */
+static void tile_gather(const tile_plan *t, const tile_input *x, uint8_t *y, const int32_t *at, int32_t n) {
+  const ptrdiff_t size = (ptrdiff_t)whit_type_size(x->dtype);
+  const uint8_t *p = x->data;
+  int32_t index[WHIT_MAX_RANK];
+  for (unsigned a = 0; a < t->n_axes; a++) {
+    index[a] = at[a];
+    p += at[a] * (ptrdiff_t)x->stride[a] * size;
+  }
+  while (n) {
+    const int32_t left = t->dims[0] - index[0], m = left < n ? left : n;
+    tile_load(t->domain, y, x->dtype, p, x->stride[0], m);
+    y += (size_t)m * tile_size(t->domain);
+    n -= m;
+    index[0] += m;
+    p += m * (ptrdiff_t)x->stride[0] * size;
+    for (unsigned a = 0; a + 1u < t->n_axes && index[a] == t->dims[a]; a++) {
+      index[a] = 0;
+      index[a + 1]++;
+      p += (x->stride[a + 1] - t->dims[a] * (ptrdiff_t)x->stride[a]) * size;
+    }
+  }
+}
+
+/* The block of an input: where it lies if it can be used there (whole), else a copy in y. */
+static void *tile_fetch(const tile_plan *t, const tile_input *x, void *y, int32_t start, const int32_t *at, int32_t n,
+                        bool whole) {
+  const bool in_place = whole && tile_native(t->domain, x->dtype);
+  const uint8_t *p = x->data;
+  if (x->kind == TILE_DENSE) p += (size_t)start * whit_type_size(x->dtype);
+  else if (x->kind != TILE_SPLAT) {
+    if (in_place && x->stride[0] == 1 && at[0] + n <= t->dims[0]) {
+      for (unsigned a = 0; a < t->n_axes; a++) p += at[a] * (ptrdiff_t)x->stride[a] * (ptrdiff_t)tile_size(t->domain);
+      return (void *)(uintptr_t)p;
+    }
+    tile_gather(t, x, y, at, n);
+  }
+  if (x->kind == TILE_DENSE && in_place) return (void *)(uintptr_t)p;
+  if (x->kind == TILE_DENSE || x->kind == TILE_SPLAT) tile_load(t->domain, y, x->dtype, p, x->kind == TILE_DENSE, n);
+  if (t->domain == 0)
+    for (; n & 15; n++) ((float *)y)[n] = 0;
+  return y;
+}
+
+/* Runs the program on elements start ... start + n - 1 of the common shape, n <= t->block. Where registers with a period are
+ * fixed, start is a multiple of t->block. */
+static void tile_run_block(const tile_plan *t, void **reg, int32_t start, int32_t n) {
+  const bool whole = t->domain || !(n & 15); /* f32 kernels round n up: not in the caller's memory */
+  const uint32_t *p = t->program;
+  int32_t at[WHIT_MAX_RANK];
+  if (t->general) {
+    int32_t rest = start;
+    for (unsigned a = 0; a < t->n_axes; rest /= t->dims[a++]) at[a] = rest % t->dims[a];
+  }
+  for (uint32_t k = t->n_ops; k; k--) {
+    const uint32_t w = *p++;
+    const unsigned op = tile_op(w), dst = tile_dst(w);
+    if (op == WHIT_MICRO_store) {
+      const whit_tensor *out = t->out[tile_b(w)];
+      if (!out) continue;
+      void *y = (uint8_t *)out->data + (size_t)start * whit_type_size(out->dtype);
+      if (y != reg[tile_a(w)]) tile_store(t->domain, y, out->dtype, reg[tile_a(w)], n);
+      continue;
+    }
+    void *y = tile_buffer(t, reg, dst);
+    if (op > WHIT_MICRO_store) {
+      /* A result that is stored next is computed where it goes. */
+      if (whole && k > 1 && tile_op(*p) == WHIT_MICRO_store && tile_a(*p) == dst &&
+          tile_native(t->domain, tile_c(*p)) && t->out[tile_b(*p)])
+        y = (uint8_t *)t->out[tile_b(*p)]->data + (size_t)start * tile_size(t->domain);
+      tile_micro(t->kernels, t->domain, op, y, reg[tile_a(w)], reg[tile_b(w)], reg[tile_c(w)], n);
+    } else if (!(t->fixed >> dst & 1)) {
+      if (op == WHIT_MICRO_imm) tile_literal(t, y, p);
+      else y = tile_fetch(t, &t->in[tile_a(w)], y, start, at, n, whole);
+    }
+    reg[dst] = y;
+    if (op == WHIT_MICRO_imm) p += tile_size(t->domain) / 4;
+  }
+}
+
+/* Fills the registers that stay the same. */
+static void tile_prepare(const tile_plan *t, void **reg) {
+  static const int32_t origin[WHIT_MAX_RANK] = { 0 };
+  const uint32_t *p = t->program;
+  for (unsigned r = 0; r < t->n_regs; r++) reg[r] = tile_buffer(t, reg, r);
+  for (uint32_t k = t->n_ops; k; k--) {
+    const uint32_t w = *p++;
+    const unsigned op = tile_op(w);
+    if (op == WHIT_MICRO_load && t->fixed >> tile_dst(w) & 1)
+      tile_fetch(t, &t->in[tile_a(w)], reg[tile_dst(w)], 0, origin, t->block, false);
+    if (op != WHIT_MICRO_imm) continue;
+    if (t->fixed >> tile_dst(w) & 1) tile_literal(t, reg[tile_dst(w)], p);
+    p += tile_size(t->domain) / 4;
+  }
+}
+
+static void tile_part(void *arg, uint32_t part) {
+  const tile_plan *t = arg;
+  void **reg = tile_registers(t, part);
+  const int64_t n_blocks = ((int64_t)t->count + t->block - 1) / t->block;
+  const int64_t first = n_blocks * part / t->n_parts, last = n_blocks * (part + 1) / t->n_parts;
+  tile_prepare(t, reg);
+  for (int64_t b = first; b < last; b++) {
+    const int32_t start = (int32_t)(b * t->block), left = t->count - start;
+    tile_run_block(t, reg, start, left < t->block ? left : t->block);
+  }
+}
+
+/* Joins axes along which every input goes on as it does along the one inside. */
+static void tile_axes(tile_plan *t, const whit_call *c, const whit_tensor *y) {
+  unsigned n = 0;
+  for (unsigned a = y->rank; a--;) {
+    bool join = n > 0;
+    if (y->shape[a] == 1) continue;
+    for (unsigned i = 0; i < c->n_in; i++) {
+      const whit_tensor *x = c->in[i];
+      const unsigned skip = (unsigned)y->rank - x->rank;
+      int32_t *stride = t->in[i].stride;
+      stride[n] = a < skip || x->shape[a - skip] == 1 ? 0 : x->stride[a - skip];
+      join = join && stride[n] == (int64_t)stride[n - 1] * t->dims[n - 1];
+    }
+    if (join) t->dims[n - 1] *= y->shape[a];
+    else t->dims[n++] = y->shape[a];
+  }
+  t->n_axes = (uint8_t)n;
+}
+
+static uint8_t tile_kind(const tile_plan *t, const tile_input *x) {
+  bool dense = true, still = true;
+  int64_t step = 1;
+  for (unsigned a = 0; a < t->n_axes; step *= t->dims[a++]) {
+    dense = dense && x->stride[a] == step;
+    if (a) still = still && x->stride[a] == 0;
+  }
+  return dense ? TILE_DENSE : !still ? TILE_GENERAL : x->stride[0] ? TILE_PERIODIC : TILE_SPLAT;
+}
+
+/* Which registers are filled once, and from that the length of a block: a multiple of the period and, for the sake of whole
+ * vectors, of 16. Without such a length, what has a period is loaded like the rest. */
+static void tile_fix(tile_plan *t) {
+  uint64_t seen = 0, again = 0, once = 0, periodic = 0;
+  const uint32_t *p = t->program;
+  for (uint32_t k = t->n_ops; k; k--) {
+    const uint32_t w = *p++;
+    const unsigned op = tile_op(w), kind = op == WHIT_MICRO_load ? t->in[tile_a(w)].kind : TILE_SPLAT;
+    const uint64_t bit = (uint64_t)1 << tile_dst(w);
+    if (op == WHIT_MICRO_store) continue;
+    again |= seen & bit;
+    seen |= bit;
+    if (op == WHIT_MICRO_imm) p += tile_size(t->domain) / 4;
+    if (op > WHIT_MICRO_imm) continue;
+    if (kind == TILE_SPLAT) once |= bit;
+    if (kind == TILE_PERIODIC) periodic |= bit;
+    t->general |= kind == TILE_GENERAL || kind == TILE_PERIODIC;
+  }
+  t->block = t->length;
+  int32_t period = 16;
+  while (period <= t->length && period % t->dims[0]) period += 16;
+  if (period > t->length) periodic = 0;
+  else if (periodic & ~again) t->block = t->length / period * period;
+  t->fixed = (once | periodic) & ~again;
+}
+
+whit_status whit_tile_run(whit_call *c) {
+  const whit_tensor *y = NULL;
+  for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
+  if (!y) return WHIT_OK;
+  const int32_t count = whit_count(y);
+  if (count == 1) tile_one(c);
+  if (count <= 1) return WHIT_OK;
+  tile_plan *t = c->scratch;
+  const uint32_t *p = (const uint32_t *)c->attr + 1;
+  t->kernels = c->k;
+  t->program = p + 1;
+  t->out = c->out;
+  t->in = (tile_input *)(void *)(t + 1);
+  t->domain = (uint8_t)(*p & 255);
+  t->n_regs = (uint8_t)(*p >> 8 & 255);
+  t->n_ops = (uint16_t)(*p >> 16);
+  t->n_in = (uint8_t)c->n_in;
+  t->count = count;
+  t->length = tile_length(count);
+  t->general = false;
+  t->n_parts = tile_parts(c, count);
+  t->parts = (uint8_t *)c->scratch + whit_round(sizeof *t + c->n_in * sizeof(tile_input), 64);
+  t->part_bytes = tile_part_bytes(t->domain, t->n_regs, t->length);
+  tile_axes(t, c, y);
+  for (unsigned i = 0; i < c->n_in; i++) {
+    t->in[i].data = c->in[i]->data;
+    t->in[i].dtype = c->in[i]->dtype;
+    t->in[i].kind = tile_kind(t, &t->in[i]);
+  }
+  tile_fix(t);
+  whit_parallel(c, tile_part, t, t->n_parts);
+  return WHIT_OK;
+}
