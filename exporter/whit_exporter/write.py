@@ -320,18 +320,18 @@ class _Writer:
         """Name records, by value, step and node; a value's own name stands before its aliases."""
         rows: list[Row] = []
 
-        def add(name: str, v: Value, node: int, step: int) -> None:
-            rows.append((self.debug_strings.add(name), self.numbers[v], node, step, _perm_word(v.perm)))
+        def add(name: str, v: Value, node: int, step: int, perm: tuple[int, ...] | None) -> None:
+            rows.append((self.debug_strings.add(name), self.numbers[v], node, step, _perm_word(perm)))
 
         for v in self.numbers:
             if v.name and v.state is None:
-                add(v.name, v, self.maker.get(v, NONE), 0)
+                add(v.name, v, self.maker.get(v, NONE), 0, v.perm)
         for name, v in self.graph.aliases.items():
             if v in self.numbers and name != v.name:
-                add(name, v, self.maker.get(v, NONE), 0)
+                add(name, v, self.maker.get(v, NONE), 0, v.perm)
         for name, node, k in self.tile_names:
-            add(name, node.outputs[0], self.maker[node.outputs[0]], k + 1)
-        return sorted(set(rows), key=lambda r: (r[1], r[3], r[2], rows.index(r)) if len(rows) < 2 else _order(r))
+            add(name, node.outputs[0], self.maker[node.outputs[0]], k + 1, node.tile.perms.get(k))
+        return list(dict.fromkeys(sorted(rows, key=lambda r: (r[1], r[3], r[2]))))
 
     def _encode(self) -> bytes:
         b = flatbuffers.Builder(1024 + 4 * len(self.words) + 32 * len(self.nodes))

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _feeds
 from ._native import Array
-from ._table import Report
+from ._table import Report, json_number
 from .errors import RunError, WhitError
 from .model import load, shape_text
 
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> Report:
     for r in rows:
         del r["shape_text"]
         for key in ("max_abs", "max_rel"):
-            r[key] = r[key] if np.isfinite(r[key]) else str(r[key])
+            r[key] = json_number(r[key])
     n_all = len(reference)
     report.line(f"{len(rows)} of {n_all} values compared, rtol {args.rtol:g}, atol {args.atol:g}")
     if departed:

@@ -223,9 +223,8 @@ class File:
         debug = self._root.table(13)
         found["debug"] = 0
         if debug is not None:
-            found["debug"] = sum(
-                debug.vector(k, t).nbytes for k, t in enumerate((_U8, _U32, _STRUCTS["name"]))
-            )
+            parts = (debug.vector(0, _U8), debug.vector(1, _U32), debug.vector(2, _STRUCTS["name"]))
+            found["debug"] = int(sum(p.nbytes for p in parts))
         found["constants"] = self.data_size
         found["other"] = self.data.nbytes - sum(found.values())
         return found

@@ -108,8 +108,7 @@ class Instance:
         else:
             self._set_inputs(feeds)
         results: list[Any] = []
-        k = 0
-        for planned in self._planned:
+        for k, planned in enumerate(self._planned):
             if planned is None:
                 results.append(None)
             else:
@@ -117,7 +116,6 @@ class Instance:
                 if bind(handle, k, address(y), planned[2]):
                     raise RunError(f"output {k} does not fit its plan")
                 results.append(y)
-            k += 1
         status = self._run(handle)
         if status:
             self._continue(status)

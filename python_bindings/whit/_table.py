@@ -62,7 +62,12 @@ def json_value(value: Any) -> Any:
 def _finite(v: Any) -> Any:
     if isinstance(v, list):
         return [_finite(x) for x in v]
-    return str(v) if isinstance(v, float) and not math.isfinite(v) else v
+    return json_number(v) if isinstance(v, float) else v
+
+
+def json_number(v: float) -> Any:
+    """JSON has no infinity and no NaN."""
+    return v if math.isfinite(v) else str(v)
 
 
 def seconds(ns: float) -> str:

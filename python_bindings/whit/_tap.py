@@ -244,10 +244,7 @@ def _result_dtype(name: str, domain: int, inputs: list[Array]) -> int:
         return dtypes.BOOL
     prefix, _, suffix = name.partition("_")
     if prefix in ("wrap", "round") and suffix:
-        return {
-            n.lower(): getattr(dtypes, n)
-            for n in ("I8", "U8", "I16", "U16", "I32", "U32", "F16", "BF16")
-        }[suffix]
+        return int(getattr(dtypes, suffix.upper()))
     kinds = {a.dtype for a in inputs if domain == 2 or a.dtype.kind not in "iub"}
     if (
         len(kinds) == 1

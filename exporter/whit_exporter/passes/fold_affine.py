@@ -21,8 +21,8 @@ def _per_channel(v: Value | None, channels: int) -> np.ndarray | None:  # type: 
 
 def _channels(node: Node) -> int:
     """Output channels of a product with constant f32 weights whose last axis is the output's, else 0."""
-    w = node.inputs[1]
-    if node.op not in ("conv", "matmul") or w is None or w.const is None or w.dtype != DType.F32 or w.state:
+    w = node.inputs[1] if node.op in ("conv", "matmul") else None
+    if w is None or w.const is None or w.dtype != DType.F32 or w.state is not None:
         return 0
     if node.attrs.get("panels") or node.attrs.get("trans_b") or w.const.ndim < 2:
         return 0
