@@ -109,6 +109,8 @@ class _Writer:
         self.words: list[int] = []
         self.nodes: list[list[int]] = []
         self.regions: list[list[int]] = []
+        self.constants: list[Row] = []
+        self.states: list[Row] = []
         self.ports: list[Row] = []
         self.entries: list[Row] = []
         self.strings, self.debug_strings = _Strings(), _Strings()
@@ -125,7 +127,9 @@ class _Writer:
         """The FlatBuffer, with the position of the data in it."""
         if not self.graph.entries:
             raise ConvertError("the program has no entry point")
-        bodies = {r: _Body(r, _entry_of(self.graph, r)) for r in self.graph.regions()}
+        owners = {e.region: e for e in self.graph.entries}
+        loops = {n.regions[0] for _, n in self.graph.walk() if n.op == "loop"}
+        bodies = {r: _Body(r, owners.get(r), r in loops) for r in self.graph.regions()}
         self._number_constants(bodies)
         for entry in self.graph.entries:
             self._entry(entry, bodies)
@@ -169,11 +173,9 @@ class _Writer:
         for v in used:
             if v.state is not None and v not in self.numbers:
                 raise ConvertError(f"state {v.state!r} is read but not among the program's states")
-        self.states = [
-            (first, self.strings.add(name)) for first, name in zip(initial, self.graph.states, strict=True)
-        ]
+        for first, name in zip(initial, self.graph.states, strict=True):
+            self.states.append((first, self.strings.add(name)))
         self.n_values = len(self.arrays) + len(self.states)
-        self.constants: list[Row] = []
         for array, dtype in self.arrays:
             if array.ndim > 8:
                 raise ConvertError(f"a constant has {array.ndim} axes; the runtime takes 8")
@@ -318,20 +320,23 @@ class _Writer:
 
     def _names(self) -> list[Row]:
         """Name records, by value, step and node; a value's own name stands before its aliases."""
-        rows: list[Row] = []
+        found: list[tuple[int, int, int, int, str]] = []
 
-        def add(name: str, v: Value, node: int, step: int, perm: tuple[int, ...] | None) -> None:
-            rows.append((self.debug_strings.add(name), self.numbers[v], node, step, _perm_word(perm)))
+        def add(name: str, v: Value, step: int = 0) -> None:
+            found.append((self.numbers[v], step, self.maker.get(v, NONE), _perm_word(v.perm), name))
 
         for v in self.numbers:
-            if v.name and v.state is None:
-                add(v.name, v, self.maker.get(v, NONE), 0, v.perm)
+            if v.name and v.name != v.state:
+                add(v.name, v)
         for name, v in self.graph.aliases.items():
             if v in self.numbers and name != v.name:
-                add(name, v, self.maker.get(v, NONE), 0, v.perm)
+                add(name, v)
         for name, node, k in self.tile_names:
-            add(name, node.outputs[0], self.maker[node.outputs[0]], k + 1, node.tile.perms.get(k))
-        return list(dict.fromkeys(sorted(rows, key=lambda r: (r[1], r[3], r[2]))))
+            add(name, node.outputs[0], k + 1)
+        rows = []
+        for value, step, node_number, perm, name in sorted(dict.fromkeys(found), key=lambda r: r[:3]):
+            rows.append((self.debug_strings.add(name), value, node_number, step, perm))
+        return rows
 
     def _encode(self) -> bytes:
         b = flatbuffers.Builder(1024 + 4 * len(self.words) + 32 * len(self.nodes))
@@ -373,20 +378,22 @@ class _Body:
     nodes: list[Node]
     results: list[Value | None]
 
-    def __init__(self, region: Region, owner: Entry | None) -> None:
+    def __init__(self, region: Region, entry: Entry | None, of_loop: bool) -> None:
         self.nodes = list(region.nodes)
-        results = [*region.results, *(v for _, v in owner.updates)] if owner else list(region.results)
-        own = {v for n in region.nodes if n.op != "loop" for v in n.outputs}
         self.results = []
+        results = [*region.results, *(v for _, v in entry.updates)] if entry else list(region.results)
+        free = {v for n in region.nodes if n.op != "loop" for v in n.outputs}
         for k, v in enumerate(results):
-            if v is None or (owner is None and k == 0 and _is_true(v) and _is_condition(region)):
+            if of_loop and k == 0 and (v is None or _is_true(v)):
                 self.results.append(None)
                 continue
-            if v not in own:
+            if v is None:
+                raise ConvertError(f"result {k} of a region is missing")
+            if v not in free:
                 copy = Value(dtype=v.dtype, shape=v.shape, kind=v.kind, optional=v.optional)
                 self.nodes.append(Node("identity", [v], [copy]))
                 v = copy
-            own.discard(v)
+            free.discard(v)
             self.results.append(v)
 
 
@@ -431,10 +438,6 @@ def _scalars(values: Sequence[Any], a: ops.Attr) -> list[int]:
 
 
 # ---- helpers ----------------------------------------------------------------------------------------
-
-
-def _entry_of(graph: Graph, region: Region) -> Entry | None:
-    return next((e for e in graph.entries if e.region is region), None)
 
 
 def _is_true(v: Value | None) -> bool:

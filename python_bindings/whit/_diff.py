@@ -136,7 +136,7 @@ def _errors(a: Array, b: Array, rtol: float, atol: float) -> dict[str, Any]:
         difference = np.where(np.isnan(difference), np.inf, difference)
         relative = np.where(same, 0.0, difference / np.maximum(np.abs(b), 1e-30))
         wrong = ~same & ~(difference <= atol + rtol * np.abs(b))
-    result = {
+    result: dict[str, Any] = {
         "ok": not wrong.any(),
         "max_abs": float(difference.max()),
         "max_rel": float(relative.max()),

@@ -146,6 +146,11 @@ def _library_path(name: str) -> Path:
     return Path(__file__).with_name(name + suffix)
 
 
+def _libwhit_path() -> Path:
+    path = os.environ.get("WHIT_LIBRARY")
+    return Path(path) if path else _library_path("libwhit")
+
+
 class Library:
     """The functions of a C library as attributes, with their types declared."""
 
@@ -168,8 +173,7 @@ class Library:
 @cache
 def lib() -> Library:
     """libwhit, loaded when first asked for."""
-    path = os.environ.get("WHIT_LIBRARY")
-    return Library(Path(path) if path else _library_path("libwhit"), _FUNCTIONS)
+    return Library(_libwhit_path(), _FUNCTIONS)
 
 
 @cache
@@ -230,29 +234,38 @@ def aligned(n_bytes: int, to: int = 64) -> Array:
 
 
 _HEADER = object.__basicsize__
-
-
-def _address_slow(array: Array) -> int:
-    return int(array.__array_interface__["data"][0])
-
-
-def _address_quick(array: Array) -> int:
-    """The first field of NumPy's array struct is the data pointer; reading it takes a fifth of the official way's time."""
-    return _load_pointer(id(array) + _HEADER).value or 0
-
-
 _load_pointer = c_size_t.from_address
 
 
+def _pointer_quick(array: Array) -> c_size_t:
+    """The first field of NumPy's array struct is the data pointer: read there, it costs a tenth of the official way."""
+    return _load_pointer(id(array) + _HEADER)
+
+
+def _pointer_slow(array: Array) -> c_size_t:
+    return c_size_t(array.__array_interface__["data"][0])
+
+
 def _layout_is_known() -> bool:
-    if sys.implementation.name != "cpython" or _HEADER % 8:
+    if sys.implementation.name != "cpython":
         return False
     probes: list[Array] = [np.arange(5), np.empty((0, 3)), np.zeros((4, 4))[1:, ::2], np.array(1.5)]
-    return all(_address_quick(p) == _address_slow(p) for p in probes)
+    return all(_pointer_quick(p).value == _pointer_slow(p).value for p in probes)
 
 
-address = _address_quick if _layout_is_known() else _address_slow
-"""Address of an array's first element."""
+pointer = _pointer_quick if _layout_is_known() else _pointer_slow
+"""Address of an array's first element, as a ctypes object that is good while the array lives."""
+
+
+def address(array: Array) -> int:
+    """Address of an array's first element."""
+    return pointer(array).value
+
+
+@cache
+def bare_lib() -> Any:
+    """libwhit without declared types: quicker to call, with arguments that are ctypes objects already."""
+    return ctypes.PyDLL(str(_libwhit_path()))
 
 
 def read_tensor(t: Tensor) -> Array:

@@ -245,7 +245,7 @@ def _default_dtype(value: Any) -> Any:
 def _dtype_code(schema: Any, name: str, value: Any) -> int:
     """`to="float16"` or `to=np.float16`: the number of an element type."""
     try:
-        return dtypes.from_numpy(np.dtype(value))
+        return int(dtypes.from_numpy(np.dtype(value)))
     except (TypeError, KeyError):
         pass
     for code in (*range(1, 8), *range(9, 14), *range(16, 27)):
@@ -269,7 +269,7 @@ def _n_outputs(schema: Any, attributes: dict[str, Any], feeds: list[Any]) -> int
             return int(np.size(feeds[1]))
         return max(schema.min_output, 1)
     needed = sum(o.option == options.Single for o in schema.outputs)
-    return needed or len(schema.outputs)
+    return int(needed or len(schema.outputs))
 
 
 def _hashable(value: Any) -> Any:

@@ -1,5 +1,6 @@
 /* window.c - the geometry of sliding windows over channels-last tensors. */
 #include "window.h"
+#include "micro.h"
 
 /* Copies list number k (n items, each at least low) to v; an empty one leaves v as it is. */
 static whit_status window_list(whit_call *c, unsigned first, unsigned k, int32_t *v, uint32_t n, int32_t low) {
@@ -88,5 +89,39 @@ void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
       step *= w->in[a];
     }
     lines[t] = line < 0 ? -1 : line + o * step;  /* o is the batch item now */
+  }
+}
+
+static void window_combine(const whit_kernels *k, bool sum, float *y, const float *x, int32_t n) {
+  if (sum) k->add_to_f32(y, x, n);
+  else k->micro_f32(WHIT_MICRO_max, y, y, x, NULL, n);
+}
+
+/* First across lines, in long runs, then along the line: kernel height + width operations instead of their product. */
+void whit_window_fold(const whit_window *w, const whit_kernels *k, bool sum, const float *x, int32_t channels,
+                      const int32_t *lines, float *row, float *y) {
+  const uint32_t last = w->n - 1;
+  const int32_t in = w->in[last], out = w->out[last], stride = w->stride[last], length = in * channels;
+  const float *folded = NULL;
+  for (int32_t i = 0; i < out * channels; i++) y[i] = sum ? 0 : -__builtin_inff();
+  for (int32_t t = 0; t < w->outer; t++) {
+    if (lines[t] < 0) continue;
+    const float *line = x + (ptrdiff_t)lines[t] * length;
+    if (!folded) {
+      folded = line;
+      continue;
+    }
+    if (folded != row) whit_bytes_copy(row, folded, (size_t)length * sizeof *row);
+    folded = row;
+    window_combine(k, sum, row, line, length);
+  }
+  for (int32_t t = 0; folded && t < w->kernel[last]; t++) {
+    const int32_t from = t * w->dilation[last] - w->before[last];  /* of position 0 */
+    const int32_t low = from < 0 ? (-from - 1) / stride + 1 : 0, end = from < in ? (in - 1 - from) / stride + 1 : 0;
+    const int32_t high = end < out ? end : out;
+    if (stride == 1 && low < high)
+      window_combine(k, sum, y + low * channels, folded + (low + from) * channels, (high - low) * channels);
+    for (int32_t j = low; stride > 1 && j < high; j++)
+      window_combine(k, sum, y + j * channels, folded + (j * stride + from) * channels, channels);
   }
 }

@@ -26,6 +26,11 @@ whit_status whit_window_fit(whit_call *c, whit_window *w, int32_t auto_pad, bool
 /* lines[t], t < w->outer: the line of x that tap t of output line o falls on (batch counted in), or -1: padding. */
 void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines);
 
+/* y[position][channel] of one output line = maximum (NaN if there is one; -infinity without taps) or sum over the window.
+ * row: scratch for one line of x. */
+void whit_window_fold(const whit_window *w, const whit_kernels *k, bool sum, const float *x, int32_t channels,
+                      const int32_t *lines, float *row, float *y);
+
 /* Position along the last axis of tap 0 of output position j; tap t is t * dilation further. */
 static inline int32_t whit_window_start(const whit_window *w, int32_t j) {
   return j * w->stride[w->n - 1] - w->before[w->n - 1];

@@ -1,11 +1,10 @@
 /* concat - tensors one after the other along an axis. */
 #include "../src/internal.h"
 
-WHIT_OP(concat, .version = 1, .in = "x*", .out = "y", .attr = "axis:i32", .strided = "x",
+WHIT_OP(concat, .version = 1, .in = "x+", .out = "y", .attr = "axis:i32", .strided = "x",
         .doc = "Joins tensors along an axis; their other axes must agree.");
 
 whit_status whit_concat_shape(whit_call *c) {
-  if (!c->n_in || !c->in[0]) return whit_fail(c, WHIT_E_SHAPE, "concat: needs an input");
   const whit_tensor *x = c->in[0];
   int32_t axis = c->attr[0], shape[WHIT_MAX_RANK];
   int64_t sum = 0;

@@ -19,8 +19,12 @@ from ...ir import Dim, Entry, Graph, Node, Region, Shape, Value
 from .registry import NodeContext, array_of, dtype_of, lowering
 
 NEWEST_OPSET = 28
-OLDEST_NATIVE_OPSET = 7
-"""Before this, operators broadcast by attributes; onnx's own converter brings such models up."""
+OLDEST_NATIVE_OPSET = 6
+"""onnx's own converter brings older models up."""
+BROADCAST_BY_ATTRIBUTE = frozenset(
+    ("Add", "Sub", "Mul", "Div", "Pow", "And", "Or", "Xor", "Equal", "Less", "Greater")
+)
+"""Before opset 7 the second input of these lies along the axes from attribute `axis` on (default: the last ones)."""
 MAX_PROTO_BYTES = 2**31 - 1
 
 FunctionKey = tuple[str, str, str]
@@ -92,7 +96,7 @@ def _bring_up(proto: onnx.ModelProto) -> onnx.ModelProto:
     if version >= OLDEST_NATIVE_OPSET:
         return proto
     try:
-        return version_converter.convert_version(proto, 9)
+        return version_converter.convert_version(proto, OLDEST_NATIVE_OPSET)
     except (
         Exception
     ):  # whatever the C++ converter throws: the lowerings know the common old forms themselves
@@ -233,10 +237,7 @@ class Importer:
             v = Value(info.name, v.dtype, v.shape, None, node, v.kind, v.optional)
             node.outputs.append(v)
             region.nodes.append(node)
-        try:
-            declared = typed_value(info.name, info.type).shape
-        except ConvertError:
-            declared = None
+        declared = declared_shape(info.type) if v.kind == "tensor" else None
         if v.shape is None:
             v.shape = declared
         elif declared is not None and len(declared) == len(v.shape):
@@ -315,6 +316,8 @@ class Importer:
         try:
             n.inputs.extend(self._find(i, "it") for i in proto.input)
             before, self.b.name = self.b.name, name
+            if opset < 7 and domain == "":
+                _broadcast_as_of_old(n)
             outputs = self._outputs(n, domain)
             self.b.name = before
         except ConvertError as e:
@@ -447,6 +450,20 @@ def _names(tensors: Iterable[onnx.TensorProto]) -> set[str]:
     return {t.name for t in tensors}
 
 
+def _broadcast_as_of_old(n: NodeContext) -> None:
+    """Gives the second input the axes of size 1 that broadcasting as of opset 7 needs."""
+    if n.op_type in BROADCAST_BY_ATTRIBUTE and n.int("broadcast", 0) and n.has("axis"):
+        axis = n.int("axis") % n.rank(0)
+    elif n.op_type == "PRelu" and n.rank(1) == 1 and n.shape(1) != (1,):
+        axis = 1
+    else:
+        return
+    behind = n.rank(0) - axis - n.rank(1)
+    if behind > 0:
+        rank = n.rank(1)
+        n.inputs[1] = n.b.unsqueeze(n.value(1), list(range(rank, rank + behind)))
+
+
 # types
 
 
@@ -537,6 +554,8 @@ def standard_function(n: NodeContext, domain: str) -> onnx.FunctionProto | None:
         versions = [v for v in schema.function_opset_versions if v <= n.opset]
         version = max(versions, default=max(schema.function_opset_versions))
         function.ParseFromString(schema.get_function_with_opset_version(version))
+        defaults = (schema.attributes[name] for name in function.attribute)
+        function.attribute_proto.extend(a.default_value for a in defaults if a.default_value.type)
         return function
     if schema.has_context_dependent_function:
         versions = [v for v in schema.context_dependent_function_opset_versions if v <= n.opset]

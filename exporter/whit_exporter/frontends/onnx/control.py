@@ -73,14 +73,10 @@ def loop(
     for i, v in enumerate(step.slices):
         if v.kind != "tensor" or v.optional:
             raise n.fail(f"scan output {i} is a {v.kind}; only tensors can be stacked")
-    outputs = b.control(
-        "loop",
-        [trips, condition, *initial],
-        [region],
-        len(initial) + len(step.slices),
-        n_carried=len(initial),
-        scans=[word for v in step.slices for word in slice_type(n, v)],
-    )
+    count = len(initial) + len(step.slices)
+    scans = [word for v in step.slices for word in slice_type(n, v)]
+    attrs = {"n_carried": len(initial), "scans": scans}
+    outputs = list(b.control("loop", [trips, condition, *initial], [region], count, **attrs))
     for v, t in zip(outputs, types, strict=False):
         set_type(v, t, n)
     known = b.ints(trips) if trips is not None and go_on is None and condition is None else None

@@ -134,7 +134,12 @@ def one_hot_encoder(n: NodeContext) -> Value:
 
 
 def post_transform(n: NodeContext, x: Expr) -> Expr:
-    match n.str("post_transform", "NONE"):
+    """The node's own transform of scores."""
+    return transformed(n, x, n.str("post_transform", "NONE"))
+
+
+def transformed(n: NodeContext, x: Expr, how: str) -> Expr:
+    match how:
         case "NONE":
             return x
         case "LOGISTIC":
@@ -142,8 +147,12 @@ def post_transform(n: NodeContext, x: Expr) -> Expr:
         case "SOFTMAX":
             e = (x - x.reduce("max", [-1])).exp()
             return e / e.sum([-1])
-        case other:
-            raise n.fail(f"post_transform {other} is not supported")
+        case "SOFTMAX_ZERO":  # scores of zero stay zero
+            e = x.eq(0.0).where(0.0, (x - x.reduce("max", [-1])).exp())
+            total = e.sum([-1])
+            return e / total.eq(0.0).where(1.0, total)
+        case _:
+            raise n.fail(f"post_transform {how} is not supported")
 
 
 def rows_of(n: NodeContext, x: Expr) -> Expr:

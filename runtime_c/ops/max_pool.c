@@ -1,0 +1,127 @@
+/* max_pool - the maximum of each window, channels last. */
+#include "../src/internal.h"
+#include "../kernels/gemm.h"
+#include "../kernels/window.h"
+
+WHIT_OP(max_pool, .version = 1, .in = "x", .out = "y indices?",
+        .attr = "auto_pad:i32 ceil_mode:i32 storage_order:i32 kernel:i32[] strides:i32[] pads:i32[] dilations:i32[]",
+        .doc = "x [N, spatial, C]. Padding never wins; NaN does. indices: where each maximum lies in x as [N, C, spatial] "
+               "(storage_order 1: spatial axes column by column), the first of equals; -1 for a window of padding only.");
+
+typedef struct max_pool {
+  const whit_call *c;
+  whit_window w;
+  int32_t channels, lines, n_jobs;
+  size_t slot;                  /* floats: the list of lines, a line */
+} max_pool;
+
+static whit_status max_pool_read(max_pool *p, whit_call *c, int32_t *shape) {
+  const whit_tensor *x = c->in[0];
+  p->c = c;
+  WHIT_TRY(whit_window_read(c, &p->w, 3, NULL));
+  WHIT_TRY(whit_window_fit(c, &p->w, c->attr[0], c->attr[1], shape + 1));
+  p->channels = shape[x->rank - 1] = x->shape[x->rank - 1];
+  shape[0] = x->shape[0];
+  return WHIT_OK;
+}
+
+static void max_pool_plan(max_pool *p, const int32_t *shape) {
+  const whit_window *w = &p->w;
+  const uint32_t last = w->n - 1;
+  p->lines = shape[0];
+  for (uint32_t a = 0; a < last; a++) p->lines *= w->out[a];
+  p->n_jobs = whit_min_i32(p->lines, whit_workers(p->c, (double)p->lines * w->outer * w->in[last] * p->channels));
+  p->slot = ((size_t)w->outer + (size_t)(w->in[last] * p->channels) + 15) / 16 * 16;
+}
+
+whit_status whit_max_pool_shape(whit_call *c) {
+  max_pool p;
+  int32_t shape[WHIT_MAX_RANK];
+  const whit_tensor *x = c->in[0];
+  if (x->dtype == WHIT_BOOL) return whit_fail(c, WHIT_E_TYPE, "max_pool: x must be of numbers");
+  WHIT_TRY(max_pool_read(&p, c, shape));
+  WHIT_TRY(whit_out(c, 0, x->dtype, x->rank, shape));
+  WHIT_TRY(whit_out(c, 1, WHIT_I64, x->rank, shape));
+  if (!whit_count(c->out[0])) return WHIT_OK;
+  max_pool_plan(&p, shape);
+  return whit_scratch(c, (uint64_t)p.n_jobs * p.slot);
+}
+
+/* Place of position `at` of a line of x in x as [N, C, spatial]. */
+static int64_t max_pool_index(const max_pool *p, int32_t line, int32_t at, int32_t channel) {
+  const whit_window *w = &p->w;
+  int64_t in_order = 0, by_column = 0, step = 1, size = 1;
+  int32_t rest = line;
+  for (uint32_t a = 0; a < w->n; a++) size *= w->in[a];
+  for (uint32_t a = w->n; a-- > 0;) {
+    const int32_t i = a + 1 == w->n ? at : rest % w->in[a];
+    if (a + 1 < w->n) rest /= w->in[a];
+    in_order += i * step;
+    step *= w->in[a];
+    by_column += i * (size / step);
+  }
+  return ((int64_t)rest * p->channels + channel) * size + (p->c->attr[2] ? by_column : in_order);
+}
+
+/* Any type, and indices: element by element. */
+static void max_pool_line(const max_pool *p, int32_t o, const int32_t *lines) {
+  const whit_window *w = &p->w;
+  const whit_tensor *x = p->c->in[0], *y = p->c->out[0], *indices = p->c->n_out > 1 ? p->c->out[1] : NULL;
+  const uint32_t last = w->n - 1;
+  const size_t size = whit_type_size(x->dtype);
+  const bool real = whit_type_is_float(x->dtype);
+  const uint64_t flip = whit_type_is_signed(x->dtype) ? (uint64_t)1 << 63 : 0;  /* orders signed numbers as unsigned */
+  for (int32_t i = 0; i < w->out[last] * p->channels; i++) {
+    const int32_t channel = i % p->channels, start = whit_window_start(w, i / p->channels);
+    const int32_t to = o * w->out[last] * p->channels + i;
+    const uint8_t *best = NULL;
+    double most = 0;
+    uint64_t most_whole = 0;
+    int64_t where = -1;
+    int32_t low;
+    const int32_t high = whit_window_inside(w, start, &low);
+    for (int32_t t = 0; t < w->outer; t++)
+      for (int32_t k = low; k < high && lines[t] >= 0; k++) {
+        const int32_t at = start + k * w->dilation[last];
+        const uint8_t *e =
+            (const uint8_t *)x->data + (size_t)((lines[t] * w->in[last] + at) * p->channels + channel) * size;
+        const double v = real ? whit_get_f64(x->dtype, e) : 0;
+        const uint64_t whole = real ? 0 : (uint64_t)whit_get_i64(x->dtype, e) ^ flip;
+        if (best && !(real ? v > most || (v != v && most == most) : whole > most_whole)) continue;
+        best = e;
+        most = v;
+        most_whole = whole;
+        if (indices) where = max_pool_index(p, lines[t], at, channel);
+      }
+    if (best) whit_bytes_copy((uint8_t *)y->data + (size_t)to * size, best, size);
+    else whit_set_f64(x->dtype, (uint8_t *)y->data + (size_t)to * size, -__builtin_inf());
+    if (indices) ((int64_t *)indices->data)[to] = where;
+  }
+}
+
+static void max_pool_job(void *arg, uint32_t job) {
+  const max_pool *p = arg;
+  const whit_tensor *x = p->c->in[0], *y = p->c->out[0];
+  const bool fast = x->dtype == WHIT_F32 && !(p->c->n_out > 1 && p->c->out[1]);
+  float *row = (float *)p->c->scratch + job * p->slot;
+  int32_t *lines = (int32_t *)(void *)(row + p->w.in[p->w.n - 1] * p->channels);
+  const int32_t end = whit_border((int32_t)job + 1, p->n_jobs, p->lines, 1);
+  for (int32_t o = whit_border((int32_t)job, p->n_jobs, p->lines, 1); o < end; o++) {
+    whit_window_lines(&p->w, o, lines);
+    if (fast)
+      whit_window_fold(&p->w, p->c->k, false, x->data, p->channels, lines, row,
+                       (float *)y->data + (ptrdiff_t)o * p->w.out[p->w.n - 1] * p->channels);
+    else
+      max_pool_line(p, o, lines);
+  }
+}
+
+whit_status whit_max_pool_run(whit_call *c) {
+  max_pool p;
+  int32_t shape[WHIT_MAX_RANK];
+  if (!whit_count(c->out[0])) return WHIT_OK;
+  WHIT_TRY(max_pool_read(&p, c, shape));
+  max_pool_plan(&p, shape);
+  whit_parallel(c, max_pool_job, &p, (uint32_t)p.n_jobs);
+  return WHIT_OK;
+}

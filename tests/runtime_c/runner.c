@@ -1,0 +1,107 @@
+/* runner.c - runs a model in C: inputs from a file, outputs to another. Built for every machine that can be executed here, so that
+ * their answers can be compared bit by bit.
+ *
+ *   runner MODEL.whit INPUTS OUTPUTS [scalar|avx2|avx512|neon] [times]
+ *
+ * INPUTS and OUTPUTS: a record a tensor: dtype, rank (u8), two zero bytes, dims (i32), data. */
+#include "whit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *read_file(const char *path, size_t *n_bytes) {
+  FILE *f = fopen(path, "rb");
+  if (!f) exit(fprintf(stderr, "cannot read %s\n", path));
+  fseek(f, 0, SEEK_END);
+  *n_bytes = (size_t)ftell(f);
+  rewind(f);
+  void *bytes = aligned_alloc(64, (*n_bytes + 127) / 64 * 64);
+  if (fread(bytes, 1, *n_bytes, f) != *n_bytes) exit(1);
+  fclose(f);
+  return bytes;
+}
+
+static size_t type_size(unsigned dtype) {
+  static const unsigned char size[27] = { 0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8, 0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+  return size[dtype];
+}
+
+static size_t tensor_bytes(unsigned dtype, unsigned rank, const int32_t *dims) {
+  size_t n = type_size(dtype);
+  for (unsigned a = 0; a < rank; a++) n *= (size_t)dims[a];
+  return n;
+}
+
+static int fail(const whit_instance *i, whit_status s) {
+  return fprintf(stderr, "%s: %s\n", whit_status_text(s), whit_error_text(i)), 1;
+}
+
+static whit_status run(whit_instance *i, void **arena, size_t *n) {
+  whit_status s = whit_run(i);
+  while (s == WHIT_E_MEMORY) {
+    const size_t more = (whit_arena_needed(i) + *n + 63) / 64 * 64;
+    void *next = aligned_alloc(64, more);
+    memcpy(next, *arena, *n);
+    free(*arena);
+    *arena = next;
+    *n = more;
+    s = whit_arena_set(i, next, more);
+    if (!s) s = whit_run(i);
+  }
+  return s;
+}
+
+int main(int argc, char **argv) {
+  if (argc < 4) return fprintf(stderr, "usage: runner MODEL INPUTS OUTPUTS [isa] [times]\n"), 2;
+  const char *isa = argc > 4 ? argv[4] : "scalar";
+  whit_host host = { .cpu = !strcmp(isa, "avx2") ? WHIT_CPU_AVX2
+                           : !strcmp(isa, "avx512") ? WHIT_CPU_AVX2 | WHIT_CPU_AVX512
+                           : !strcmp(isa, "neon") ? WHIT_CPU_NEON : 0 };
+  size_t n_model, n_inputs, n;
+  whit_model model;
+  void *bytes = read_file(argv[1], &n_model);
+  unsigned char *inputs = read_file(argv[2], &n_inputs);
+  whit_status s = whit_open(&model, bytes, n_model);
+  if (s) return fprintf(stderr, "%s: %s\n", argv[1], whit_status_text(s)), 1;
+  n = whit_instance_bytes(&model);
+  void *memory = aligned_alloc(64, (n + 63) / 64 * 64);
+  whit_instance *i = whit_instance_init(memory, n, &model, 0, &host);
+  n = whit_state_bytes(&model);
+  void *state = aligned_alloc(64, (n + 127) / 64 * 64);
+  s = whit_state_set(i, state, n, 1);
+  void **held = calloc(whit_port_count(&model, 0, 0) + 1, sizeof *held);
+  size_t at = 0;
+  for (uint32_t k = 0; k < whit_port_count(&model, 0, 0) && !s; k++) {
+    const unsigned dtype = inputs[at], rank = inputs[at + 1];
+    int32_t dims[WHIT_MAX_RANK] = { 0 };
+    memcpy(dims, inputs + at + 4, rank * 4);
+    at += 4 + rank * 4;
+    const size_t size = tensor_bytes(dtype, rank, dims);
+    held[k] = aligned_alloc(64, (size + 127) / 64 * 64);
+    memcpy(held[k], inputs + at, size);
+    at += size;
+    s = whit_input_set(i, k, (int)dtype, (int)rank, dims, held[k]);
+  }
+  if (!s) s = whit_plan(i, &n);
+  if (s) return fail(i, s);
+  n = (n + 63) / 64 * 64;
+  void *arena = aligned_alloc(64, n);
+  memset(arena, 0x5a, n);
+  s = whit_arena_set(i, arena, n);
+  for (int times = argc > 5 ? atoi(argv[5]) : 1; times > 0 && !s; times--) s = run(i, &arena, &n);
+  if (s) return fail(i, s);
+  FILE *out = fopen(argv[3], "wb");
+  if (!out) return fprintf(stderr, "cannot write %s\n", argv[3]), 1;
+  for (uint32_t k = 0; k < whit_port_count(&model, 0, 1); k++) {
+    const whit_tensor *t = whit_output(i, k);
+    const unsigned char head[4] = { t->dtype, t->rank };
+    fwrite(head, 1, 4, out);
+    fwrite(t->shape, 4, t->rank, out);
+    fwrite(t->data, 1, tensor_bytes(t->dtype, t->rank, t->shape), out);
+  }
+  fclose(out);
+  for (uint32_t k = 0; k < whit_port_count(&model, 0, 0); k++) free(held[k]);
+  free(held), free(arena), free(memory), free(state), free(bytes), free(inputs);
+  return 0;
+}
