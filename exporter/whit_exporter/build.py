@@ -35,7 +35,9 @@ class Builder:
     fold: compute constants at once. It needs the native library; without it, folding raises LoadError.
     """
 
-    def __init__(self, graph: Graph | None = None, region: Region | None = None, *, fold: bool = True) -> None:
+    def __init__(
+        self, graph: Graph | None = None, region: Region | None = None, *, fold: bool = True
+    ) -> None:
         self.graph = Graph() if graph is None else graph
         self.region = Region() if region is None else region
         self.name = ""
@@ -59,7 +61,12 @@ class Builder:
         return self._emit(node)
 
     def control(
-        self, name: str, inputs: Sequence[Value | None], regions: Sequence[Region], n_outputs: int, **attrs: Any
+        self,
+        name: str,
+        inputs: Sequence[Value | None],
+        regions: Sequence[Region],
+        n_outputs: int,
+        **attrs: Any,
     ) -> list[Value]:
         """Emits `if` or `loop`. Of a loop, n_carried and scans are filled in from the body.
 
@@ -81,7 +88,13 @@ class Builder:
             self.region = outer
 
     def param(
-        self, name: str, dtype: DType | None, shape: Shape, *, kind: str = "tensor", optional: bool = False
+        self,
+        name: str,
+        dtype: DType | None,
+        shape: Shape,
+        *,
+        kind: str = "tensor",
+        optional: bool = False,
     ) -> Value:
         """Adds a parameter to the current region."""
         v = Value(name, dtype, shape, kind=kind, optional=optional)
@@ -100,14 +113,18 @@ class Builder:
         try:
             found = from_numpy(array.dtype)
         except KeyError:
-            raise ConvertError(f"a constant of type {array.dtype} cannot be stored", node=self.name) from None
+            raise ConvertError(
+                f"a constant of type {array.dtype} cannot be stored", node=self.name
+            ) from None
         return Value(name, found, array.shape, np.ascontiguousarray(array).reshape(array.shape))
 
     def _infer(self, node: Node) -> None:
         try:
             infer.infer(node, self.known)
         except (IndexError, ValueError, KeyError, TypeError) as e:
-            raise ConvertError(f"inputs or attributes are malformed ({e!r})", node=node.name, operator=node.op) from e
+            raise ConvertError(
+                f"inputs or attributes are malformed ({e!r})", node=node.name, operator=node.op
+            ) from e
 
     def _emit(self, node: Node) -> list[Value]:
         for v in node.outputs:
@@ -152,7 +169,9 @@ class Builder:
                 continue
             start, end = (d[1], d[1] + 1) if d[0] == "dim" else (d[1], d[2])  # type: ignore[misc]
             if not 0 <= start <= end <= _MAX_AXIS:
-                raise ConvertError(f"axes {start}..{end} of a reshape are out of range", node=self.name)
+                raise ConvertError(
+                    f"axes {start}..{end} of a reshape are out of range", node=self.name
+                )
             words.append(-2 - (start << 4 | end))
         return self.op("reshape", x, dims=words)
 
@@ -161,7 +180,9 @@ class Builder:
         rank = self._rank(x, "unsqueeze") + len(axes)
         new = {self._axis(a, rank) for a in axes}
         if len(new) != len(axes):
-            raise ConvertError(f"unsqueeze with the axes {list(axes)}: one stands twice", node=self.name)
+            raise ConvertError(
+                f"unsqueeze with the axes {list(axes)}: one stands twice", node=self.name
+            )
         if not new:
             return x
         source = iter(range(rank))
@@ -182,7 +203,9 @@ class Builder:
         for k in gone:
             d = shape[k]
             if isinstance(d, int) and d != 1:
-                raise ConvertError(f"squeeze of axis {k} of {infer.show_shape(x.shape)}", node=self.name)
+                raise ConvertError(
+                    f"squeeze of axis {k} of {infer.show_shape(x.shape)}", node=self.name
+                )
         if not gone:
             return x
         return self.reshape_to(x, [("dim", k) for k in range(rank) if k not in gone])
@@ -247,7 +270,9 @@ class Builder:
 def foldable(node: Node) -> bool:
     """Can the node be computed now, and is the result worth its bytes? Pure, all inputs constant, and the result of
     known size: small, or no larger than what it is made of (a transposed weight)."""
-    if node.regions or not all(v is None or (v.const is not None and v.state is None) for v in node.inputs):
+    if node.regions or not all(
+        v is None or (v.const is not None and v.state is None) for v in node.inputs
+    ):
         return False
     if not ops.is_elementwise(node.op):
         op = ops.ops().get(node.op)
@@ -260,7 +285,9 @@ def foldable(node: Node) -> bool:
         if v.dtype is None or v.kind != "tensor":
             return False
         if shape is None:
-            n_bytes += n_input  # Data decide, as for nonzero; such results are of the inputs' order.
+            n_bytes += (
+                n_input  # Data decide, as for nonzero; such results are of the inputs' order.
+            )
             continue
         if len(shape) > 8:
             return False

@@ -117,13 +117,17 @@ def infer(node: Node, known: Known | None = None) -> None:
     if f is None:
         if not ops.is_elementwise(node.op):
             raise ConvertError(
-                "is neither an operator of the runtime nor a micro-operation", node=node.name, operator=node.op
+                "is neither an operator of the runtime nor a micro-operation",
+                node=node.name,
+                operator=node.op,
             )
         f = _elementwise
     types = f(Call(node, known))
     if len(node.outputs) > len(types):
         raise ConvertError(
-            f"makes {len(types)} outputs, {len(node.outputs)} were asked for", node=node.name, operator=node.op
+            f"makes {len(types)} outputs, {len(node.outputs)} were asked for",
+            node=node.name,
+            operator=node.op,
         )
     for v, t in zip(node.outputs, types, strict=False):
         v.dtype, v.shape, v.kind, v.optional = t.dtype, t.shape, t.kind, t.optional
@@ -206,9 +210,10 @@ def broadcast(shapes: Sequence[Shape]) -> Shape:
     for shape in shapes:
         if shape is None:
             return None
-        old, new = result, list(shape)
+        old: list[Dim] = result
+        new: list[Dim] = list(shape)
         n = max(len(old), len(new))
-        old, new = [1] * (n - len(old)) + old, [1] * (n - len(new)) + new
+        old, new = [*[1] * (n - len(old)), *old], [*[1] * (n - len(new)), *new]
         result = [broadcast_dim(x, y) for x, y in zip(old, new, strict=True)]
     return tuple(result)
 
@@ -386,7 +391,7 @@ def _elementwise(call: Call) -> list[Type]:
     types = [call.dtype(k) for k in range(n)]
     if op == "where":
         if types[0] not in (DType.BOOL, None):
-            call.fail(f"the condition must be bool, not {types[0].short}")  # type: ignore[union-attr]
+            call.fail(f"the condition must be bool, not {types[0].short}")
         types = types[1:]
     given = {t for t in types if t is not None}
     if len(given) > 1:
@@ -490,7 +495,9 @@ def _reshape_items(call: Call, shape: Shape, items: list[Dim]) -> tuple[list[Dim
         sources.append([])
         if d == 0 and not call.attr("allowzero"):
             if shape is not None and k >= len(shape):
-                call.fail(f"dimension {k} of the new shape copies an axis that {show_shape(shape)} does not have")
+                call.fail(
+                    f"dimension {k} of the new shape copies an axis that {show_shape(shape)} does not have"
+                )
             target.append(None if shape is None else shape[k])
             sources[-1] = [k]
         elif isinstance(d, int) and d < -1:
@@ -500,7 +507,9 @@ def _reshape_items(call: Call, shape: Shape, items: list[Dim]) -> tuple[list[Dim
     return target, sources
 
 
-def _reshape_rest(call: Call, shape: Shape, target: list[Dim], sources: list[list[int]], at: int) -> Dim:
+def _reshape_rest(
+    call: Call, shape: Shape, target: list[Dim], sources: list[list[int]], at: int
+) -> Dim:
     """The dimension at `at`, from the element count. Axes that others copy cancel even if they are unknown."""
     if shape is None:
         return None
@@ -756,7 +765,11 @@ def _range(call: Call) -> list[Type]:
     elif first[0] == 0 and first[2] == 1:
         n = first[1]
     else:
-        floats = [v.const for v in call.node.inputs if v is not None and v.const is not None and v.state is None]
+        floats = [
+            v.const
+            for v in call.node.inputs
+            if v is not None and v.const is not None and v.state is None
+        ]
         if len(floats) == 3 and float(floats[2].reshape(-1)[0]):
             a, b, c = (float(x.reshape(-1)[0]) for x in floats)
             n = max(math.ceil((b - a) / c), 0)
@@ -838,7 +851,12 @@ def _argreduce(call: Call) -> list[Type]:
         return [Type(DType.I64)]
     axis = call.axis(call.attr("axis"), len(shape))
     keep = call.attr("keepdims")
-    return [Type(DType.I64, tuple(1 if k == axis else d for k, d in enumerate(shape) if keep or k != axis))]
+    return [
+        Type(
+            DType.I64,
+            tuple(1 if k == axis else d for k, d in enumerate(shape) if keep or k != axis),
+        )
+    ]
 
 
 @rule("cumulative")
@@ -862,7 +880,12 @@ def _matmul(call: Call) -> list[Type]:
     m, k = (a.shape[-1], a.shape[-2]) if swap_a else (a.shape[-2], a.shape[-1])
     if call.attr("panels"):
         n: Dim = call.attr("n")
-        if b.shape is not None and isinstance(k, int) and isinstance(b.shape[-2], int) and k != b.shape[-2]:
+        if (
+            b.shape is not None
+            and isinstance(k, int)
+            and isinstance(b.shape[-2], int)
+            and k != b.shape[-2]
+        ):
             call.fail(f"{show_shape(a.shape)} times panels of {b.shape[-2]} rows")
         return [Type(a.dtype, (*a.shape[:-2], m, n))]
     if b.shape is None:
@@ -875,7 +898,9 @@ def _matmul(call: Call) -> list[Type]:
     except ValueError:
         call.fail(f"{show_shape(a.shape)} times {show_shape(b.shape)}: batch axes do not broadcast")
     if isinstance(k, int) and isinstance(k2, int) and k != k2:
-        call.fail(f"{show_shape(a.shape)} times {show_shape(b.shape)}: inner dimensions {k} and {k2} differ")
+        call.fail(
+            f"{show_shape(a.shape)} times {show_shape(b.shape)}: inner dimensions {k} and {k2} differ"
+        )
     return [Type(a.dtype, None if batch is None else (*batch, m, n))]
 
 
@@ -931,10 +956,14 @@ def _spatial(call: Call, kernel: list[Dim]) -> list[Dim]:
         call.fail(f"input {show_shape(shape)} with a kernel of {len(kernel)} spatial axes")
     windows = _windows(call, kernel)
     auto_pad, ceil_mode = call.attr("auto_pad"), call.attr("ceil_mode")
-    dims = [_window_dim(d, w, auto_pad, ceil_mode) for d, w in zip(shape[1:-1], windows, strict=True)]
+    dims = [
+        _window_dim(d, w, auto_pad, ceil_mode) for d, w in zip(shape[1:-1], windows, strict=True)
+    ]
     for d in dims:
         if isinstance(d, int) and d <= 0 and 0 not in shape:
-            call.fail(f"the window {show_shape(tuple(kernel))} does not fit into the input {show_shape(shape)}")
+            call.fail(
+                f"the window {show_shape(tuple(kernel))} does not fit into the input {show_shape(shape)}"
+            )
     return dims
 
 
@@ -976,7 +1005,9 @@ def _conv_transpose(call: Call) -> list[Type]:
             dims.append(d * win.stride)
         else:
             pads = 0 if call.attr("auto_pad") == 3 else win.before + win.after
-            dims.append(win.stride * (d - 1) + extra[k] + (win.kernel - 1) * win.dilation + 1 - pads)
+            dims.append(
+                win.stride * (d - 1) + extra[k] + (win.kernel - 1) * win.dilation + 1 - pads
+            )
     m = w.shape[-1]
     channels = m * call.attr("group", 1) if isinstance(m, int) else None
     return [Type(x.dtype, (x.shape[0], *dims, channels))]
@@ -1102,10 +1133,19 @@ def _if(call: Call) -> list[Type]:
             call.fail(f"result {k} of a branch is missing")
         if x.kind != y.kind:
             call.fail(f"result {k} is a {x.kind} in one branch and a {y.kind} in the other")
-        if x.dtype is not None and y.dtype is not None and x.dtype != y.dtype and not (x.optional or y.optional):
-            call.fail(f"result {k} is {x.dtype.short} in one branch and {y.dtype.short} in the other")
+        if (
+            x.dtype is not None
+            and y.dtype is not None
+            and x.dtype != y.dtype
+            and not (x.optional or y.optional)
+        ):
+            call.fail(
+                f"result {k} is {x.dtype.short} in one branch and {y.dtype.short} in the other"
+            )
         full = y if x.producer is not None and x.producer.op == "opt_none" else x
-        types.append(Type(full.dtype or y.dtype, merge(x.shape, y.shape), x.kind, x.optional or y.optional))
+        types.append(
+            Type(full.dtype or y.dtype, merge(x.shape, y.shape), x.kind, x.optional or y.optional)
+        )
     return types
 
 
@@ -1120,7 +1160,9 @@ def _loop(call: Call) -> list[Type]:
     body, inits = node.regions[0], node.inputs[2:]
     n = len(inits)
     if len(body.params) != n + 1:
-        call.fail(f"{n} carried values, but the body has {len(body.params)} params; it needs {n + 1}")
+        call.fail(
+            f"{n} carried values, but the body has {len(body.params)} params; it needs {n + 1}"
+        )
     if len(body.results) < n + 1:
         call.fail(f"the body gives {len(body.results)} results; it needs {n + 1} or more")
     types = []

@@ -86,7 +86,17 @@ class TileProgram:
         return len(self.code) - 1
 
     def registers(self) -> list[int]:
-        """The runtime's register that each instruction writes (-1: none), as few as the order allows.
+        """The runtime's register that each instruction writes (-1: none).
+
+        Loads and numbers get registers of their own if there are enough: the runtime fills one that nothing else
+        writes only once if its content is the same for every block, and lets it point into a dense input, so that it
+        costs no room in the cache.
+        """
+        registers = self._assign(("load", "imm"))
+        return registers if max(registers, default=-1) < MAX_REGISTERS else self._assign(())
+
+    def _assign(self, own: tuple[str, ...]) -> list[int]:
+        """As few registers as the order allows, where results of the operations `own` share with nothing.
 
         A result may take the place of an argument that is read for the last time: micro-operations work in place.
         """
@@ -98,18 +108,18 @@ class TileProgram:
         used = 0
         result: list[int] = []
         for k, i in enumerate(self.code):
-            free += {result[a] for a in i.args if last[a] == k}
+            free += {result[a] for a in i.args if last[a] == k and self.code[a].op not in own}
             if i.op == "store":
                 result.append(-1)
                 continue
-            if not free:
-                free.append(used)
+            if i.op in own or not free:
+                result.append(used)
                 used += 1
-            lowest = min(free)
-            free.remove(lowest)
-            result.append(lowest)
-            if k not in last:
-                free.append(lowest)
+            else:
+                result.append(min(free))
+                free.remove(result[k])
+            if k not in last and i.op not in own:
+                free.append(result[k])
         return result
 
     @property
@@ -122,7 +132,9 @@ class TileProgram:
         registers = self.registers()
         n = max(registers, default=-1) + 1
         if n > MAX_REGISTERS:
-            raise ConvertError(f"a tile program needs {n} registers, there are {MAX_REGISTERS}", operator="tile")
+            raise ConvertError(
+                f"a tile program needs {n} registers, there are {MAX_REGISTERS}", operator="tile"
+            )
         if len(self.code) > 0xFFFF:
             raise ConvertError(f"a tile program has {len(self.code)} instructions", operator="tile")
         table = ops.micro_ops()
@@ -130,9 +142,13 @@ class TileProgram:
         for i, register in zip(self.code, registers, strict=True):
             micro = table[i.op]
             if self.domain not in micro.domains:
-                raise ConvertError(f"micro-operation {i.op!r} does not exist in {self.domain}", operator="tile")
+                raise ConvertError(
+                    f"micro-operation {i.op!r} does not exist in {self.domain}", operator="tile"
+                )
             if not 0 <= i.port < MAX_PORTS:
-                raise ConvertError(f"a tile program with more than {MAX_PORTS} inputs or outputs", operator="tile")
+                raise ConvertError(
+                    f"a tile program with more than {MAX_PORTS} inputs or outputs", operator="tile"
+                )
             if i.op == "load":
                 fields = [register, i.port]
             elif i.op == "imm":
@@ -206,7 +222,9 @@ def _number(domain: str, words: list[int]) -> float:
 
 def _dtype(v: Value | None, node: Node) -> DType:
     if v is None or v.dtype is None:
-        raise ConvertError("the element type of an input is not known", node=node.name, operator=node.op)
+        raise ConvertError(
+            "the element type of an input is not known", node=node.name, operator=node.op
+        )
     return v.dtype
 
 
@@ -229,7 +247,9 @@ def domains(node: Node) -> tuple[str, ...]:
     found = tuple(d for d in wanted if d in ops.micro_ops()[node.op].domains)
     if not found:
         names = ", ".join(t.short for t in inputs)
-        raise ConvertError(f"does not exist for the element type {names}", node=node.name, operator=node.op)
+        raise ConvertError(
+            f"does not exist for the element type {names}", node=node.name, operator=node.op
+        )
     return found
 
 
@@ -300,7 +320,9 @@ def single(node: Node) -> TileProgram:
     args = [program.load(k) for k in range(len(node.inputs))]
     out = node.outputs[0]
     if out.dtype is None:
-        raise ConvertError("the element type of its result is not known", node=node.name, operator=node.op)
+        raise ConvertError(
+            "the element type of its result is not known", node=node.name, operator=node.op
+        )
     program.store(append(program, node, args), 0, out.dtype)
     return program
 

@@ -5,13 +5,13 @@ The file says no types of what nodes make, so these are inferred. Needs nothing 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from whit.errors import LoadError
 
 from . import infer, micro, ops
@@ -46,7 +46,9 @@ class _Tables:
         self._open(self._u32(0))
         version = self._scalar(0, 4)
         if version > VERSION:
-            raise LoadError(f"the file has format version {version}, this is {VERSION}: a newer whit can read it")
+            raise LoadError(
+                f"the file has format version {version}, this is {VERSION}: a newer whit can read it"
+            )
         data_offset, data_size = self._scalar(2, 8), self._scalar(3, 8)
         self.data = data[data_offset : data_offset + data_size]
         self.ops = self._vector(4, np.dtype("<u4"))
@@ -123,10 +125,14 @@ class _Reader:
         for row in self.t.entries:
             graph.entries.append(self._entry(graph, row))
         self._names(graph)
-        try:
+        # What cannot be inferred (an operator of a newer version, say) can be shown all the same.
+        with contextlib.suppress(ConvertError):
             infer.infer_graph(graph)
-        except ConvertError:
-            pass  # An operator of a newer version, say; the structure can be shown all the same.
+        for entry, row in zip(graph.entries, self.t.entries, strict=True):
+            ports = self._ports(row)[len(entry.region.params) :]
+            for v, port in zip(entry.region.results, ports, strict=True):
+                if v is not None:
+                    self._port(v, port)
         return graph
 
     def _string(self, at: int) -> str:
@@ -150,26 +156,24 @@ class _Reader:
             self.values.append(v)
 
     def _entry(self, graph: Graph, row: Any) -> Entry:
-        n_inputs, n_outputs, n_updates = (int(row[k]) for k in ("n_inputs", "n_outputs", "n_updates"))
+        n_inputs, n_outputs, n_updates = (
+            int(row[k]) for k in ("n_inputs", "n_outputs", "n_updates")
+        )
         region = self._regions(int(row["region"]))
         entry = Entry(self._string(int(row["name"])), region)
-        first = int(row["ports"])
-        for v, port in zip(region.params, self.t.ports[first : first + n_inputs], strict=True):
+        ports = self._ports(row)
+        for v, port in zip(region.params, ports[:n_inputs], strict=True):
+            v.name = self._string(int(port["name"]))
             self._port(v, port)
         results = region.results
         region.results, news = results[:n_outputs], results[n_outputs:]
-        ports = self.t.ports[first + n_inputs : first + n_inputs + n_outputs]
-        entry.output_names = [self._string(int(p["name"])) for p in ports]
+        entry.output_names = [self._string(int(p["name"])) for p in ports[n_inputs:]]
         states = list(graph.states)
         numbers = self.t.words[int(row["states"]) : int(row["states"]) + n_updates]
-        for number, v in zip(numbers, news, strict=True):
-            if v is None:
+        for number, new in zip(numbers, news, strict=True):
+            if new is None:
                 raise ValueError("a state has no new value")
-            entry.updates.append((states[int(number)], v))
-        for v, port in zip(region.results, ports, strict=True):
-            # Inference may know less than the writer did (a random operator, say).
-            if v is not None and v.dtype is None:
-                v.dtype, v.shape = DType(int(port["dtype"])), self._dims(port)
+            entry.updates.append((states[int(number)], new))
         return entry
 
     def _dims(self, port: Any) -> tuple[Dim, ...] | None:
@@ -179,8 +183,13 @@ class _Reader:
         words = self.t.words[first : first + int(port["rank"])].view(np.int32)
         return tuple(int(w) if w >= 0 else self._string(-1 - int(w)) or None for w in words)
 
+    def _ports(self, row: Any) -> Array:
+        """The ports of an entry: inputs, then outputs."""
+        first = int(row["ports"])
+        return self.t.ports[first : first + int(row["n_inputs"]) + int(row["n_outputs"])]
+
     def _port(self, v: Value, port: Any) -> None:
-        v.name = self._string(int(port["name"]))
+        """What the interface says about a value."""
         v.dtype, v.shape = DType(int(port["dtype"])), self._dims(port)
         v.kind = "sequence" if port["kind"] & 1 else "tensor"
         v.optional = bool(port["kind"] & 2)
@@ -233,12 +242,15 @@ class _Reader:
         op_id = int(self.t.ops[int(row["op"])])
         op = ops.by_id().get(op_id)
         if op is None:
-            raise LoadError(f"the file needs an operator with the id {op_id:#010x}, which this version does not know")
+            raise LoadError(
+                f"the file needs an operator with the id {op_id:#010x}, which this version does not know"
+            )
         n_in, n_out, n_attr = (int(row[k]) for k in ("n_in", "n_out", "n_attr"))
         first = int(row["args"])
         words = self.t.words[first : first + n_in + n_out + n_attr]
         inputs = [None if w == NONE else self.values[int(w)] for w in words[:n_in]]
-        node = Node(op.name, inputs, [self._new() for _ in range(n_out)])
+        outputs = [Value() if w == NONE else self._new() for w in words[n_in : n_in + n_out]]
+        node = Node(op.name, inputs, outputs)
         for v in node.outputs:
             v.producer = node
         node.attrs = decode_attributes(words[n_in + n_out :], op)
@@ -254,7 +266,10 @@ class _Reader:
         for r in self.t.names:
             name, v = self._debug_string(int(r["name"])), self.values[int(r["value"])]
             if r["step"]:
-                self.nodes[int(r["node"])].tile.names[int(r["step"]) - 1] = name
+                program, step = self.nodes[int(r["node"])].tile, int(r["step"]) - 1
+                program.names[step] = name
+                if r["perm"] != NONE:
+                    program.perms[step] = decode_perm(int(r["perm"]))
                 continue
             if r["perm"] != NONE:
                 v.perm = decode_perm(int(r["perm"]))
@@ -263,7 +278,9 @@ class _Reader:
             else:
                 graph.aliases[name] = v
         for entry in graph.entries:
-            if entry.output_names == [v.name if v is not None else "" for v in entry.region.results]:
+            if entry.output_names == [
+                v.name if v is not None else "" for v in entry.region.results
+            ]:
                 entry.output_names = []
 
 
@@ -273,7 +290,9 @@ def decode_attributes(words: Sequence[int] | Array, op: ops.Op) -> dict[str, Any
     attrs: dict[str, Any] = {}
     at = 0
     for a in op.attrs:
-        kind = np.dtype({"i32": "<i4", "f32": "<f4", "i64": "<i8", "f64": "<f8"}[a.type.removesuffix("[]")])
+        kind = np.dtype(
+            {"i32": "<i4", "f32": "<f4", "i64": "<i8", "f64": "<f8"}[a.type.removesuffix("[]")]
+        )
         n = 1
         if a.is_list:
             n = int(data[at])

@@ -26,7 +26,9 @@ def verify(graph: Graph) -> None:
 
 def _entry(graph: Graph, entry: Entry, made: set[Value]) -> None:
     if entry.output_names and len(entry.output_names) != len(entry.region.results):
-        raise ConvertError(f"entry point {entry.name!r} has {len(entry.region.results)} outputs, other names")
+        raise ConvertError(
+            f"entry point {entry.name!r} has {len(entry.region.results)} outputs, other names"
+        )
     if None in entry.region.results:
         raise ConvertError(f"an output of entry point {entry.name!r} is missing")
     updated = [name for name, _ in entry.updates]
@@ -151,7 +153,10 @@ def _control(node: Node) -> None:
         n = len(node.inputs) - 2
         body = node.regions[0]
         if n < 0 or None in node.inputs[2:] or len(body.params) != n + 1:
-            _fail(node, "inputs are trip count, condition and carried values; the body takes 1 + carried values")
+            _fail(
+                node,
+                "inputs are trip count, condition and carried values; the body takes 1 + carried values",
+            )
         if len(body.results) != 1 + len(node.outputs) or len(node.outputs) < n:
             _fail(node, "the body's results are a condition and one for each output")
 

@@ -30,11 +30,22 @@ NONE = 0xFFFFFFFF
 ALIGN = 64
 UNKNOWN_RANK = 255
 
-NODE = np.dtype([("op", "<u2"), ("n_in", "<u2"), ("n_out", "<u2"), ("n_attr", "<u2"), ("args", "<u4"), ("end", "<u4")])
+NODE = np.dtype(
+    [
+        ("op", "<u2"),
+        ("n_in", "<u2"),
+        ("n_out", "<u2"),
+        ("n_attr", "<u2"),
+        ("args", "<u4"),
+        ("end", "<u4"),
+    ]
+)
 REGION = np.dtype([
     ("begin", "<u4"), ("end", "<u4"), ("params", "<u4"), ("results", "<u4"), ("n_params", "<u2"), ("n_results", "<u2"),
 ])  # fmt: skip
-CONSTANT = np.dtype([("offset", "<u8"), ("dims", "<u4"), ("dtype", "u1"), ("rank", "u1"), ("reserved", "<u2")])
+CONSTANT = np.dtype(
+    [("offset", "<u8"), ("dims", "<u4"), ("dtype", "u1"), ("rank", "u1"), ("reserved", "<u2")]
+)
 STATE = np.dtype([("initial", "<u4"), ("name", "<u4")])
 PORT = np.dtype([
     ("name", "<u4"), ("dims", "<u4"), ("dtype", "u1"), ("rank", "u1"), ("kind", "u1"), ("reserved", "u1"),
@@ -43,7 +54,9 @@ ENTRY = np.dtype([
     ("name", "<u4"), ("region", "<u4"), ("ports", "<u4"), ("states", "<u4"), ("n_inputs", "<u2"), ("n_outputs", "<u2"),
     ("n_updates", "<u2"), ("reserved", "<u2"),
 ])  # fmt: skip
-NAME = np.dtype([("name", "<u4"), ("value", "<u4"), ("node", "<u4"), ("step", "<u4"), ("perm", "<u4")])
+NAME = np.dtype(
+    [("name", "<u4"), ("value", "<u4"), ("node", "<u4"), ("step", "<u4"), ("perm", "<u4")]
+)
 
 Array = np.ndarray[Any, Any]
 Row = tuple[int, ...]
@@ -51,7 +64,9 @@ Row = tuple[int, ...]
 _NIBBLES = {DType.U4: 0x0F, DType.I4: 0x0F, DType.F4E2M1: 0x0F, DType.U2: 0x03, DType.I2: 0x03}
 
 
-def write(graph: Graph, file: str | os.PathLike[str] | BinaryIO | None = None, *, strip: bool = False) -> bytes:
+def write(
+    graph: Graph, file: str | os.PathLike[str] | BinaryIO | None = None, *, strip: bool = False
+) -> bytes:
     """Writes the graph to a path or an open file; without one, returns the bytes (else b"").
 
     strip: leave the debug section out. A path is replaced only once all is written.
@@ -122,6 +137,7 @@ class _Writer:
         self.numbers: dict[Value, int] = {}
         self.maker: dict[Value, int] = {}
         self.n_values = 0
+        self.uses = graph.uses()
 
     def program(self) -> bytes:
         """The FlatBuffer, with the position of the data in it."""
@@ -162,7 +178,9 @@ class _Writer:
         used: dict[Value, None] = {}
         for body in bodies.values():
             for node in body.nodes:
-                used.update((v, None) for v in _inputs(node) if v is not None and v.const is not None)
+                used.update(
+                    (v, None) for v in _inputs(node) if v is not None and v.const is not None
+                )
         for v in used:
             if v.state is None:
                 self.numbers[v] = add(v)
@@ -203,17 +221,21 @@ class _Writer:
         results = entry.region.results
         names = entry.output_names or [v.name if v is not None else "" for v in results]
         if len(names) != len(results):
-            raise ConvertError(f"entry point {entry.name!r} names {len(names)} of {len(results)} outputs")
+            raise ConvertError(
+                f"entry point {entry.name!r} names {len(names)} of {len(results)} outputs"
+            )
         for v in entry.region.params:
             self._port(v, v.name)
-        for v, name in zip(results, names, strict=True):
-            if v is None:
+        for result, name in zip(results, names, strict=True):
+            if result is None:
                 raise ConvertError(f"an output of entry point {entry.name!r} is missing")
-            self._port(v, name)
+            self._port(result, name)
         states = list(self.graph.states)
         for name, _ in entry.updates:
             if name not in states:
-                raise ConvertError(f"entry point {entry.name!r} updates the state {name!r}, which does not exist")
+                raise ConvertError(
+                    f"entry point {entry.name!r} updates the state {name!r}, which does not exist"
+                )
         updates = self._list(states.index(name) for name, _ in entry.updates)
         self.entries.append((
             self.strings.add(entry.name), region, first, updates,
@@ -247,15 +269,19 @@ class _Writer:
                 self._node(node)
                 if node.regions:
                     self._open(node.regions[0])
-                    stack.append((node.regions[0], len(self.regions) - 1, node, len(self.nodes) - 1, 0))
+                    stack.append(
+                        (node.regions[0], len(self.regions) - 1, node, len(self.nodes) - 1, 0)
+                    )
                 continue
             self._close(bodies[region], number)
             if owner is None:
                 continue
-            following = [k for k, r in enumerate(owner.regions) if r is region][0] + 1
+            following = next(k for k, r in enumerate(owner.regions) if r is region) + 1
             if following < len(owner.regions):
                 self._open(owner.regions[following])
-                stack.append((owner.regions[following], len(self.regions) - 1, owner, owner_number, 0))
+                stack.append(
+                    (owner.regions[following], len(self.regions) - 1, owner, owner_number, 0)
+                )
             else:
                 self.nodes[owner_number][5] = len(self.nodes)
 
@@ -281,13 +307,28 @@ class _Writer:
         attrs = attribute_words(node, op)
         counts = (len(inputs), len(node.outputs), len(attrs))
         if max(counts) > 0xFFFF:
-            raise ConvertError(f"too many inputs, outputs or attributes: {counts}", node=node.name, operator=node.op)
+            raise ConvertError(
+                f"too many inputs, outputs or attributes: {counts}",
+                node=node.name,
+                operator=node.op,
+            )
         least, most = op.n_inputs
         if len(inputs) < least or (most != ops.ANY and len(inputs) > most):
             raise ConvertError(f"got {len(inputs)} inputs", node=node.name, operator=node.op)
         args = [NONE if v is None else self._number(v, node) for v in inputs]
         number = len(self.nodes)
-        args += [self._define(v, number) for v in node.outputs]
+        for k, v in enumerate(node.outputs):
+            optional = op.outputs[min(k, len(op.outputs) - 1)].optional and not op.flags & {
+                "control"
+            }
+            wanted = (
+                not optional
+                or v.name
+                or v in self.uses
+                or len(node.outputs) == 1
+                or node.tile is not None
+            )
+            args.append(self._define(v, number) if wanted else NONE)
         code = self.ops.setdefault(op.id, len(self.ops))
         self.nodes.append([code, *counts, self._list([*args, *attrs]), number + 1])
         if not self.strip:
@@ -307,7 +348,9 @@ class _Writer:
     def _number(self, v: Value, node: Node | None) -> int:
         if v not in self.numbers:
             raise ConvertError(
-                f"{_show(v)} is read before it is made", node=node.name if node else "", operator=node.op if node else ""
+                f"{_show(v)} is read before it is made",
+                node=node.name if node else "",
+                operator=node.op if node else "",
             )
         return self.numbers[v]
 
@@ -332,9 +375,13 @@ class _Writer:
             if v in self.numbers and name != v.name:
                 add(name, v)
         for name, node, k in self.tile_names:
-            add(name, node.outputs[0], k + 1)
-        rows = []
-        for value, step, node_number, perm, name in sorted(dict.fromkeys(found), key=lambda r: r[:3]):
+            v = node.outputs[0]
+            perm = node.tile.perms.get(k)
+            found.append((self.numbers[v], k + 1, self.maker[v], _perm_word(perm), name))
+        rows: list[Row] = []
+        for value, step, node_number, perm, name in sorted(
+            dict.fromkeys(found), key=lambda r: r[:3]
+        ):
             rows.append((self.debug_strings.add(name), value, node_number, step, perm))
         return rows
 
@@ -381,7 +428,9 @@ class _Body:
     def __init__(self, region: Region, entry: Entry | None, of_loop: bool) -> None:
         self.nodes = list(region.nodes)
         self.results = []
-        results = [*region.results, *(v for _, v in entry.updates)] if entry else list(region.results)
+        results = (
+            [*region.results, *(v for _, v in entry.updates)] if entry else list(region.results)
+        )
         free = {v for n in region.nodes if n.op != "loop" for v in n.outputs}
         for k, v in enumerate(results):
             if of_loop and k == 0 and (v is None or _is_true(v)):
@@ -404,7 +453,9 @@ def attribute_words(node: Node, op: ops.Op) -> list[int]:
         given["program"] = node.tile.encode()
     unknown = set(given) - {a.name for a in op.attrs} - IR_ONLY.get(op.name, frozenset())
     if unknown:
-        raise ConvertError(f"has no attribute {sorted(unknown)[0]!r}", node=node.name, operator=node.op)
+        raise ConvertError(
+            f"has no attribute {sorted(unknown)[0]!r}", node=node.name, operator=node.op
+        )
     words: list[int] = []
     for a in op.attrs:
         value = given.get(a.name)
@@ -420,7 +471,10 @@ def attribute_words(node: Node, op: ops.Op) -> list[int]:
     return words
 
 
-IR_ONLY: dict[str, frozenset[str]] = {"seq_make": frozenset(("dtype",)), "opt_none": frozenset(("dtype",))}
+IR_ONLY: dict[str, frozenset[str]] = {
+    "seq_make": frozenset(("dtype",)),
+    "opt_none": frozenset(("dtype",)),
+}
 """Attributes that help inference and that the file does not need."""
 
 _NUMPY = {"i32": "<i4", "f32": "<f4", "i64": "<i8", "f64": "<f8"}
@@ -442,7 +496,13 @@ def _scalars(values: Sequence[Any], a: ops.Attr) -> list[int]:
 
 def _is_true(v: Value | None) -> bool:
     """Is the value the constant true?"""
-    return v is not None and v.const is not None and v.state is None and v.const.size == 1 and bool(v.const.all())
+    return (
+        v is not None
+        and v.const is not None
+        and v.state is None
+        and v.const.size == 1
+        and bool(v.const.all())
+    )
 
 
 def _inputs(node: Node) -> list[Value | None]:

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> Report:
     planned = time.perf_counter_ns()
     instance.run(arrays)
     first = time.perf_counter_ns() - start
-    times = _warm(instance, args.runs, args.seconds)
+    times = _warm(instance, arrays, args.runs, args.seconds)
     data: dict[str, Any] = {
         "file": args.model,
         "shapes": {k: list(np.shape(v)) for k, v in feeds.items() if isinstance(v, np.ndarray)},
@@ -67,18 +67,14 @@ def run(args: argparse.Namespace) -> Report:
     return report
 
 
-def _warm(instance: Instance, n_runs: int, budget_s: float) -> list[int]:
+def _warm(instance: Instance, arrays: list[Feed], n_runs: int, budget_s: float) -> list[int]:
     """Times of runs in nanoseconds, sorted. Some runs go before them, uncounted."""
-    end = time.perf_counter() + budget_s * 0.1
-    for _ in range(max(n_runs // 10, 3)):
-        instance.time()
-        if time.perf_counter() > end:
-            break
-    times: list[int] = []
-    end = time.perf_counter() + budget_s
-    while len(times) < n_runs if n_runs else len(times) < 5 or time.perf_counter() < end:
-        times.append(instance.time())
-    return sorted(times)
+    instance.times(arrays, max(n_runs // 10, 3), time.perf_counter() + budget_s * 0.1)
+    if n_runs:
+        return sorted(instance.times(arrays, n_runs, float("inf")))
+    until = time.perf_counter() + budget_s
+    times = instance.times(arrays, 5, float("inf"))
+    return sorted(times + instance.times(arrays, 1 << 30, until))
 
 
 def _profile(

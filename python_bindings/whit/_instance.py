@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _native, _threads, dtypes
-from ._native import E_MEMORY, STOPPED, TENSOR, Array, Tensor, address, lib
+from ._native import E_MEMORY, STOPPED, TENSOR, Array, Tensor, address, lib, pointer
 from .errors import RunError
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 Feed = Any
 """An array, a list of arrays (sequence), or None (absent)."""
+
+Planned = tuple[tuple[int, ...], np.dtype[Any], ctypes.c_uint32, ctypes.c_size_t]
+"""An output that runs write straight into a fresh array: shape, type, number, bytes."""
 
 
 class Instance:
@@ -50,14 +54,16 @@ class Instance:
         memory = model.state_memory
         if memory is not None:
             self._check(c.whit_state_set(self.handle, address(memory), memory.nbytes, 0))
-        self._inputs = [
-            (k, dtypes.from_numpy(f.dtype), f.ndim, _native.shape_words(f.shape))
+        self._handle = ctypes.c_void_p(made)
+        self._only_tensors = all(isinstance(f, np.ndarray) for f in feeds)
+        bare = _native.bare_lib()
+        self._run, self._bind = c.whit_run, bare.whit_output_bind
+        self._set = [
+            (k, partial(bare.whit_input_set, self._handle, *_input_arguments(k, f)))
             for k, f in enumerate(feeds)
             if isinstance(f, np.ndarray)
         ]
-        """Per tensor: number, type, rank, shape as C wants it."""
-        self._only_tensors = len(self._inputs) == len(feeds)
-        self._run, self._set, self._bind = c.whit_run, c.whit_input_set, c.whit_output_bind
+        """Per tensor input: its number, and the call that sets its data."""
         self._set_inputs(feeds)
         n_bytes = ctypes.c_size_t()
         self._check(c.whit_plan(self.handle, ctypes.addressof(n_bytes)))
@@ -67,23 +73,23 @@ class Instance:
         self._planned = [self._planned_output(k) for k in range(n_outputs)]
         self._all_planned = None not in self._planned
 
-    def _planned_output(self, k: int) -> tuple[tuple[int, ...], np.dtype[Any], int] | None:
+    def _planned_output(self, k: int) -> Planned | None:
         t: Tensor = self._outputs[k]
         if t.kind != TENSOR or t.rank == _native.UNKNOWN_RANK or not t.dtype:
             return None
-        shape, dtype = tuple(t.shape[: t.rank]), dtypes.to_numpy(t.dtype)
-        probe = np.empty(shape, dtype)
-        status = self._bind(self.handle, k, address(probe), probe.nbytes)
-        return None if status else (shape, dtype, probe.nbytes)
+        probe = np.empty(tuple(t.shape[: t.rank]), dtypes.to_numpy(t.dtype))
+        number, n_bytes = ctypes.c_uint32(k), ctypes.c_size_t(probe.nbytes)
+        if self._bind(self._handle, number, pointer(probe), n_bytes):
+            return None
+        return probe.shape, probe.dtype, number, n_bytes
 
     def _check(self, status: int) -> None:
         if status:
             raise _native.run_error(self.model.struct, self.handle, status)
 
     def _set_inputs(self, feeds: Sequence[Feed]) -> None:
-        handle = self.handle
-        for k, code, rank, shape in self._inputs:
-            status = self._set(handle, k, code, rank, shape, address(feeds[k]))
+        for k, set_data in self._set:
+            status = set_data(pointer(feeds[k]))
             if status:
                 self._check(status)
         if self._only_tensors:
@@ -91,38 +97,43 @@ class Instance:
         c, self._items = lib(), []
         for k, feed in enumerate(feeds):
             if feed is None:
-                self._check(c.whit_input_absent(handle, k))
+                self._check(c.whit_input_absent(self.handle, k))
             elif isinstance(feed, list):
                 items = (Tensor * len(feed))(*(_describe(a) for a in feed))
                 self._items.append(items)
-                self._check(c.whit_input_sequence(handle, k, ctypes.addressof(items), len(feed)))
+                where = ctypes.addressof(items)
+                self._check(c.whit_input_sequence(self.handle, k, where, len(feed)))
+
+    def _new_outputs(self) -> list[Any]:
+        """Fresh arrays that the next run writes; None for outputs whose shapes the plan does not know."""
+        results: list[Any] = []
+        for planned in self._planned:
+            if planned is None:
+                results.append(None)
+                continue
+            shape, dtype, number, n_bytes = planned
+            y: Array = np.empty(shape, dtype)
+            if self._bind(self._handle, number, pointer(y), n_bytes):
+                raise RunError(f"output {number.value} does not fit its plan")
+            results.append(y)
+        return results
 
     def run(self, feeds: Sequence[Feed]) -> list[Any]:
         """Outputs for inputs of the shapes that the instance was made for."""
-        handle = self.handle
-        bind = self._bind
-        if self._only_tensors:
-            for k, code, rank, shape in self._inputs:
-                if self._set(handle, k, code, rank, shape, address(feeds[k])):
+        if self._only_tensors:  # the loop of _set_inputs, without a call
+            for k, set_data in self._set:
+                if set_data(pointer(feeds[k])):
                     raise RunError(f"input {k} does not fit its plan")
         else:
             self._set_inputs(feeds)
-        results: list[Any] = []
-        for k, planned in enumerate(self._planned):
-            if planned is None:
-                results.append(None)
-            else:
-                y: Array = np.empty(planned[0], planned[1])
-                if bind(handle, k, address(y), planned[2]):
-                    raise RunError(f"output {k} does not fit its plan")
-                results.append(y)
-        status = self._run(handle)
+        results = self._new_outputs()
+        status = self._run(self.handle)
         if status:
             self._continue(status)
         if not self._all_planned:
             for k, planned in enumerate(self._planned):
                 if planned is None:
-                    results[k] = _native.read_value(handle, self._outputs[k])
+                    results[k] = _native.read_value(self.handle, self._outputs[k])
         return results
 
     def _continue(self, status: int) -> None:
@@ -130,15 +141,11 @@ class Instance:
         while status == E_MEMORY:
             self.arena = _native.grow_arena(self.handle, self.arena)
             status = self._run(self.handle)
-        if status:
-            stopped = RunError("stopped by the observer", status=status)
-            error = (
-                stopped
-                if status == STOPPED
-                else _native.run_error(self.model.struct, self.handle, status)
-            )
+        if status == STOPPED:
             lib().whit_reset(self.handle)
-            raise error
+            raise RunError("stopped by the observer", status=status)
+        if status:
+            raise _native.run_error(self.model.struct, self.handle, status)
 
     def run_observed(self, feeds: Sequence[Feed], observer: Callable[..., int]) -> list[Any]:
         """Like run, with an observer that sees every node."""
@@ -150,15 +157,24 @@ class Instance:
         finally:
             c.whit_observe(self.handle, None, None)
 
-    def time(self) -> int:
-        """Nanoseconds of one more run on the inputs and into the outputs of the last one."""
-        run, handle = self._run, self.handle
-        start = time.perf_counter_ns()
-        status = run(handle)
-        end = time.perf_counter_ns()
-        if status:
-            self._continue(status)
-        return end - start
+    def times(self, feeds: Sequence[Feed], n_runs: int, until: float) -> list[int]:
+        """Nanoseconds of each of n_runs runs, or fewer if perf_counter passes until; of the C call alone."""
+        self._set_inputs(feeds)
+        results = self._new_outputs()
+        run, handle, clock = self._run, self.handle, time.perf_counter_ns
+        found: list[int] = []
+        end = until * 1e9
+        for _ in range(n_runs):
+            start = clock()
+            status = run(handle)
+            now = clock()
+            if status:
+                self._continue(status)
+            found.append(now - start)
+            if now > end:
+                break
+        del results  # the runs wrote into them
+        return found
 
     def profile(self, feeds: Sequence[Feed], n_runs: int) -> tuple[Array, Array] | None:
         """Nanoseconds and number of executions of each node, summed over n_runs runs; None without the platform library."""
@@ -188,3 +204,13 @@ def _describe(a: Array) -> Tensor:
         t.shape[axis], t.stride[axis] = a.shape[axis], stride
         stride *= a.shape[axis]
     return t
+
+
+def _input_arguments(k: int, a: Array) -> tuple[Any, ...]:
+    """What whit_input_set takes between the instance and the data."""
+    return (
+        ctypes.c_uint32(k),
+        ctypes.c_int(dtypes.from_numpy(a.dtype)),
+        ctypes.c_int(a.ndim),
+        _native.shape_words(a.shape),
+    )

@@ -108,32 +108,33 @@ class Tap:
             self._place(Probe(n, choice))
 
     def _match(self, text: str, nodes: range) -> list[Name]:
+        """Values called so, or made by source nodes called so."""
         if text in self.values:
             return [self.values[text]]
-        is_glob = any(c in text for c in "*?[")
-        exact = {k for k in nodes if self.file.node_names[k] == text}
+        node_names = self.file.node_names
+        wanted = {text}
         found: list[Name] = []
-        if not exact and is_glob:
+        if text not in node_names and any(c in text for c in "*?["):
             pattern = re.compile(fnmatch.translate(text))
-            exact = {k for k in nodes if pattern.match(self.file.node_names[k])}
-            found = [
-                n for n in self.values.values() if n.node not in exact and pattern.match(n.name)
-            ]
-        named = {k: [] for k in exact} if exact else dict[int, list[Name]]()
+            wanted = {n for n in node_names if pattern.match(n)}
+            found = [n for n in self.values.values() if pattern.match(n.name)]
+        made: dict[str, list[Name]] = {node_names[k]: [] for k in nodes}
+        last = {node_names[k]: k for k in nodes}
         for n in self.values.values():
-            if n.node in named:
-                named[n.node].append(n)
-        for k, of_node in sorted(named.items()):
-            found += of_node or self._unnamed(k)
-        return found
+            if n.node in nodes:
+                made[node_names[n.node]].append(n)
+        for name in made:
+            if name and name in wanted:
+                found += made[name] or self._unnamed(last[name])
+        return list({n.name: n for n in found}.values())
 
     def _unnamed(self, node: int) -> list[Name]:
         """Names for the outputs of a node that the source model did not name."""
         base = self.file.node_names[node]
         outputs = [(k, v) for k, v in enumerate(self.file.node_outputs(node)) if v != NONE]
-        return [
-            Name(base if len(outputs) == 1 else f"{base}:{k}", v, node, 0, None) for k, v in outputs
-        ]
+        if len(outputs) == 1:
+            return [Name(base, outputs[0][1], node, 0, None)]
+        return [Name(f"{base}:{k}", v, node, 0, None) for k, v in outputs]
 
     def _place(self, probe: Probe) -> None:
         name, file = probe.name, self.file

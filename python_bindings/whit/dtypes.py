@@ -67,3 +67,8 @@ def from_numpy(dtype: np.dtype[Any]) -> int:
 def name_of(code: int) -> str:
     """A type's name for people, whether or not ml_dtypes is installed. KeyError if there is no such type."""
     return _NUMPY.get(code) or _ML_DTYPES[code]
+
+
+def from_name(name: str) -> int | None:
+    """The whit_dtype of a type's name, None if there is no such type."""
+    return next((code for code, n in (_NUMPY | _ML_DTYPES).items() if n == name), None)

@@ -170,10 +170,15 @@ class Model:
             key = None
         if key is None or key not in lane.idle:
             feeds, key = _prepare(lane.entry, self._positional(lane.entry, arrays))
-        with self._turn:
+        if self.state_memory is None:
             instance = lane.take(key, feeds)
             results = instance.run(feeds)
             lane.give(key, instance)
+        else:
+            with self._turn:
+                instance = lane.take(key, feeds)
+                results = instance.run(feeds)
+                lane.give(key, instance)
         return results[0] if len(results) == 1 else tuple(results)
 
     def run(

@@ -248,9 +248,9 @@ def _dtype_code(schema: Any, name: str, value: Any) -> int:
         return int(dtypes.from_numpy(np.dtype(value)))
     except (TypeError, KeyError):
         pass
-    for code in (*range(1, 8), *range(9, 14), *range(16, 27)):
-        if dtypes.name_of(code) == str(value):
-            return code
+    code = dtypes.from_name(str(value))
+    if code is not None:
+        return code
     raise RunError(
         f"attribute {name!r}: expected a number or an element type, got {value!r}",
         operator=schema.name,
@@ -267,7 +267,7 @@ def _n_outputs(schema: Any, attributes: dict[str, Any], feeds: list[Any]) -> int
             return int(attributes["num_outputs"])
         if schema.name == "Split" and len(feeds) > 1 and feeds[1] is not None:
             return int(np.size(feeds[1]))
-        return max(schema.min_output, 1)
+        return max(int(schema.min_output), 1)
     needed = sum(o.option == options.Single for o in schema.outputs)
     return int(needed or len(schema.outputs))
 

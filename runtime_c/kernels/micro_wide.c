@@ -117,26 +117,24 @@ static double f64_sigmoid(double x) {
   return (x < 0 ? e : 1) / (1 + e);
 }
 
-/* Below 3 the series e^-xx (x + 2/3 x^3 + 4/15 x^5 ...), all terms of one sign; above a continued fraction for 1 - erf. */
+/* Below 3 the series e^-xx (x + 2/3 x^3 + 4/15 x^5 ...), all terms of one sign; what xx lacks is the same in both factors and
+ * all but cancels. Above, a continued fraction for 1 - erf. */
 static double f64_erf(double x) {
   const double a = f64_abs(x);
-  double low, sum;
+  double low, sum = a;
   if (x != x) return x;
   if (a > 6) return f64_sign_of(1, x);
-  const double xx = f64_product(a, a, &low), e = f64_exp(-xx, -low);
+  const double xx = f64_product(a, a, &low);
   if (a < 3) {
-    double term = a, k = 1;
-    sum = a;
-    while (term > sum * 0x1p-56) {
-      k += 2;
+    double term = a;
+    for (double k = 3; term > sum * 0x1p-56; k += 2) {
       term *= 2 * xx / k;
       sum += term;
     }
-    return f64_sign_of(e * sum * 1.1283791670955126, x);
+    return f64_sign_of(f64_exp(-xx, 0) * sum * 1.1283791670955126, x);
   }
-  sum = a;
   for (double k = 20; k > 0; k -= 0.5) sum = a + k / sum;
-  return f64_sign_of(1 - e / (sum * 1.7724538509055161), x);
+  return f64_sign_of(1 - f64_exp(-xx, -low) / (sum * 1.7724538509055161), x);
 }
 
 /* ---- log and pow -------------------------------------------------------------------------------- */
@@ -187,8 +185,11 @@ double whit_pow_f64(double x, double y) {
     double low, p_low = 0;
     const double l = f64_log_parts(size, &low);
     double p = y * l;
-    if (f64_abs(p) < 800) p = f64_product(y, l, &p_low);
-    r = f64_exp(p, p_low + y * low);
+    if (f64_abs(p) < 800) {
+      p = f64_product(y, l, &p_low);
+      p_low += y * low;
+    }
+    r = f64_exp(p, p_low);
   }
   return odd && (x < 0 || whit_f64_bits(x) >> 63) ? -r : r;
 }

@@ -1,5 +1,6 @@
 /* window.c - the geometry of sliding windows over channels-last tensors. */
 #include "window.h"
+#include "gemm.h"
 #include "micro.h"
 
 /* Copies list number k (n items, each at least low) to v; an empty one leaves v as it is. */
@@ -124,4 +125,30 @@ void whit_window_fold(const whit_window *w, const whit_kernels *k, bool sum, con
     for (int32_t j = low; stride > 1 && j < high; j++)
       window_combine(k, sum, y + j * channels, folded + (j * stride + from) * channels, channels);
   }
+}
+
+whit_status whit_pool_read(whit_pool *p, whit_call *c) {
+  const whit_tensor *x = c->in[0];
+  WHIT_TRY(whit_window_read(c, &p->w, 3, NULL));
+  WHIT_TRY(whit_window_fit(c, &p->w, c->attr[0], c->attr[1], p->shape + 1));
+  const int32_t length = p->w.in[p->w.n - 1] * x->shape[x->rank - 1];
+  p->c = c;
+  p->shape[0] = p->lines = x->shape[0];
+  p->shape[x->rank - 1] = p->channels = x->shape[x->rank - 1];
+  WHIT_TRY(whit_out(c, 0, x->dtype, x->rank, p->shape));
+  for (uint32_t a = 0; a + 1 < p->w.n; a++) p->lines *= p->w.out[a];
+  p->n_jobs = whit_min_i32(p->lines, whit_workers(c, (double)p->lines * p->w.outer * length));
+  p->slot = ((size_t)p->w.outer + (size_t)length + 15) / 16 * 16;
+  return WHIT_OK;
+}
+
+whit_status whit_pool_scratch(whit_call *c, const whit_pool *p) {
+  return whit_scratch(c, whit_count(c->out[0]) ? (uint64_t)p->n_jobs * p->slot : 0);
+}
+
+int32_t whit_pool_part(const whit_pool *p, uint32_t job, int32_t *end, int32_t **lines, float **row) {
+  *row = (float *)p->c->scratch + job * p->slot;
+  *lines = (int32_t *)(void *)(*row + p->w.in[p->w.n - 1] * p->channels);
+  *end = whit_border((int32_t)job + 1, p->n_jobs, p->lines, 1);
+  return whit_border((int32_t)job, p->n_jobs, p->lines, 1);
 }

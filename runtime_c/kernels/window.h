@@ -46,4 +46,19 @@ static inline int32_t whit_window_inside(const whit_window *w, int32_t start, in
   return high;
 }
 
+/* What max_pool and avg_pool share. Their first two attributes are auto_pad and ceil_mode; the lists start at word 3. */
+typedef struct whit_pool {
+  const whit_call *c;
+  whit_window w;
+  int32_t shape[WHIT_MAX_RANK]; /* of y */
+  int32_t channels, lines, n_jobs;
+  size_t slot;                  /* floats of scratch a job: a line of x, then the list of lines */
+} whit_pool;
+
+whit_status whit_pool_read(whit_pool *p, whit_call *c);
+whit_status whit_pool_scratch(whit_call *c, const whit_pool *p);
+
+/* Lines of y [first, *end) that job does; *lines, *row: its scratch. */
+int32_t whit_pool_part(const whit_pool *p, uint32_t job, int32_t *end, int32_t **lines, float **row);
+
 #endif

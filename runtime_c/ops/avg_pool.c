@@ -8,46 +8,15 @@ WHIT_OP(avg_pool, .version = 1, .in = "x", .out = "y",
         .doc = "x [N, spatial, C], a float type; below f64 it sums in f32. Padding counts as zeros if count_include_pad, else "
                "not at all; what ceil_mode adds beyond it never counts.");
 
-typedef struct avg_pool {
-  const whit_call *c;
-  whit_window w;
-  int32_t channels, lines, n_jobs;
-  size_t slot;                  /* floats: the list of lines, a line */
-} avg_pool;
-
-static whit_status avg_pool_read(avg_pool *p, whit_call *c, int32_t *shape) {
-  const whit_tensor *x = c->in[0];
-  p->c = c;
-  WHIT_TRY(whit_window_read(c, &p->w, 3, NULL));
-  WHIT_TRY(whit_window_fit(c, &p->w, c->attr[0], c->attr[1], shape + 1));
-  p->channels = shape[x->rank - 1] = x->shape[x->rank - 1];
-  shape[0] = x->shape[0];
-  return WHIT_OK;
-}
-
-static void avg_pool_plan(avg_pool *p, const int32_t *shape) {
-  const whit_window *w = &p->w;
-  const uint32_t last = w->n - 1;
-  p->lines = shape[0];
-  for (uint32_t a = 0; a < last; a++) p->lines *= w->out[a];
-  p->n_jobs = whit_min_i32(p->lines, whit_workers(p->c, (double)p->lines * w->outer * w->in[last] * p->channels));
-  p->slot = ((size_t)w->outer + (size_t)(w->in[last] * p->channels) + 15) / 16 * 16;
-}
-
 whit_status whit_avg_pool_shape(whit_call *c) {
-  avg_pool p;
-  int32_t shape[WHIT_MAX_RANK];
-  const whit_tensor *x = c->in[0];
-  if (!whit_type_is_float(x->dtype)) return whit_fail(c, WHIT_E_TYPE, "avg_pool: x must be of a float type");
-  WHIT_TRY(avg_pool_read(&p, c, shape));
-  WHIT_TRY(whit_out(c, 0, x->dtype, x->rank, shape));
-  if (!whit_count(c->out[0])) return WHIT_OK;
-  avg_pool_plan(&p, shape);
-  return whit_scratch(c, (uint64_t)p.n_jobs * p.slot);
+  whit_pool p;
+  if (!whit_type_is_float(c->in[0]->dtype)) return whit_fail(c, WHIT_E_TYPE, "avg_pool: x must be of a float type");
+  WHIT_TRY(whit_pool_read(&p, c));
+  return whit_pool_scratch(c, &p);
 }
 
 /* How many taps along axis a count, for output coordinate o. */
-static int32_t avg_pool_taps(const avg_pool *p, uint32_t a, int32_t o) {
+static int32_t avg_pool_taps(const whit_pool *p, uint32_t a, int32_t o) {
   const whit_window *w = &p->w;
   const bool padding = p->c->attr[2];
   const int32_t start = o * w->stride[a] - w->before[a], dilation = w->dilation[a];
@@ -58,7 +27,7 @@ static int32_t avg_pool_taps(const avg_pool *p, uint32_t a, int32_t o) {
 }
 
 /* Sums of one output line, of any type but f32, as means: element by element. */
-static void avg_pool_wide(const avg_pool *p, const int32_t *lines, int32_t j, double n, uint8_t *y) {
+static void avg_pool_wide(const whit_pool *p, const int32_t *lines, int32_t j, double n, uint8_t *y) {
   const whit_window *w = &p->w;
   const whit_tensor *x = p->c->in[0];
   const size_t size = whit_type_size(x->dtype);
@@ -80,14 +49,13 @@ static void avg_pool_wide(const avg_pool *p, const int32_t *lines, int32_t j, do
 }
 
 static void avg_pool_job(void *arg, uint32_t job) {
-  const avg_pool *p = arg;
+  const whit_pool *p = arg;
   const whit_window *w = &p->w;
   const whit_tensor *x = p->c->in[0], *y = p->c->out[0];
   const int32_t length = w->out[w->n - 1] * p->channels;
-  float *row = (float *)p->c->scratch + job * p->slot;
-  int32_t *lines = (int32_t *)(void *)(row + w->in[w->n - 1] * p->channels);
-  const int32_t end = whit_border((int32_t)job + 1, p->n_jobs, p->lines, 1);
-  for (int32_t o = whit_border((int32_t)job, p->n_jobs, p->lines, 1); o < end; o++) {
+  float *row;
+  int32_t *lines, end;
+  for (int32_t o = whit_pool_part(p, job, &end, &lines, &row); o < end; o++) {
     int32_t rest = o, outer = 1;
     for (uint32_t a = w->n - 1; a-- > 0; rest /= w->out[a]) outer *= avg_pool_taps(p, a, rest % w->out[a]);
     uint8_t *to = (uint8_t *)y->data + (size_t)o * (size_t)length * whit_type_size(y->dtype);
@@ -105,11 +73,8 @@ static void avg_pool_job(void *arg, uint32_t job) {
 }
 
 whit_status whit_avg_pool_run(whit_call *c) {
-  avg_pool p;
-  int32_t shape[WHIT_MAX_RANK];
-  if (!whit_count(c->out[0])) return WHIT_OK;
-  WHIT_TRY(avg_pool_read(&p, c, shape));
-  avg_pool_plan(&p, shape);
-  whit_parallel(c, avg_pool_job, &p, (uint32_t)p.n_jobs);
+  whit_pool p;
+  WHIT_TRY(whit_pool_read(&p, c));
+  if (whit_count(c->out[0])) whit_parallel(c, avg_pool_job, &p, (uint32_t)p.n_jobs);
   return WHIT_OK;
 }

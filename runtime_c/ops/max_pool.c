@@ -8,47 +8,16 @@ WHIT_OP(max_pool, .version = 1, .in = "x", .out = "y indices?",
         .doc = "x [N, spatial, C]. Padding never wins; NaN does. indices: where each maximum lies in x as [N, C, spatial] "
                "(storage_order 1: spatial axes column by column), the first of equals; -1 for a window of padding only.");
 
-typedef struct max_pool {
-  const whit_call *c;
-  whit_window w;
-  int32_t channels, lines, n_jobs;
-  size_t slot;                  /* floats: the list of lines, a line */
-} max_pool;
-
-static whit_status max_pool_read(max_pool *p, whit_call *c, int32_t *shape) {
-  const whit_tensor *x = c->in[0];
-  p->c = c;
-  WHIT_TRY(whit_window_read(c, &p->w, 3, NULL));
-  WHIT_TRY(whit_window_fit(c, &p->w, c->attr[0], c->attr[1], shape + 1));
-  p->channels = shape[x->rank - 1] = x->shape[x->rank - 1];
-  shape[0] = x->shape[0];
-  return WHIT_OK;
-}
-
-static void max_pool_plan(max_pool *p, const int32_t *shape) {
-  const whit_window *w = &p->w;
-  const uint32_t last = w->n - 1;
-  p->lines = shape[0];
-  for (uint32_t a = 0; a < last; a++) p->lines *= w->out[a];
-  p->n_jobs = whit_min_i32(p->lines, whit_workers(p->c, (double)p->lines * w->outer * w->in[last] * p->channels));
-  p->slot = ((size_t)w->outer + (size_t)(w->in[last] * p->channels) + 15) / 16 * 16;
-}
-
 whit_status whit_max_pool_shape(whit_call *c) {
-  max_pool p;
-  int32_t shape[WHIT_MAX_RANK];
-  const whit_tensor *x = c->in[0];
-  if (x->dtype == WHIT_BOOL) return whit_fail(c, WHIT_E_TYPE, "max_pool: x must be of numbers");
-  WHIT_TRY(max_pool_read(&p, c, shape));
-  WHIT_TRY(whit_out(c, 0, x->dtype, x->rank, shape));
-  WHIT_TRY(whit_out(c, 1, WHIT_I64, x->rank, shape));
-  if (!whit_count(c->out[0])) return WHIT_OK;
-  max_pool_plan(&p, shape);
-  return whit_scratch(c, (uint64_t)p.n_jobs * p.slot);
+  whit_pool p;
+  if (c->in[0]->dtype == WHIT_BOOL) return whit_fail(c, WHIT_E_TYPE, "max_pool: x must be of numbers");
+  WHIT_TRY(whit_pool_read(&p, c));
+  WHIT_TRY(whit_out(c, 1, WHIT_I64, c->in[0]->rank, p.shape));
+  return whit_pool_scratch(c, &p);
 }
 
 /* Place of position `at` of a line of x in x as [N, C, spatial]. */
-static int64_t max_pool_index(const max_pool *p, int32_t line, int32_t at, int32_t channel) {
+static int64_t max_pool_index(const whit_pool *p, int32_t line, int32_t at, int32_t channel) {
   const whit_window *w = &p->w;
   int64_t in_order = 0, by_column = 0, step = 1, size = 1;
   int32_t rest = line;
@@ -64,7 +33,7 @@ static int64_t max_pool_index(const max_pool *p, int32_t line, int32_t at, int32
 }
 
 /* Any type, and indices: element by element. */
-static void max_pool_line(const max_pool *p, int32_t o, const int32_t *lines) {
+static void max_pool_line(const whit_pool *p, int32_t o, const int32_t *lines) {
   const whit_window *w = &p->w;
   const whit_tensor *x = p->c->in[0], *y = p->c->out[0], *indices = p->c->n_out > 1 ? p->c->out[1] : NULL;
   const uint32_t last = w->n - 1;
@@ -100,13 +69,12 @@ static void max_pool_line(const max_pool *p, int32_t o, const int32_t *lines) {
 }
 
 static void max_pool_job(void *arg, uint32_t job) {
-  const max_pool *p = arg;
+  const whit_pool *p = arg;
   const whit_tensor *x = p->c->in[0], *y = p->c->out[0];
   const bool fast = x->dtype == WHIT_F32 && !(p->c->n_out > 1 && p->c->out[1]);
-  float *row = (float *)p->c->scratch + job * p->slot;
-  int32_t *lines = (int32_t *)(void *)(row + p->w.in[p->w.n - 1] * p->channels);
-  const int32_t end = whit_border((int32_t)job + 1, p->n_jobs, p->lines, 1);
-  for (int32_t o = whit_border((int32_t)job, p->n_jobs, p->lines, 1); o < end; o++) {
+  float *row;
+  int32_t *lines, end;
+  for (int32_t o = whit_pool_part(p, job, &end, &lines, &row); o < end; o++) {
     whit_window_lines(&p->w, o, lines);
     if (fast)
       whit_window_fold(&p->w, p->c->k, false, x->data, p->channels, lines, row,
@@ -117,11 +85,8 @@ static void max_pool_job(void *arg, uint32_t job) {
 }
 
 whit_status whit_max_pool_run(whit_call *c) {
-  max_pool p;
-  int32_t shape[WHIT_MAX_RANK];
-  if (!whit_count(c->out[0])) return WHIT_OK;
-  WHIT_TRY(max_pool_read(&p, c, shape));
-  max_pool_plan(&p, shape);
-  whit_parallel(c, max_pool_job, &p, (uint32_t)p.n_jobs);
+  whit_pool p;
+  WHIT_TRY(whit_pool_read(&p, c));
+  if (whit_count(c->out[0])) whit_parallel(c, max_pool_job, &p, (uint32_t)p.n_jobs);
   return WHIT_OK;
 }

@@ -7,17 +7,22 @@ WHIT_OP(topk, .version = 1, .in = "x k", .out = "values? indices?", .attr = "axi
 
 uint64_t whit_order(unsigned dtype, const void *p);                                      /* tensor.c */
 whit_status whit_int(whit_call *c, unsigned i, int64_t *v);                              /* tensor.c */
-void whit_sort(int32_t *index, int32_t *spare, int32_t n,                                /* tensor.c */
-               bool (*after)(const void *context, int32_t a, int32_t b), const void *context);
 
-enum { TOPK_INSERT = 32 };      /* up to here, insertion into a list of k: nearly always one comparison an element */
+typedef struct topk_entry { uint64_t key; int32_t index; } topk_entry;   /* the smaller, the better */
 
-typedef struct topk_row { const uint8_t *x; size_t step; uint64_t flip; unsigned dtype; } topk_row;
+static bool topk_worse(const topk_entry *a, const topk_entry *b) {
+  return a->key > b->key || (a->key == b->key && a->index > b->index);
+}
 
-/* The smaller, the better. */
-static uint64_t topk_key(const topk_row *r, int32_t i) { return whit_order(r->dtype, r->x + r->step * (size_t)i) ^ r->flip; }
-
-static bool topk_after(const void *row, int32_t a, int32_t b) { return topk_key(row, a) > topk_key(row, b); }
+/* Puts e into the heap of n in place of what stands at position i; no entry is worse than its parent. */
+static void topk_sift(topk_entry *heap, int32_t n, int32_t i, topk_entry e) {
+  for (int64_t child; (child = 2 * (int64_t)i + 1) < n; i = (int32_t)child) {
+    if (child + 1 < n && topk_worse(&heap[child + 1], &heap[child])) child++;
+    if (!topk_worse(&heap[child], &e)) break;
+    heap[i] = heap[child];
+  }
+  heap[i] = e;
+}
 
 whit_status whit_topk_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];
@@ -28,27 +33,27 @@ whit_status whit_topk_shape(whit_call *c) {
   if (k < 0 || k > x->shape[axis]) return whit_fail(c, WHIT_E_INDEX, "topk: k is more than there is");
   for (unsigned a = 0; a < x->rank; a++) shape[a] = x->shape[a];
   shape[axis] = (int32_t)k;
-  const uint64_t scratch = k <= TOPK_INSERT ? (uint64_t)k * (sizeof(uint64_t) + sizeof(int32_t))
-                                            : (uint64_t)x->shape[axis] * 2 * sizeof(int32_t);
-  if (scratch > PTRDIFF_MAX) return whit_fail(c, WHIT_E_SIZE, "topk: an axis is too long to sort");
-  c->scratch_bytes = (size_t)scratch;
+  if ((uint64_t)k * sizeof(topk_entry) > PTRDIFF_MAX) return whit_fail(c, WHIT_E_SIZE, "topk: k is too large");
+  c->scratch_bytes = (size_t)k * sizeof(topk_entry);
   WHIT_TRY(whit_out(c, 0, x->dtype, x->rank, shape));
   return whit_out(c, 1, WHIT_I64, x->rank, shape);
 }
 
-/* The k best of n in order: keys and best hold them. */
-static void topk_insert(const topk_row *r, int32_t n, int32_t k, uint64_t *keys, int32_t *best) {
-  int32_t have = 0;
-  for (int32_t i = 0; i < n; i++) {
-    const uint64_t key = topk_key(r, i);
-    if (have == k && key >= keys[k - 1]) continue;
-    int32_t at = have < k ? have++ : k - 1;
-    for (; at > 0 && keys[at - 1] > key; at--) {
-      keys[at] = keys[at - 1];
-      best[at] = best[at - 1];
-    }
-    keys[at] = key;
-    best[at] = i;
+/* The k best of n elements into heap, best first. In most rows few elements get past the first comparison. */
+static void topk_row(topk_entry *heap, const uint8_t *x, size_t step, int32_t n, int32_t k, unsigned dtype, uint64_t flip) {
+  for (int32_t i = 0; i < n; i++, x += step) {
+    const topk_entry e = { whit_order(dtype, x) ^ flip, i };
+    if (i < k)
+      heap[i] = e;
+    else if (topk_worse(&heap[0], &e))
+      topk_sift(heap, k, 0, e);
+    if (i == k - 1)
+      for (int32_t j = k / 2; j-- > 0;) topk_sift(heap, k, j, heap[j]);
+  }
+  for (int32_t left = k - 1; left > 0; left--) {
+    const topk_entry worst = heap[0];
+    topk_sift(heap, left, 0, heap[left]);
+    heap[left] = worst;
   }
 }
 
@@ -64,20 +69,16 @@ whit_status whit_topk_run(whit_call *c) {
   const int32_t n = x->shape[axis], k = (int32_t)k64, inner = x->stride[axis];
   const int32_t count = whit_count(x);
   if (!k || !count) return WHIT_OK;
-  topk_row row = { .step = (size_t)inner * size, .flip = c->attr[1] ? UINT64_MAX : 0, .dtype = x->dtype };
-  uint64_t *keys = c->scratch;
-  int32_t *best = k <= TOPK_INSERT ? (int32_t *)(void *)(keys + k) : c->scratch;
+  const size_t step = (size_t)inner * size;
+  topk_entry *heap = c->scratch;
   for (int32_t o = 0; o < count / n / inner; o++) {
     for (int32_t j = 0; j < inner; j++) {
-      row.x = (const uint8_t *)x->data + ((size_t)o * (size_t)n * (size_t)inner + (size_t)j) * size;
-      if (k <= TOPK_INSERT)
-        topk_insert(&row, n, k, keys, best);
-      else
-        whit_sort(best, best + n, n, topk_after, &row);
+      const uint8_t *row = (const uint8_t *)x->data + ((size_t)o * (size_t)n * (size_t)inner + (size_t)j) * size;
+      topk_row(heap, row, step, n, k, x->dtype, c->attr[1] ? UINT64_MAX : 0);
       for (int32_t i = 0; i < k; i++) {
         const size_t to = ((size_t)o * (size_t)k + (size_t)i) * (size_t)inner + (size_t)j;
-        if (values) whit_bytes_copy(values + to * size, row.x + row.step * (size_t)best[i], size);
-        if (indices) indices[to] = best[i];
+        if (values) whit_bytes_copy(values + to * size, row + step * (size_t)heap[i].index, size);
+        if (indices) indices[to] = heap[i].index;
       }
     }
   }

@@ -6,8 +6,6 @@ WHIT_OP(unique, .version = 1, .in = "x", .out = "y? indices? inverse? counts?", 
                "where each is first, which one each of x is, and how often each is there (i64). NaN equals NaN.");
 
 uint64_t whit_order(unsigned dtype, const void *p);                                      /* tensor.c */
-void whit_sort(int32_t *index, int32_t *spare, int32_t n,                                /* tensor.c */
-               bool (*after)(const void *context, int32_t a, int32_t b), const void *context);
 
 /* Slice i is, for each of n_outer, the n_inner elements at (outer * n + i) * n_inner. */
 typedef struct uniq { const uint8_t *x; unsigned dtype; size_t size; int32_t n, n_outer, n_inner; } uniq;
@@ -38,13 +36,30 @@ static int uniq_compare(const uniq *u, int32_t a, int32_t b) {
   return 0;
 }
 
-static bool uniq_after(const void *context, int32_t a, int32_t b) { return uniq_compare(context, a, b) > 0; }
+/* Stable: the numbers of slices in order of value into index; spare: n too. */
+static void uniq_sort(const uniq *u, int32_t *index, int32_t *spare) {
+  const int32_t n = u->n;
+  int32_t *from = index, *to = spare;
+  for (int32_t k = 0; k < n; k++) index[k] = k;
+  for (int64_t width = 1; width < n; width *= 2) {
+    for (int64_t low = 0; low < n; low += 2 * width) {
+      const int64_t mid = low + width < n ? low + width : n, high = mid + width < n ? mid + width : n;
+      int64_t a = low, b = mid;
+      for (int64_t k = low; k < high; k++)
+        to[k] = b < high && (a == mid || uniq_compare(u, from[a], from[b]) > 0) ? from[b++] : from[a++];
+    }
+    int32_t *const other = from;
+    from = to;
+    to = other;
+  }
+  if (from != index) whit_bytes_copy(index, from, (size_t)n * sizeof *index);
+}
 
 /* Sorts, and numbers the different ones in order of value: head[i] is the first slice equal to slice i, id[head] the number.
  * Returns how many there are. head may be the sort's spare. id: NULL, then only counts. */
 static int32_t uniq_number(const uniq *u, int32_t *order, int32_t *head, int32_t *id) {
   int32_t n = 0, first = 0;
-  whit_sort(order, head, u->n, uniq_after, u);
+  uniq_sort(u, order, head);
   for (int32_t k = 0; k < u->n; k++) {
     if (!k || uniq_compare(u, order[k - 1], order[k])) {
       first = order[k];

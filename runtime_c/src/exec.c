@@ -38,6 +38,13 @@ whit_status whit_view_copy(whit_call *c) {
   return WHIT_OK;
 }
 
+/* The same for a view of everything in order: one run of bytes. */
+whit_status whit_dense_copy(whit_call *c) {
+  const whit_tensor *out = c->out[0];
+  whit_bytes_copy(out->data, c->in[0]->data, (size_t)whit_count(out) * whit_type_size(out->dtype));
+  return WHIT_OK;
+}
+
 whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth) {
   if (t->kind != WHIT_TENSOR || whit_count(t) < 1) return whit_error(i, WHIT_E_SHAPE, node, "a condition is empty");
   *truth = t->dtype == WHIT_BOOL ? *(const uint8_t *)t->data != 0 : whit_get_f64(t->dtype, t->data) != 0;

@@ -246,7 +246,8 @@ whit_status whit_error(whit_instance *i, whit_status s, uint32_t node, const cha
 whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth);
 /* May the call's output be the view that its shape function described? */
 bool whit_view_allowed(const whit_value *out, const whit_call *c);
-whit_status whit_view_copy(whit_call *c);   /* run function of a view that needs memory of its own */
+whit_status whit_view_copy(whit_call *c);   /* run functions of a view that needs memory of its own */
+whit_status whit_dense_copy(whit_call *c);
 /* Data of a value's slot; second: the other one of a value that has two. */
 static inline uint8_t *whit_slot(const whit_instance *i, const whit_value *v, bool second) {
   return i->arena + v->offset + (second ? v->n_bytes : 0);

@@ -127,8 +127,8 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
     v->offset = (size_t)(c.view_offset * (ptrdiff_t)whit_type_size(v->t.dtype));
     return WHIT_OK;
   }
+  if (!op->run) step->run = whit_is_dense(c.out[0]) && !c.view_offset ? whit_dense_copy : whit_view_copy;
   if (c.view) WHIT_TRY(plan_dense_view(&c));
-  if (!op->run) step->run = whit_view_copy;
   set_outputs(i, &c, args + n->n_in, pc, WHIT_V_PLACED);
   return WHIT_OK;
 }

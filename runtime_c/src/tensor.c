@@ -11,9 +11,6 @@ int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b);
 void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x);   /* y = y op x, one element */
 /* A number that orders elements of one type as their values: -0 is 0, every NaN is the greatest. */
 uint64_t whit_order(unsigned dtype, const void *p);
-/* Stable sort of the numbers 0 ... n-1 into index; spare: n too. after(a, b): a must come after b. */
-void whit_sort(int32_t *index, int32_t *spare, int32_t n, bool (*after)(const void *context, int32_t a, int32_t b),
-               const void *context);
 
 /* ---- types ---------------------------------------------------------------------------------------- */
 
@@ -219,10 +216,10 @@ typedef struct copy_axis { int32_t n; ptrdiff_t d, s; } copy_axis;  /* size; byt
 /* n elements of one size, known to the compiler. */
 #define COPY_RUN(size)                                                                \
   case size:                                                                          \
-    for (int32_t k = 0; k < n; k++) __builtin_memcpy(d + k * b->d, s + k * b->s, size); \
+    for (int32_t k = 0; k < n; k++) __builtin_memcpy(d + k * a->d, s + k * a->s, size); \
     return
 
-static void copy_run(uint8_t *d, const uint8_t *s, const copy_axis *b, int32_t n, uint32_t size) {
+static void copy_run(uint8_t *d, const uint8_t *s, const copy_axis *a, int32_t n, uint32_t size) {
   switch (size) {
     COPY_RUN(1);
     COPY_RUN(2);
@@ -231,8 +228,8 @@ static void copy_run(uint8_t *d, const uint8_t *s, const copy_axis *b, int32_t n
   }
 }
 
-/* Two axes. Runs of 16 along b while walking a: in a transpose, the 16 cache lines that are written stay in the first
- * level while each line read is used whole. */
+/* Two axes. Squares of 16: in a transpose each line of dst is written whole while the 16 lines of src that it takes from
+ * stay in the first level. */
 static void copy_plane(uint8_t *d, const uint8_t *s, const copy_axis *b, const copy_axis *a, uint32_t size) {
   if (a->d == (ptrdiff_t)size && a->s == a->d) {
     for (int32_t k = 0; k < b->n; k++)
@@ -243,10 +240,11 @@ static void copy_plane(uint8_t *d, const uint8_t *s, const copy_axis *b, const c
     copy_run(d, s, a, a->n, size);
     return;
   }
-  for (int32_t k = 0; k < b->n; k += 16) {
-    const int32_t n = b->n - k < 16 ? b->n - k : 16;
-    for (int32_t j = 0; j < a->n; j++)
-      copy_run(d + k * b->d + j * a->d, s + k * b->s + j * a->s, b, n, size);
+  for (int32_t row = 0; row < b->n; row += 8) {
+    const int32_t end = b->n - row < 8 ? b->n : row + 8;
+    for (int32_t j = 0; j < a->n; j += 16)
+      for (int32_t k = row; k < end; k++)
+        copy_run(d + k * b->d + j * a->d, s + k * b->s + j * a->s, a, a->n - j < 16 ? a->n - j : 16, size);
   }
 }
 
@@ -334,33 +332,17 @@ void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x) {
 
 uint64_t whit_order(unsigned dtype, const void *p) {
   const uint64_t sign = (uint64_t)1 << 63;
-  if (!whit_type_is_float(dtype)) return (uint64_t)whit_get_i64(dtype, p) ^ (dtype == WHIT_U64 ? 0 : sign);
   union { double x; uint64_t bits; } u;
   if (dtype == WHIT_F32) {
     float x;
     __builtin_memcpy(&x, p, sizeof x);
-    u.x = (double)x + 0.0;         /* -0 becomes 0 */
+    u.x = (double)x;
+  } else if (whit_type_is_float(dtype)) {
+    u.x = whit_get_f64(dtype, p);
   } else {
-    u.x = whit_get_f64(dtype, p) + 0.0;
+    return (uint64_t)whit_get_i64(dtype, p) ^ (dtype == WHIT_U64 ? 0 : sign);
   }
+  u.x += 0.0;                   /* -0 becomes 0 */
   if (u.x != u.x) return UINT64_MAX;
   return u.bits & sign ? ~u.bits : u.bits | sign;
-}
-
-void whit_sort(int32_t *index, int32_t *spare, int32_t n, bool (*after)(const void *context, int32_t a, int32_t b),
-               const void *context) {
-  int32_t *from = index, *to = spare;
-  for (int32_t k = 0; k < n; k++) index[k] = k;
-  for (int64_t width = 1; width < n; width *= 2) {
-    for (int64_t low = 0; low < n; low += 2 * width) {
-      const int64_t mid = low + width < n ? low + width : n, high = mid + width < n ? mid + width : n;
-      int64_t a = low, b = mid;
-      for (int64_t k = low; k < high; k++)
-        to[k] = b < high && (a == mid || after(context, from[a], from[b])) ? from[b++] : from[a++];
-    }
-    int32_t *const other = from;
-    from = to;
-    to = other;
-  }
-  if (from != index) whit_bytes_copy(index, from, (size_t)n * sizeof *index);
 }

@@ -88,9 +88,7 @@ def fields(body: str, where: str) -> tuple[str, dict[str, str]]:
         if m[1] in found:
             raise RowError(f"{where}: {name}: .{m[1]} is given twice")
         raw = m[2]
-        found[m[1]] = (
-            raw if raw.isdigit() else "".join(re.findall(r'"((?:\\.|[^"\\\n])*)"', raw))
-        )
+        found[m[1]] = raw if raw.isdigit() else "".join(re.findall(r'"((?:\\.|[^"\\\n])*)"', raw))
         at = m.end()
     return name, found
 
@@ -113,7 +111,9 @@ def arguments(text: str, what: str, where: str) -> list[dict[str, Any]]:
             raise RowError(
                 f"{where}: .{what}: {m[1]!r} is required but follows an optional one; mark it with ?"
             )
-        found.append({"name": m[1], "optional": optional, "many": m[2] in ("*", "+") and m[2] != ""})
+        found.append(
+            {"name": m[1], "optional": optional, "many": m[2] in ("*", "+") and m[2] != ""}
+        )
     return found
 
 
@@ -126,7 +126,9 @@ def attributes(text: str, where: str) -> list[dict[str, str]]:
             raise RowError(f"{where}: .attr: {word!r} is not of the form name:type")
         if kind not in SCALARS and kind not in LISTS:
             known = ", ".join([*SCALARS, *LISTS])
-            raise RowError(f"{where}: .attr: {name!r} has the unknown type {kind!r}; one of {known}")
+            raise RowError(
+                f"{where}: .attr: {name!r} has the unknown type {kind!r}; one of {known}"
+            )
         if name in [f["name"] for f in found]:
             raise RowError(f"{where}: .attr: {name!r} stands twice")
         if kind in SCALARS and found and found[-1]["type"] in LISTS:
@@ -182,7 +184,9 @@ def read_ops(files: list[Path]) -> list[dict[str, Any]]:
             if r["name"] in rows:
                 raise RowError(f"{file}:{line}: {r['name']!r} has a row already")
             if r["id"] in ids:
-                raise RowError(f"{file}:{line}: {r['name']!r} and {ids[r['id']]!r} have the same id")
+                raise RowError(
+                    f"{file}:{line}: {r['name']!r} and {ids[r['id']]!r} have the same id"
+                )
             rows[r["name"]], ids[r["id"]] = r, r["name"]
     return [rows[name] for name in sorted(rows)]
 
@@ -190,7 +194,9 @@ def read_ops(files: list[Path]) -> list[dict[str, Any]]:
 def micro_domains(text: str, where: str) -> list[str]:
     """Domains of a micro-operation, from the sum of 1 f32, 2 f64, 4 i64."""
     if not text.isdigit() or not 1 <= int(text) <= 7:
-        raise RowError(f"{where}: domains must be a sum of 1 (f32), 2 (f64) and 4 (i64), got {text!r}")
+        raise RowError(
+            f"{where}: domains must be a sum of 1 (f32), 2 (f64) and 4 (i64), got {text!r}"
+        )
     return [d for k, d in enumerate(("f32", "f64", "i64")) if int(text) >> k & 1]
 
 
@@ -211,7 +217,9 @@ def read_micro(file: Path) -> list[dict[str, Any]]:
         }
         for other in found:
             if other["name"] == entry["name"] or other["number"] == entry["number"]:
-                raise RowError(f"{where}: {entry['name']!r} and {other['name']!r} share name or number")
+                raise RowError(
+                    f"{where}: {entry['name']!r} and {other['name']!r} share name or number"
+                )
         found.append(entry)
     return sorted(found, key=lambda e: int(e["number"]))
 

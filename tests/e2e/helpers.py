@@ -112,15 +112,19 @@ def onnxruntime_oracle(model: onnx.ModelProto) -> Oracle:
 
 
 def _add_identities(graph: onnx.GraphProto, is_body: bool) -> None:
-    """onnxruntime refuses outer values as results of a region; the same through an Identity it takes."""
+    """Results of a region that are no value of its own, or were given already, go through an Identity.
+
+    onnxruntime refuses the first, and gives uninitialised memory for some of the others.
+    """
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.HasField("g"):
                 _add_identities(attribute.g, is_body=True)
-    own = {name for node in graph.node for name in node.output}
-    own |= {v.name for v in (*graph.input, *graph.initializer)}
-    for k, output in enumerate(graph.output):
-        if is_body and output.name not in own:
+    fresh = {name for node in graph.node for name in node.output}
+    for k, output in enumerate(graph.output if is_body else ()):
+        if output.name in fresh:
+            fresh.remove(output.name)
+        else:
             name = f"{graph.name}_{output.name}_{k}_copy"
             graph.node.append(onnx.helper.make_node("Identity", [output.name], [name]))
             output.name = name

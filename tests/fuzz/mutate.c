@@ -14,6 +14,7 @@
 enum { MAX_ARENA = 1 << 24, MAX_STEPS = 2000, MAX_TRIES = 4, MAX_ELEMENTS = 1 << 16 };
 
 static unsigned counts[128];
+static void *arena;               /* of the run in progress; answers are read from it */
 
 static void *aligned(size_t n) { return aligned_alloc(64, (n + 127) / 64 * 64); }
 
@@ -31,7 +32,8 @@ static void *set_input(whit_instance *i, uint32_t k, const whit_port_info *p, wh
     }
   }
   unsigned char *data = aligned(n * 8);
-  for (size_t b = 0; b < n * 8; b++) data[b] = (unsigned char)(b % 8 == 0 ? b / 8 % 5 : 0);
+  const size_t size = p->dtype == WHIT_I64 || p->dtype == WHIT_F64 || p->dtype == WHIT_U64 ? 8 : 4;
+  for (size_t b = 0; b < n * 8; b++) data[b] = (unsigned char)(b % size == 0 ? 1 + b / size % 5 : 0);
   *s = whit_input_set(i, k, p->dtype, rank, shape, data);
   return data;
 }
@@ -39,7 +41,7 @@ static void *set_input(whit_instance *i, uint32_t k, const whit_port_info *p, wh
 static whit_status run(whit_instance *i, size_t n_bytes) {
   size_t n = n_bytes;
   if (n > MAX_ARENA) return WHIT_E_MEMORY;
-  void *arena = aligned(n);
+  arena = aligned(n);
   memset(arena, 0xa5, n);
   whit_status s = whit_arena_set(i, arena, n);
   if (!s) s = whit_run(i);
@@ -55,7 +57,6 @@ static whit_status run(whit_instance *i, size_t n_bytes) {
     s = whit_arena_set(i, arena, n);
     if (!s) s = whit_run(i);
   }
-  free(arena);
   return s;
 }
 
@@ -88,6 +89,8 @@ static whit_status try_entry(const whit_model *m, uint32_t e) {
     for (unsigned a = 0; a < t->rank; a++) bytes *= (size_t)t->shape[a];
     for (size_t b = 0; b < bytes; b++) sink = (unsigned char)(sink + ((const unsigned char *)t->data)[b]);
   }
+  free(arena);
+  arena = NULL;
   for (uint32_t k = 0; k < n_inputs; k++) free(inputs[k]);
   free(inputs);
   free(memory);

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import google.protobuf.message
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import external_data_helper, shape_inference, version_converter
 
 from ...build import Builder
-from ...dtypes import DType
 from ...errors import ConvertError
 from ...ir import Dim, Entry, Graph, Node, Region, Shape, Value
 from .registry import NodeContext, array_of, dtype_of, lowering
@@ -72,7 +71,7 @@ def _load(model: onnx.ModelProto | str | os.PathLike[str] | bytes) -> onnx.Model
             raise ConvertError(f"no such file: {os.fspath(model)!r}") from None
         except (OSError, onnx.checker.ValidationError) as e:
             raise ConvertError(f"cannot read the model: {e}") from None
-        except google.protobuf.message.DecodeError:
+        except DecodeError:
             raise ConvertError("not an ONNX model (its bytes are no protocol buffer)") from None
     if not proto.HasField("graph") or not (proto.opset_import or proto.ir_version):
         raise ConvertError("not an ONNX model (no graph or no version in it)")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...build import NewDim
 from ...dtypes import DType
 from ...ir import Dim, Shape, Value
 from .registry import NodeContext, lower
@@ -427,7 +428,7 @@ def repeat(n: NodeContext, x: Value, repeats: Value) -> Value:
         return x
     split_axes = b.unsqueeze(x, [k + i for i, k in enumerate(often)])
     target: list[Value] = []
-    merged: list[tuple[object, ...]] = []
+    merged: list[NewDim] = []
     at = 0
     for k in range(rank):
         parts = 2 if k in often else 1

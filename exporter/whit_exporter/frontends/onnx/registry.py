@@ -115,7 +115,7 @@ class NodeContext:
 
     @property
     def op_type(self) -> builtins.str:
-        return self.proto.op_type
+        return builtins.str(self.proto.op_type)
 
     @property
     def n_outputs(self) -> builtins.int:

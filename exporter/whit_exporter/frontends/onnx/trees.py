@@ -136,7 +136,7 @@ def tree_ensemble_classifier(n: NodeContext) -> list[Value]:
         scores = scores + like(x, base) if base.size else scores
         best = scores.op("argreduce", axis=1, keepdims=0, max=1, last=0)
         return [names.gather(best, 0).v, transformed(n, scores, how).cast(DType.F32).v]
-    forest.votes = [{0: w for w in votes.values()} for votes in forest.votes]
+    forest.votes = [dict(zip((0,), votes.values(), strict=False)) for votes in forest.votes]
     score = forest.scores(x, 1, "SUM")
     score = score + float(base[-1]) if base.size else score
     positive = all(w >= 0 for votes in forest.votes for w in votes.values())
