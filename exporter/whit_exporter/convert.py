@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import text, verify
 from .errors import ConvertError
@@ -17,11 +18,49 @@ if TYPE_CHECKING:
     import onnx
 
 
-def to_graph(model: str | os.PathLike[str] | bytes | onnx.ModelProto, *, state: dict[str, str] | None = None) -> Graph:
-    """The source model as IR, before any pass."""
+Source: TypeAlias = "str | os.PathLike[str] | bytes | onnx.ModelProto"
+
+
+States: TypeAlias = "Mapping[str, str] | Mapping[str, Mapping[str, str]]"
+
+
+def to_graph(model: Source | Mapping[str, Source], *, state: States | None = None) -> Graph:
+    """The source model as IR, before any pass; several models become entry points of one graph."""
     from .frontends.onnx import import_model
 
-    return import_model(model, state=state)
+    if not isinstance(model, Mapping):
+        return import_model(model, state=_pairs(state))
+    whole = Graph()
+    for name, part in model.items():
+        graph = import_model(part, state=_pairs(state, name))
+        for entry in graph.entries:
+            entry.name = name
+        _share_states(whole, graph)
+        whole.entries += graph.entries
+        whole.states |= graph.states
+        whole.aliases |= graph.aliases
+    return whole
+
+
+def _pairs(state: States | None, entry: str = "") -> dict[str, str]:
+    """The {input: output} pairs of an entry point: all pairs, or the entry's own if they are given by entry point."""
+    if not state:
+        return {}
+    if any(isinstance(v, Mapping) for v in state.values()):
+        own = state.get(entry, {})
+        return {str(k): str(v) for k, v in own.items()} if isinstance(own, Mapping) else {}
+    return {str(k): str(v) for k, v in state.items()}
+
+
+def _share_states(whole: Graph, part: Graph) -> None:
+    """Entry points that name the same state read the same variable."""
+    shared = {v: whole.states[name] for name, v in part.states.items() if name in whole.states}
+    for v, first in shared.items():
+        if v.dtype != first.dtype or v.shape != first.shape:
+            raise ConvertError(f"state {v.state!r} has another type or shape in another entry point")
+    part.replace(shared)
+    for v, first in shared.items():
+        part.states[str(v.state)] = first
 
 
 def run_passes(
@@ -52,10 +91,10 @@ def run_passes(
 
 
 def convert(
-    model: str | os.PathLike[str] | bytes | onnx.ModelProto,
+    model: Source | Mapping[str, Source],
     output: str | os.PathLike[str] | None = None,
     *,
-    state: dict[str, str] | None = None,
+    state: States | None = None,
     strip: bool = False,
     optimize: str = "balanced",
     check: bool = False,
@@ -65,9 +104,11 @@ def convert(
 ) -> Any:
     """Converts an ONNX model to a .whit file.
 
-    model: a path, the bytes of a file, or an onnx.ModelProto (external data is found beside a path).
+    model: a path, the bytes of a file, or an onnx.ModelProto (external data is found beside a path); or a dict of
+        them, {entry point: model}, which become one file that stores equal weights once.
     output: where to write; None returns the bytes instead.
-    state: {input name: output name}: pairs that become state inside the file, kept from run to run.
+    state: {input name: output name}: pairs that become state inside the file, kept from run to run; with several
+        entry points {entry point: {input name: output name}}. Equal names are one variable.
     strip: leave out debug names. optimize: "memory", "balanced" or "speed" (the same until Winograd filters exist).
     Returns output as given, or bytes. Raises ConvertError, naming node, operator and what to do.
     """

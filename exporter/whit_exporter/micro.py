@@ -272,6 +272,9 @@ def append(program: TileProgram, node: Node, args: Sequence[int]) -> int:
     A cast to another domain is only right if its input is a load or its output a store; see `can_continue`.
     """
     if node.op == "cast":
+        if not node.attrs.get("saturate", 1):
+            message = "a cast that does not saturate does not exist in tile programs"
+            raise ConvertError(message, node=node.name, operator=node.op)
         return args[0]
     unsigned = program.domain == "i64" and _dtype(node.inputs[-1], node) == DType.U64
     if not unsigned:

@@ -125,9 +125,12 @@ class _Reader:
         for row in self.t.entries:
             graph.entries.append(self._entry(graph, row))
         self._names(graph)
+        scans = [(n, n.attrs["scans"]) for n in self.nodes if n.op == "loop"]
         # What cannot be inferred (an operator of a newer version, say) can be shown all the same.
         with contextlib.suppress(ConvertError):
             infer.infer_graph(graph)
+        for node, words in scans:
+            node.attrs["scans"] = words  # The writer knew more than can be inferred.
         for entry, row in zip(graph.entries, self.t.entries, strict=True):
             ports = self._ports(row)[len(entry.region.params) :]
             for v, port in zip(entry.region.results, ports, strict=True):

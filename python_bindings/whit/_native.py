@@ -227,7 +227,7 @@ def cpu_features() -> int:
 
 
 def aligned(n_bytes: int, to: int = 64) -> Array:
-    """n_bytes of uninitialised memory at an address that is a multiple of to."""
+    """n_bytes > 0 of uninitialised memory at an address that is a multiple of to."""
     block = np.empty(n_bytes + to, np.uint8)
     skip = -address(block) % to
     return block[skip : skip + n_bytes]

@@ -12,7 +12,7 @@ import fnmatch
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,9 @@ class Tap:
         params, results = file.entry_values(entry.index)
         self.params = params
         nodes = file.entry_nodes(entry.index)
+        ends = zip(file.node_names, file.nodes["end"].tolist(), strict=True)
+        scopes = {f"{name}/" for k, (name, end) in enumerate(ends) if name and end > k + 1}
+        self.scopes = sorted(scopes, key=len, reverse=True)
         self.values: dict[str, Name] = {}
         for n in file.names:
             if n.node == NONE or n.node in nodes:
@@ -101,23 +104,34 @@ class Tap:
             names = self._match(text, nodes)
         if not names:
             known = {*self.values, *(self.file.node_names[k] for k in nodes)}
+            known |= {self._short(n) for n in known}
             close = difflib.get_close_matches(text, sorted(known), 3)
             hint = f"; close: {', '.join(close)}" if close else ""
-            raise RunError(f"tap: no value or node of the model is called {text!r}{hint}")
+            raise RunError(
+                f"tap: no value or node is called {text!r} (or fusion left nothing of it){hint}"
+            )
         for n in names:
             self._place(Probe(n, choice))
 
     def _match(self, text: str, nodes: range) -> list[Name]:
-        """Values called so, or made by source nodes called so."""
+        """Values called so, or made by source nodes called so. In a region, names start with that of the control node;
+        they are found without it too, and a single value is then called as it was asked for."""
         if text in self.values:
             return [self.values[text]]
+        short = [n for n in self.values.values() if self._short(n.name) == text]
+        if len(short) == 1:
+            return [replace(short[0], name=text)]
         node_names = self.file.node_names
-        wanted = {text}
-        found: list[Name] = []
-        if text not in node_names and any(c in text for c in "*?["):
+        wanted = {n for n in node_names if text in (n, self._short(n))}
+        found = short
+        if not wanted and not found and any(c in text for c in "*?["):
             pattern = re.compile(fnmatch.translate(text))
-            wanted = {n for n in node_names if pattern.match(n)}
-            found = [n for n in self.values.values() if pattern.match(n.name)]
+
+            def fits(name: str) -> bool:
+                return bool(pattern.match(name) or pattern.match(self._short(name)))
+
+            wanted = {n for n in node_names if fits(n)}
+            found = [n for n in self.values.values() if fits(n.name)]
         made: dict[str, list[Name]] = {node_names[k]: [] for k in nodes}
         last = {node_names[k]: k for k in nodes}
         for n in self.values.values():
@@ -127,6 +141,13 @@ class Tap:
             if name and name in wanted:
                 found += made[name] or self._unnamed(last[name])
         return list({n.name: n for n in found}.values())
+
+    def _short(self, name: str) -> str:
+        """The name without those of the control nodes around it: what it is called in the source model's subgraph."""
+        for prefix in self.scopes:
+            if name.startswith(prefix):
+                return name[len(prefix) :]
+        return name
 
     def _unnamed(self, node: int) -> list[Name]:
         """Names for the outputs of a node that the source model did not name."""

@@ -20,7 +20,7 @@ from ._file import File
 from ._instance import Feed, Instance
 from ._native import SEQUENCE, UNKNOWN_RANK, Array, lib
 from ._tap import Tap
-from .errors import LoadError, RunError
+from .errors import LibraryError, LoadError, RunError
 
 Dim = int | str | None
 """A dimension: a number, the name of one that may change, or None if it may change and has no name."""
@@ -411,26 +411,31 @@ def _bind_symbols(port: Port, a: Array, symbols: dict[str, tuple[int, str]]) -> 
 def load(model: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Model:
     """Opens a .whit file: a path, which is mapped into memory, or its bytes, which are copied once."""
     if isinstance(model, (bytes, bytearray, memoryview)):
-        raw = np.frombuffer(model, np.uint8)
-        file = _native.aligned(max(raw.nbytes, 1))[: raw.nbytes]
-        file[:] = raw
-        return Model(file)
+        raw = np.frombuffer(model, np.uint8) if len(model) else np.empty(0, np.uint8)
+        return _open(raw, "<bytes>", copy=True)
     path = os.fspath(model)
     try:
         with open(path, "rb") as f:
-            if os.fstat(f.fileno()).st_size == 0:
-                raise LoadError(f"{path}: the file is empty", offset=0, status=_native.E_FORMAT)
+            if not os.fstat(f.fileno()).st_size:
+                return _open(np.empty(0, np.uint8), path)
             mapped = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as e:
         raise LoadError(f"{path}: {e.strerror or e}") from None
+    return _open(np.frombuffer(mapped, np.uint8), path)
+
+
+def _open(raw: Array, source: str, copy: bool = False) -> Model:
+    """The model in these bytes; errors name the source."""
     try:
-        return Model(np.frombuffer(mapped, np.uint8), path)
+        if not raw.nbytes:
+            raise LoadError("there are no bytes", offset=0, status=_native.E_FORMAT)
+        file = _native.aligned(raw.nbytes) if copy else raw
+        if copy:
+            file[:] = raw
+        return Model(file, source)
+    except LibraryError:
+        raise
     except LoadError as e:
-        hint = (
-            "; an ONNX model has to be converted first: whit.convert"
-            if path.endswith(".onnx")
-            else ""
-        )
-        error = LoadError(f"{path}: {e}{hint}", offset=e.offset, operator="", status=e.status)
-        error.operator = e.operator
-        raise error from None
+        hint = "; an ONNX model has to be converted first: whit.convert"
+        message = f"{source}: {e.message}{hint if source.endswith('.onnx') else ''}"
+        raise LoadError(message, offset=e.offset, operator=e.operator, status=e.status) from None

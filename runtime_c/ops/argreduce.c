@@ -1,10 +1,12 @@
 /* argreduce - where the maximum or minimum along an axis is. */
 #include "../src/internal.h"
 
-WHIT_OP(argreduce, .version = 1, .in = "x", .out = "y", .attr = "axis:i32 keepdims:i32 max:i32 last:i32",
-        .doc = "Position (i64) along an axis of the maximum, or the minimum; of equal ones the first, or the last. NaN wins.");
+WHIT_OP(argreduce, .version = 1, .in = "x", .out = "y",
+        .attr = "axis:i32 keepdims:i32 max:i32 last:i32",
+        .doc = "Position (i64) along an axis of the maximum, or the minimum; of equal ones the "
+               "first, or the last. NaN wins.");
 
-uint64_t whit_order(unsigned dtype, const void *p);                                      /* tensor.c */
+uint64_t whit_order(unsigned dtype, const void *p); /* tensor.c */
 
 whit_status whit_argreduce_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];
@@ -16,7 +18,8 @@ whit_status whit_argreduce_shape(whit_call *c) {
     if (a != axis) rest *= x->shape[a];
     if (a != axis || c->attr[1]) shape[rank++] = a == axis ? 1 : x->shape[a];
   }
-  if (!x->shape[axis] && rest) return whit_fail(c, WHIT_E_SHAPE, "argreduce: the axis has no element");
+  if (!x->shape[axis] && rest)
+    return whit_fail(c, WHIT_E_SHAPE, "argreduce: the axis has no element");
   return whit_out(c, 0, WHIT_I64, rank, shape);
 }
 
@@ -30,12 +33,14 @@ whit_status whit_argreduce_run(whit_call *c) {
   const size_t size = whit_type_size(dtype), step = (size_t)inner * size;
   int64_t *y = c->out[0]->data;
   for (int32_t k = 0; k < n_out; k++) {
-    const uint8_t *p = (const uint8_t *)x->data + ((size_t)(k / inner) * (size_t)n * (size_t)inner + (size_t)(k % inner)) * size;
+    const uint8_t *p = (const uint8_t *)x->data +
+                       ((size_t)(k / inner) * (size_t)n * (size_t)inner + (size_t)(k % inner)) *
+                           size;
     uint64_t best = 0;
     int32_t at = 0;
     for (int32_t i = 0; i < n; i++, p += step) {
       uint64_t key = whit_order(dtype, p);
-      if (!max && !(is_float && key == UINT64_MAX)) key = ~key;   /* NaN stays on top */
+      if (!max && !(is_float && key == UINT64_MAX)) key = ~key; /* NaN stays on top */
       if (key > best || (last && key == best)) {
         best = key;
         at = i;

@@ -11,13 +11,17 @@ whit_status whit_concat_shape(whit_call *c) {
   if (!whit_axis(&axis, x->rank)) return whit_fail(c, WHIT_E_VALUE, "concat: no such axis");
   for (unsigned i = 0; i < c->n_in; i++) {
     const whit_tensor *t = c->in[i];
-    if (!t || t->rank != x->rank) return whit_fail(c, WHIT_E_SHAPE, "concat: inputs must have the same number of axes");
-    if (t->dtype != x->dtype) return whit_fail(c, WHIT_E_TYPE, "concat: inputs must have the same type");
+    if (!t || t->rank != x->rank)
+      return whit_fail(c, WHIT_E_SHAPE, "concat: inputs must have the same number of axes");
+    if (t->dtype != x->dtype)
+      return whit_fail(c, WHIT_E_TYPE, "concat: inputs must have the same type");
     for (int32_t a = 0; a < x->rank; a++)
-      if (a != axis && t->shape[a] != x->shape[a]) return whit_fail(c, WHIT_E_SHAPE, "concat: sizes of another axis differ");
+      if (a != axis && t->shape[a] != x->shape[a])
+        return whit_fail(c, WHIT_E_SHAPE, "concat: sizes of another axis differ");
     sum += t->shape[axis];
   }
-  if (sum > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "the output would have 2^31 elements or more");
+  if (sum > INT32_MAX)
+    return whit_fail(c, WHIT_E_SIZE, "the output would have 2^31 elements or more");
   for (unsigned a = 0; a < x->rank; a++) shape[a] = x->shape[a];
   shape[axis] = (int32_t)sum;
   return whit_out(c, 0, x->dtype, x->rank, shape);

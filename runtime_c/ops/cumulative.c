@@ -3,25 +3,27 @@
 
 WHIT_OP(cumulative, .version = 1, .in = "x axis?", .out = "y",
         .attr = "axis:i32 product:i32 exclusive:i32 reverse:i32",
-        .doc = "Sum (or product) of the elements up to each one along an axis, itself left out if exclusive; from the end if "
-               "reverse. The axis input wins over the attribute. Types below f64 accumulate in f32, integers in i64.");
+        .doc = "Sum (or product) of the elements up to each one along an axis, itself left out "
+               "if exclusive; from the end if reverse. The axis input wins over the attribute. "
+               "Types below f64 accumulate in f32, integers in i64.");
 
-double whit_combine_f64(unsigned kind, double a, double b);                              /* tensor.c */
-int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b);           /* tensor.c */
-whit_status whit_int(whit_call *c, unsigned i, int64_t *v);                              /* tensor.c */
+double whit_combine_f64(unsigned kind, double a, double b);                    /* tensor.c */
+int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b); /* tensor.c */
+whit_status whit_int(whit_call *c, unsigned i, int64_t *v);                    /* tensor.c */
 
 static whit_status cumulative_axis(whit_call *c, int32_t *axis) {
   int64_t v = c->attr[0];
   if (c->n_in > 1 && c->in[1]) WHIT_TRY(whit_int(c, 1, &v));
   *axis = (int32_t)v;
-  if (*axis != v || !whit_axis(axis, c->in[0]->rank)) return whit_fail(c, WHIT_E_VALUE, "cumulative: no such axis");
+  if (*axis != v || !whit_axis(axis, c->in[0]->rank))
+    return whit_fail(c, WHIT_E_VALUE, "cumulative: no such axis");
   return WHIT_OK;
 }
 
 whit_status whit_cumulative_shape(whit_call *c) {
   int32_t axis;
   const whit_status s = cumulative_axis(c, &axis);
-  if (s && s != WHIT_LATER) return s;       /* the shape does not depend on the axis */
+  if (s && s != WHIT_LATER) return s; /* the shape does not depend on the axis */
   return whit_out_like(c, 0, c->in[0]);
 }
 
@@ -31,8 +33,10 @@ whit_status whit_cumulative_run(whit_call *c) {
   const bool exclusive = c->attr[2] != 0, is_float = whit_type_is_float(dtype);
   int32_t axis;
   WHIT_TRY(cumulative_axis(c, &axis));
-  const ptrdiff_t size = (ptrdiff_t)whit_type_size(dtype), n = x->shape[axis], inner = x->stride[axis];
-  const ptrdiff_t step = c->attr[3] ? -inner * size : inner * size, first = c->attr[3] ? (n - 1) * inner * size : 0;
+  const ptrdiff_t size = (ptrdiff_t)whit_type_size(dtype), n = x->shape[axis],
+                  inner = x->stride[axis];
+  const ptrdiff_t step = c->attr[3] ? -inner * size : inner * size,
+                  first = c->attr[3] ? (n - 1) * inner * size : 0;
   const int32_t n_rows = n ? whit_count(x) / x->shape[axis] : 0;
   for (int32_t k = 0; k < n_rows; k++) {
     const ptrdiff_t start = (k / inner * n * inner + k % inner) * size + first;

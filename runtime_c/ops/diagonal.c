@@ -1,8 +1,10 @@
 /* diagonal - elements whose positions along two axes are equal. */
 #include "../src/internal.h"
 
-WHIT_OP(diagonal, .version = 1, .in = "x", .out = "y", .attr = "axis1:i32 axis2:i32", .strided = "x", .flags = "view",
-        .doc = "Elements whose positions along axis1 and axis2 are equal: both axes go, the diagonal comes last.");
+WHIT_OP(diagonal, .version = 1, .in = "x", .out = "y", .attr = "axis1:i32 axis2:i32",
+        .strided = "x", .flags = "view",
+        .doc = "Elements whose positions along axis1 and axis2 are equal: both axes go, the "
+               "diagonal comes last.");
 
 whit_status whit_diagonal_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];

@@ -11,11 +11,13 @@ whit_status whit_expand_shape(whit_call *c) {
   uint32_t n;
   WHIT_TRY(whit_ints(c, 1, asked, WHIT_MAX_RANK, &n));
   for (uint32_t a = 0; a < n; a++) {
-    if (asked[a] < 0 || asked[a] > INT32_MAX) return whit_fail(c, WHIT_E_VALUE, "expand to a size that is out of range");
+    if (asked[a] < 0 || asked[a] > INT32_MAX)
+      return whit_fail(c, WHIT_E_VALUE, "expand to a size that is out of range");
     shape[a] = (int32_t)asked[a];
   }
   uint8_t rank = (uint8_t)n;
-  if (whit_broadcast(&rank, shape, x)) return whit_fail(c, WHIT_E_SHAPE, "expand: shapes do not broadcast");
+  if (whit_broadcast(&rank, shape, x))
+    return whit_fail(c, WHIT_E_SHAPE, "expand: shapes do not broadcast");
   WHIT_TRY(whit_out(c, 0, x->dtype, rank, shape));
   const unsigned more = rank - (unsigned)x->rank;
   for (unsigned a = 0; a < rank; a++)

@@ -2,14 +2,16 @@
 #include "../src/internal.h"
 
 WHIT_OP(gather, .version = 1, .in = "x indices", .out = "y", .attr = "axis:i32",
-        .doc = "Replaces an axis by the axes of indices: y[.., i.., ..] = x[.., indices[i..], ..].");
+        .doc = "Replaces an axis by the axes of indices: y[.., i.., ..] = x[.., indices[i..], "
+               "..].");
 
 whit_status whit_gather_shape(whit_call *c) {
   const whit_tensor *x = c->in[0], *index = c->in[1];
   int32_t axis = c->attr[0], shape[2 * WHIT_MAX_RANK];
   unsigned rank = 0;
   if (!whit_axis(&axis, x->rank)) return whit_fail(c, WHIT_E_VALUE, "gather: no such axis");
-  if (index->dtype != WHIT_I32 && index->dtype != WHIT_I64) return whit_fail(c, WHIT_E_TYPE, "gather: indices must be i32 or i64");
+  if (index->dtype != WHIT_I32 && index->dtype != WHIT_I64)
+    return whit_fail(c, WHIT_E_TYPE, "gather: indices must be i32 or i64");
   for (int32_t a = 0; a < axis; a++) shape[rank++] = x->shape[a];
   for (unsigned a = 0; a < index->rank; a++) shape[rank++] = index->shape[a];
   for (int32_t a = axis + 1; a < x->rank; a++) shape[rank++] = x->shape[a];
@@ -32,7 +34,8 @@ whit_status whit_gather_run(whit_call *c) {
     const uint8_t *at = index->data;
     for (int32_t k = 0; k < n; k++, at += index_size, y += slice) {
       int64_t i = whit_get_i64(index->dtype, at);
-      if (i < -dim || i >= dim) return whit_fail(c, WHIT_E_INDEX, "gather: an index is out of range");
+      if (i < -dim || i >= dim)
+        return whit_fail(c, WHIT_E_INDEX, "gather: an index is out of range");
       if (i < 0) i += dim;
       whit_bytes_copy(y, from + slice * (size_t)i, slice);
     }

@@ -2,7 +2,8 @@
 #include "../src/internal.h"
 
 WHIT_OP(nonzero, .version = 1, .in = "x", .out = "y",
-        .doc = "Positions of the elements that are not zero, in order: an i64 row for each axis of x.");
+        .doc = "Positions of the elements that are not zero, in order: an i64 row for each axis "
+               "of x.");
 
 static bool nonzero_at(unsigned dtype, const uint8_t *p) {
   return whit_type_is_float(dtype) ? whit_get_f64(dtype, p) != 0 : whit_get_i64(dtype, p) != 0;

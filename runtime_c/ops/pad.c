@@ -1,14 +1,18 @@
 /* pad - more elements, or fewer, at the ends of axes. */
 #include "../src/internal.h"
 
-WHIT_OP(pad, .version = 1, .in = "x pads value? axes?", .out = "y", .attr = "mode:i32", .strided = "x",
-        .doc = "pads: how much before, for each of axes (all), then how much after; negative ones crop. mode 0 fills with "
-               "value (0), 1 reflects, 2 repeats the edge, 3 wraps around.");
+WHIT_OP(pad, .version = 1, .in = "x pads value? axes?", .out = "y", .attr = "mode:i32",
+        .strided = "x",
+        .doc = "pads: how much before, for each of axes (all), then how much after; negative "
+               "ones crop. mode 0 fills with value (0), 1 reflects, 2 repeats the edge, 3 wraps "
+               "around.");
 
 enum { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP };
 
 /* Along one axis: elements cut from the input's start, kept, and put before those. */
-typedef struct pad_axis { int32_t skip, keep, before; } pad_axis;
+typedef struct pad_axis {
+  int32_t skip, keep, before;
+} pad_axis;
 
 static whit_status pad_axes(whit_call *c, pad_axis *axes, int32_t *shape) {
   const whit_tensor *x = c->in[0];
@@ -33,8 +37,10 @@ static whit_status pad_axes(whit_call *c, pad_axis *axes, int32_t *shape) {
     const int64_t size = x->shape[a] + low + high, skip = low < 0 ? -low : 0;
     const int64_t keep = x->shape[a] - skip + (high < 0 ? high : 0);
     if (size < 0) return whit_fail(c, WHIT_E_SHAPE, "pad: crops more than there is");
-    if (size > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "the output would have 2^31 elements or more");
-    if (size && keep <= 0 && c->attr[0] != PAD_CONSTANT) return whit_fail(c, WHIT_E_SHAPE, "pad: nothing is left to repeat");
+    if (size > INT32_MAX)
+      return whit_fail(c, WHIT_E_SIZE, "the output would have 2^31 elements or more");
+    if (size && keep <= 0 && c->attr[0] != PAD_CONSTANT)
+      return whit_fail(c, WHIT_E_SHAPE, "pad: nothing is left to repeat");
     axes[a] = (pad_axis){ (int32_t)skip, keep < 0 ? 0 : (int32_t)keep, low < 0 ? 0 : (int32_t)low };
     shape[a] = (int32_t)size;
   }
@@ -45,9 +51,12 @@ whit_status whit_pad_shape(whit_call *c) {
   const whit_tensor *x = c->in[0], *value = c->n_in > 2 ? c->in[2] : NULL;
   pad_axis axes[WHIT_MAX_RANK];
   int32_t shape[WHIT_MAX_RANK];
-  if (c->attr[0] < PAD_CONSTANT || c->attr[0] > PAD_WRAP) return whit_fail(c, WHIT_E_VALUE, "pad: no such mode");
-  if (value && value->dtype != x->dtype) return whit_fail(c, WHIT_E_TYPE, "pad: the value must have the type of x");
-  if (value && whit_count(value) != 1) return whit_fail(c, WHIT_E_SHAPE, "pad: the value must have one element");
+  if (c->attr[0] < PAD_CONSTANT || c->attr[0] > PAD_WRAP)
+    return whit_fail(c, WHIT_E_VALUE, "pad: no such mode");
+  if (value && value->dtype != x->dtype)
+    return whit_fail(c, WHIT_E_TYPE, "pad: the value must have the type of x");
+  if (value && whit_count(value) != 1)
+    return whit_fail(c, WHIT_E_SHAPE, "pad: the value must have one element");
   WHIT_TRY(pad_axes(c, axes, shape));
   return whit_out(c, 0, x->dtype, x->rank, shape);
 }
@@ -115,7 +124,8 @@ whit_status whit_pad_run(whit_call *c) {
     ptrdiff_t row = 0;
     for (a = 0; a < last; a++) row += pad_source(c, axes, a, at[a]);
     for (int32_t i = 0, n = 1; i < shape[last]; i += n, to += (size_t)n * size) {
-      const uint8_t *from = (const uint8_t *)x->data + (row + pad_source(c, axes, last, i)) * (ptrdiff_t)size;
+      const uint8_t *from = (const uint8_t *)x->data +
+                            (row + pad_source(c, axes, last, i)) * (ptrdiff_t)size;
       n = i == inner->before && x->stride[last] == 1 ? inner->keep : 1;
       whit_bytes_copy(to, from, (size_t)n * size);
     }

@@ -1,12 +1,14 @@
 /* reduce - sum, product, maximum, minimum or mean over axes. */
 #include "../src/internal.h"
 
-WHIT_OP(reduce, .version = 1, .in = "x axes?", .out = "y", .attr = "kind:i32 keepdims:i32 noop:i32 axes:i32[]",
-        .doc = "kind 0 sum, 1 product, 2 maximum, 3 minimum, 4 mean over axes (none given: all, or none if noop). "
-               "Types below f64 accumulate in f32, integers in i64. Maximum and minimum are NaN if an element is.");
+WHIT_OP(reduce, .version = 1, .in = "x axes?", .out = "y",
+        .attr = "kind:i32 keepdims:i32 noop:i32 axes:i32[]",
+        .doc = "kind 0 sum, 1 product, 2 maximum, 3 minimum, 4 mean over axes (none given: all, "
+               "or none if noop). Types below f64 accumulate in f32, integers in i64. Maximum "
+               "and minimum are NaN if an element is.");
 
-double whit_combine_f64(unsigned kind, double a, double b);                              /* tensor.c */
-int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b);           /* tensor.c */
+double whit_combine_f64(unsigned kind, double a, double b);                    /* tensor.c */
+int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b); /* tensor.c */
 
 enum { RED_SUM, RED_PROD, RED_MAX, RED_MIN, RED_MEAN };
 
@@ -16,13 +18,15 @@ typedef struct red_plan {
   const void *x;
   void *y;
   unsigned n, kind, dtype;
-  bool first_reduced;             /* group k is reduced if (k is odd) != first_reduced */
+  bool first_reduced; /* group k is reduced if (k is odd) != first_reduced */
   int32_t size[WHIT_MAX_RANK];
-  int32_t n_reduced, n_kept;      /* elements */
+  int32_t n_reduced, n_kept; /* elements */
   uint32_t n_parts;
 } red_plan;
 
-static bool red_reduced(const red_plan *p, unsigned group) { return (group & 1) != p->first_reduced; }
+static bool red_reduced(const red_plan *p, unsigned group) {
+  return (group & 1) != p->first_reduced;
+}
 
 static whit_status red_axes(whit_call *c, uint32_t *mask) {
   int64_t axes[WHIT_MAX_RANK];
@@ -39,7 +43,8 @@ static whit_status red_axes(whit_call *c, uint32_t *mask) {
   if (!n && !c->attr[2]) *mask = (1u << rank) - 1;
   for (uint32_t k = 0; k < n; k++) {
     int32_t axis = (int32_t)axes[k];
-    if (axis != axes[k] || !whit_axis(&axis, rank)) return whit_fail(c, WHIT_E_VALUE, "reduce: no such axis");
+    if (axis != axes[k] || !whit_axis(&axis, rank))
+      return whit_fail(c, WHIT_E_VALUE, "reduce: no such axis");
     *mask |= 1u << axis;
   }
   return WHIT_OK;
@@ -50,7 +55,8 @@ whit_status whit_reduce_shape(whit_call *c) {
   int32_t shape[WHIT_MAX_RANK];
   uint32_t mask;
   unsigned rank = 0;
-  if (c->attr[0] < RED_SUM || c->attr[0] > RED_MEAN) return whit_fail(c, WHIT_E_VALUE, "reduce: no such kind");
+  if (c->attr[0] < RED_SUM || c->attr[0] > RED_MEAN)
+    return whit_fail(c, WHIT_E_VALUE, "reduce: no such kind");
   WHIT_TRY(red_axes(c, &mask));
   for (unsigned a = 0; a < x->rank; a++) {
     if (!(mask >> a & 1))
@@ -61,7 +67,7 @@ whit_status whit_reduce_shape(whit_call *c) {
   return whit_out(c, 0, x->dtype, rank, shape);
 }
 
-/* ---- any type ------------------------------------------------------------------------------------- */
+/* ---- any type ----------------------------------------------------------------------- */
 
 /* What an empty maximum or minimum is: the end of an integer type. */
 static int64_t red_end(unsigned dtype, bool highest) {
@@ -92,8 +98,9 @@ static double red_one_f64(const red_plan *p, const uint8_t *x, size_t size) {
   const double infinity = (double)__builtin_inf();
   double acc = kind == RED_SUM ? 0 : kind == RED_PROD ? 1 : kind == RED_MAX ? -infinity : infinity;
   for (int32_t k = 0; k < p->n_reduced; k++) {
-    acc = whit_combine_f64(kind, acc, whit_get_f64(p->dtype, x + red_offset(p, true, k) * (ptrdiff_t)size));
-    if (p->dtype != WHIT_F64) acc = (double)(float)acc;   /* the same as f32 arithmetic */
+    acc = whit_combine_f64(kind, acc,
+                           whit_get_f64(p->dtype, x + red_offset(p, true, k) * (ptrdiff_t)size));
+    if (p->dtype != WHIT_F64) acc = (double)(float)acc; /* the same as f32 arithmetic */
   }
   return p->kind == RED_MEAN ? acc / p->n_reduced : acc;
 }
@@ -102,16 +109,19 @@ static int64_t red_one_i64(const red_plan *p, const uint8_t *x, size_t size) {
   const unsigned kind = p->kind == RED_MEAN ? RED_SUM : p->kind;
   int64_t acc = kind <= RED_PROD ? kind : red_end(p->dtype, kind == RED_MIN);
   for (int32_t k = 0; k < p->n_reduced; k++)
-    acc = whit_combine_i64(kind, p->dtype, acc, whit_get_i64(p->dtype, x + red_offset(p, true, k) * (ptrdiff_t)size));
+    acc = whit_combine_i64(kind, p->dtype, acc,
+                           whit_get_i64(p->dtype, x + red_offset(p, true, k) * (ptrdiff_t)size));
   if (p->kind != RED_MEAN || !p->n_reduced) return acc;
-  return p->dtype == WHIT_U64 ? (int64_t)((uint64_t)acc / (uint64_t)p->n_reduced) : acc / p->n_reduced;
+  return p->dtype == WHIT_U64 ? (int64_t)((uint64_t)acc / (uint64_t)p->n_reduced)
+                              : acc / p->n_reduced;
 }
 
 static void red_any(const red_plan *p) {
   const size_t size = whit_type_size(p->dtype);
   uint8_t *y = p->y;
   for (int32_t k = 0; k < p->n_kept; k++, y += size) {
-    const uint8_t *x = (const uint8_t *)p->x + (p->n_reduced ? red_offset(p, false, k) * (ptrdiff_t)size : 0);
+    const uint8_t *x = (const uint8_t *)p->x +
+                       (p->n_reduced ? red_offset(p, false, k) * (ptrdiff_t)size : 0);
     if (whit_type_is_float(p->dtype))
       whit_set_f64(p->dtype, y, red_one_f64(p, x, size));
     else
@@ -119,16 +129,17 @@ static void red_any(const red_plan *p) {
   }
 }
 
-/* ---- f32 ------------------------------------------------------------------------------------------ */
+/* ---- f32 ---------------------------------------------------------------------------- */
 
 typedef float red_f4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t red_i4 __attribute__((vector_size(16)));
 
-/* A minimum is a maximum of values with the sign flipped; flip is the sign bit then. NaN once in acc stays. */
-static red_f4 red_max4(red_f4 acc, red_f4 x, int32_t flip) {
-  x = (red_f4)((red_i4)x ^ flip);
-  const red_i4 take = (red_i4)(x > acc) | (red_i4)(x != x);
-  return (red_f4)((take & (red_i4)x) | (~take & (red_i4)acc));
+/* A minimum is a maximum of values with the sign flipped; flip is the sign bit then. NaN once in
+ * acc stays. Pointers, because passing vectors by value is no stable ABI on 32-bit x86. */
+static inline void red_max4(red_f4 *acc, const red_f4 *from, int32_t flip) {
+  const red_f4 x = (red_f4)((red_i4)*from ^ flip);
+  const red_i4 take = (red_i4)(x > *acc) | (red_i4)(x != x);
+  *acc = (red_f4)((take & (red_i4)x) | (~take & (red_i4)*acc));
 }
 
 static float red_max1(float acc, float x, int32_t flip) {
@@ -142,12 +153,14 @@ static float red_max_row(float acc, const float *x, int32_t n, int32_t flip) {
   red_f4 a = { acc, acc, acc, acc }, b = a, d = a, e = a;
   for (; k + 16 <= n; k += 16) {
     const red_f4 *v = (const red_f4 *)(const void *)(x + k);
-    a = red_max4(a, v[0], flip);
-    b = red_max4(b, v[1], flip);
-    d = red_max4(d, v[2], flip);
-    e = red_max4(e, v[3], flip);
+    red_max4(&a, &v[0], flip);
+    red_max4(&b, &v[1], flip);
+    red_max4(&d, &v[2], flip);
+    red_max4(&e, &v[3], flip);
   }
-  a = red_max4(red_max4(a, b, 0), red_max4(d, e, 0), 0);
+  red_max4(&a, &b, 0);
+  red_max4(&d, &e, 0);
+  red_max4(&a, &d, 0);
   for (unsigned j = 0; j < 4; j++) acc = red_max1(acc, a[j], 0);
   for (; k < n; k++) acc = red_max1(acc, x[k], flip);
   return acc;
@@ -155,15 +168,14 @@ static float red_max_row(float acc, const float *x, int32_t n, int32_t flip) {
 
 static void red_max_to(float *y, const float *x, int32_t n, int32_t flip) {
   int32_t k = 0;
-  for (; k + 4 <= n; k += 4) {
-    red_f4 *to = (red_f4 *)(void *)(y + k);
-    *to = red_max4(*to, *(const red_f4 *)(const void *)(x + k), flip);
-  }
+  for (; k + 4 <= n; k += 4)
+    red_max4((red_f4 *)(void *)(y + k), (const red_f4 *)(const void *)(x + k), flip);
   for (; k < n; k++) y[k] = red_max1(y[k], x[k], flip);
 }
 
-/* Walks x once, in order, a run of its last group at a time. Each y starts at the identity and takes the runs, or the sums
- * of runs, in that order: the only freedom is inside sum_rows_f32, which fixes its own order. */
+/* Walks x once, in order, a run of its last group at a time. Each y starts at the identity and
+ * takes the runs, or the sums of runs, in that order: the only freedom is inside sum_rows_f32,
+ * which fixes its own order. */
 static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_kept) {
   const unsigned last = p->n - 1;
   const bool sum = p->kind == RED_SUM || p->kind == RED_MEAN, rows = red_reduced(p, last);
@@ -206,7 +218,8 @@ static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_
 static void red_part_f32(void *arg, uint32_t part) {
   red_plan p = *(const red_plan *)arg;
   const int64_t all = p.size[0], low = all * part / p.n_parts, high = all * (part + 1) / p.n_parts;
-  const int64_t kept = p.n_parts > 1 ? p.n_kept / all : 0, whole = p.n_parts > 1 ? kept * p.n_reduced : 0;
+  const int64_t kept = p.n_parts > 1 ? p.n_kept / all : 0,
+                whole = p.n_parts > 1 ? kept * p.n_reduced : 0;
   if (p.n_parts > 1) {
     if (low == high) return;
     p.size[0] = (int32_t)(high - low);
@@ -215,12 +228,18 @@ static void red_part_f32(void *arg, uint32_t part) {
   red_walk_f32(&p, (const float *)p.x + whole * low, (float *)p.y + kept * low, p.n_kept);
 }
 
-enum { RED_PARALLEL = 1 << 15 };  /* elements; below, waking threads costs more than it saves */
+enum { RED_PARALLEL = 1 << 15 }; /* elements; below, waking threads costs more than it saves */
 
 whit_status whit_reduce_run(whit_call *c) {
   const whit_tensor *x = c->in[0];
-  red_plan p = { .c = c, .x = x->data, .y = c->out[0]->data, .kind = (unsigned)c->attr[0], .dtype = x->dtype,
-                 .n_reduced = 1, .n_kept = 1, .n_parts = 1 };
+  red_plan p = { .c = c,
+                 .x = x->data,
+                 .y = c->out[0]->data,
+                 .kind = (unsigned)c->attr[0],
+                 .dtype = x->dtype,
+                 .n_reduced = 1,
+                 .n_kept = 1,
+                 .n_parts = 1 };
   uint32_t mask;
   WHIT_TRY(red_axes(c, &mask));
   for (unsigned a = 0; a < x->rank; a++) {
@@ -239,7 +258,8 @@ whit_status whit_reduce_run(whit_call *c) {
     red_any(&p);
     return WHIT_OK;
   }
-  if (!p.first_reduced && p.n > 1 && (int64_t)p.n_reduced * p.n_kept >= RED_PARALLEL) p.n_parts = whit_threads(c);
+  if (!p.first_reduced && p.n > 1 && (int64_t)p.n_reduced * p.n_kept >= RED_PARALLEL)
+    p.n_parts = whit_threads(c);
   if (p.n_parts > 1)
     whit_parallel(c, red_part_f32, &p, p.n_parts);
   else

@@ -4,8 +4,8 @@
 WHIT_OP(seq_at, .version = 1, .in = "s i", .out = "y", .flags = "sequence",
         .doc = "Element number i of a sequence; negative i counts from the end.");
 
-whit_status whit_int(whit_call *c, unsigned i, int64_t *v);                              /* tensor.c */
-whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n);                      /* tensor.c */
+whit_status whit_int(whit_call *c, unsigned i, int64_t *v);         /* tensor.c */
+whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n); /* tensor.c */
 
 static whit_status seq_at_item(whit_call *c, whit_tensor *t) {
   int32_t n;
@@ -14,7 +14,8 @@ static whit_status seq_at_item(whit_call *c, whit_tensor *t) {
   WHIT_TRY(whit_int(c, 1, &i));
   if (i < -n || i >= n) return whit_fail(c, WHIT_E_INDEX, "seq_at: no such element");
   whit_item_get(c, &whit_sequence_items(c, c->in[0])[i < 0 ? i + n : i], t);
-  return t->kind == WHIT_TENSOR ? WHIT_OK : whit_fail(c, WHIT_E_TYPE, "seq_at: the element is not a tensor");
+  return t->kind == WHIT_TENSOR ? WHIT_OK
+                                : whit_fail(c, WHIT_E_TYPE, "seq_at: the element is not a tensor");
 }
 
 whit_status whit_seq_at_shape(whit_call *c) {

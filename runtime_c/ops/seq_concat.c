@@ -1,10 +1,11 @@
 /* seq_concat - the tensors of a sequence as one. */
 #include "../src/internal.h"
 
-WHIT_OP(seq_concat, .version = 1, .in = "s", .out = "y", .attr = "axis:i32 new_axis:i32", .flags = "sequence",
+WHIT_OP(seq_concat, .version = 1, .in = "s", .out = "y", .attr = "axis:i32 new_axis:i32",
+        .flags = "sequence",
         .doc = "Joins the elements of a sequence along an axis, or along a new one.");
 
-whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n);                      /* tensor.c */
+whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n); /* tensor.c */
 
 whit_status whit_seq_concat_shape(whit_call *c) {
   int32_t n, axis = c->attr[0], shape[WHIT_MAX_RANK];
@@ -19,13 +20,17 @@ whit_status whit_seq_concat_shape(whit_call *c) {
     return whit_fail(c, WHIT_E_VALUE, "seq_concat: no such axis");
   for (int32_t k = 0; k < n; k++) {
     whit_item_get(c, &items[k], &t);
-    if (t.kind != WHIT_TENSOR || t.dtype != first.dtype) return whit_fail(c, WHIT_E_TYPE, "seq_concat: elements of several types");
+    if (t.kind != WHIT_TENSOR || t.dtype != first.dtype)
+      return whit_fail(c, WHIT_E_TYPE, "seq_concat: elements of several types");
     sum += stack ? 1 : t.shape[axis];
     if (!stack && t.rank == first.rank) t.shape[axis] = first.shape[axis];
-    if (!whit_same_shape(&t, &first)) return whit_fail(c, WHIT_E_SHAPE, "seq_concat: shapes of elements do not fit");
+    if (!whit_same_shape(&t, &first))
+      return whit_fail(c, WHIT_E_SHAPE, "seq_concat: shapes of elements do not fit");
   }
-  if (sum > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "the output would have 2^31 elements or more");
-  for (int32_t a = 0; a < rank; a++) shape[a] = a == axis ? (int32_t)sum : first.shape[a > axis ? a - stack : a];
+  if (sum > INT32_MAX)
+    return whit_fail(c, WHIT_E_SIZE, "the output would have 2^31 elements or more");
+  for (int32_t a = 0; a < rank; a++)
+    shape[a] = a == axis ? (int32_t)sum : first.shape[a > axis ? a - stack : a];
   return whit_out(c, 0, first.dtype, (unsigned)rank, shape);
 }
 
@@ -39,7 +44,7 @@ whit_status whit_seq_concat_run(whit_call *c) {
   for (int32_t k = 0; k < c->in[0]->shape[0]; k++) {
     whit_item_get(c, &items[k], &t);
     part.shape[axis] = c->attr[1] ? 1 : t.shape[axis];
-    if (c->attr[1]) {           /* gives the element the new axis too */
+    if (c->attr[1]) { /* gives the element the new axis too */
       for (int32_t a = t.rank; a > axis; a--) {
         t.shape[a] = t.shape[a - 1];
         t.stride[a] = t.stride[a - 1];

@@ -2,12 +2,12 @@
 #include "../src/internal.h"
 
 WHIT_OP(seq_insert, .version = 1, .in = "s x i?", .out = "y", .flags = "sequence",
-        .doc = "The sequence with x before element number i (at the end); negative i counts from the end. Elements are shared, "
-               "not copied.");
+        .doc = "The sequence with x before element number i (at the end); negative i counts from"
+               " the end. Elements are shared, not copied.");
 
-whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n);                      /* tensor.c */
-whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n);                      /* tensor.c */
-whit_status whit_int(whit_call *c, unsigned i, int64_t *v);                              /* tensor.c */
+whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n); /* tensor.c */
+whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n); /* tensor.c */
+whit_status whit_int(whit_call *c, unsigned i, int64_t *v);         /* tensor.c */
 
 static whit_status seq_insert_place(whit_call *c, int32_t *n, int64_t *at) {
   WHIT_TRY(whit_in_sequence(c, 0, n));
@@ -22,7 +22,8 @@ whit_status whit_seq_insert_shape(whit_call *c) {
   int32_t n;
   int64_t at;
   WHIT_TRY(seq_insert_place(c, &n, &at));
-  if (c->in[1]->kind != WHIT_TENSOR) return whit_fail(c, WHIT_E_TYPE, "an element of a sequence must be a tensor");
+  if (c->in[1]->kind != WHIT_TENSOR)
+    return whit_fail(c, WHIT_E_TYPE, "an element of a sequence must be a tensor");
   if (n == INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "seq_insert: the sequence is too long");
   return whit_out_sequence(c, 0, n + 1);
 }

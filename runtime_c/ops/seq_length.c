@@ -1,9 +1,10 @@
 /* seq_length - how many tensors a sequence has. */
 #include "../src/internal.h"
 
-WHIT_OP(seq_length, .version = 1, .in = "s", .out = "y", .flags = "sequence", .doc = "Number of elements of a sequence, i64.");
+WHIT_OP(seq_length, .version = 1, .in = "s", .out = "y", .flags = "sequence",
+        .doc = "Number of elements of a sequence, i64.");
 
-whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n);                      /* tensor.c */
+whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n); /* tensor.c */
 
 whit_status whit_seq_length_shape(whit_call *c) {
   int32_t n;

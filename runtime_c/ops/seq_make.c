@@ -1,13 +1,15 @@
 /* seq_make - a sequence of tensors. */
 #include "../src/internal.h"
 
-WHIT_OP(seq_make, .version = 1, .in = "x*", .out = "s", .flags = "sequence", .doc = "The sequence of its inputs; it may be empty.");
+WHIT_OP(seq_make, .version = 1, .in = "x*", .out = "s", .flags = "sequence",
+        .doc = "The sequence of its inputs; it may be empty.");
 
-whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n);                      /* tensor.c */
+whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n); /* tensor.c */
 
 whit_status whit_seq_make_shape(whit_call *c) {
   for (unsigned i = 0; i < c->n_in; i++)
-    if (!c->in[i] || c->in[i]->kind != WHIT_TENSOR) return whit_fail(c, WHIT_E_TYPE, "an element of a sequence must be a tensor");
+    if (!c->in[i] || c->in[i]->kind != WHIT_TENSOR)
+      return whit_fail(c, WHIT_E_TYPE, "an element of a sequence must be a tensor");
   return whit_out_sequence(c, 0, c->n_in);
 }
 

@@ -2,7 +2,8 @@
 #include "../src/internal.h"
 
 WHIT_OP(shape, .version = 1, .in = "x", .out = "y", .attr = "start:i32 end:i32", .strided = "x",
-        .doc = "Sizes of axes start to end (exclusive; 0x7fffffff: all) as an i64 vector; negative ones count from the end.");
+        .doc = "Sizes of axes start to end (exclusive; 0x7fffffff: all) as an i64 vector; "
+               "negative ones count from the end.");
 
 static int32_t shape_bound(int32_t axis, int32_t rank) {
   if (axis < 0) axis += rank;

@@ -1,11 +1,14 @@
 /* slice - part of a tensor, by steps along its axes. */
 #include "../src/internal.h"
 
-WHIT_OP(slice, .version = 1, .in = "x starts ends axes? steps?", .out = "y", .strided = "x", .flags = "view",
-        .doc = "Elements starts to ends (exclusive) by steps (1) along axes (the first ones); negative positions count from "
-               "the end, positions outside are moved to the nearest end.");
+WHIT_OP(slice, .version = 1, .in = "x starts ends axes? steps?", .out = "y", .strided = "x",
+        .flags = "view",
+        .doc = "Elements starts to ends (exclusive) by steps (1) along axes (the first ones); "
+               "negative positions count from the end, positions outside are moved to the "
+               "nearest end.");
 
-/* Cuts one axis: its new size, the first element's position, and the step (1 where it does not matter). */
+/* Cuts one axis: its new size, the first element's position, and the step (1 where it does not
+ * matter). */
 static int32_t slice_axis(int32_t dim, int64_t *start, int64_t end, int64_t *step) {
   const int64_t low = *step < 0 ? -1 : 0, high = *step < 0 ? dim - 1 : dim;
   if (*start < 0) *start += dim;
@@ -14,7 +17,7 @@ static int32_t slice_axis(int32_t dim, int64_t *start, int64_t end, int64_t *ste
   if (*start > high) *start = high;
   if (end < low) end = low;
   if (end > high) end = high;
-  if (*step > INT32_MAX) *step = INT32_MAX;    /* no axis is longer, and the rest must not overflow */
+  if (*step > INT32_MAX) *step = INT32_MAX; /* no axis is longer, and the rest must not overflow */
   if (*step < -INT32_MAX) *step = -INT32_MAX;
   const int64_t n = (end - *start + *step - (*step < 0 ? -1 : 1)) / *step;
   if (n <= 1) *step = 1;
@@ -29,12 +32,15 @@ whit_status whit_slice_shape(whit_call *c) {
   uint32_t n, n_other, seen = 0;
   WHIT_TRY(whit_ints(c, 1, start, x->rank, &n));
   WHIT_TRY(whit_ints(c, 2, end, x->rank, &n_other));
-  if (n_other != n) return whit_fail(c, WHIT_E_SHAPE, "slice: starts and ends must have the same length");
+  if (n_other != n)
+    return whit_fail(c, WHIT_E_SHAPE, "slice: starts and ends must have the same length");
   for (uint32_t k = 0; k < n; k++) axes[k] = k, step[k] = 1;
   if (c->n_in > 3 && c->in[3]) WHIT_TRY(whit_ints(c, 3, axes, x->rank, &n_other));
-  if (n_other != n) return whit_fail(c, WHIT_E_SHAPE, "slice: starts and axes must have the same length");
+  if (n_other != n)
+    return whit_fail(c, WHIT_E_SHAPE, "slice: starts and axes must have the same length");
   if (c->n_in > 4 && c->in[4]) WHIT_TRY(whit_ints(c, 4, step, x->rank, &n_other));
-  if (n_other != n) return whit_fail(c, WHIT_E_SHAPE, "slice: starts and steps must have the same length");
+  if (n_other != n)
+    return whit_fail(c, WHIT_E_SHAPE, "slice: starts and steps must have the same length");
   for (unsigned a = 0; a < x->rank; a++) {
     shape[a] = x->shape[a];
     by[a] = x->stride[a];

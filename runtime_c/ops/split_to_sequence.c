@@ -1,12 +1,13 @@
 /* split_to_sequence - the pieces of a tensor along an axis. */
 #include "../src/internal.h"
 
-WHIT_OP(split_to_sequence, .version = 1, .in = "x split?", .out = "s", .attr = "axis:i32 keepdims:i32", .strided = "x",
-        .flags = "sequence",
-        .doc = "Cuts a tensor along an axis: split holds the sizes, or one number (no axes): the size of all but the last; "
-               "without it the pieces have size 1 and, unless keepdims, lose the axis.");
+WHIT_OP(split_to_sequence, .version = 1, .in = "x split?", .out = "s",
+        .attr = "axis:i32 keepdims:i32", .strided = "x", .flags = "sequence",
+        .doc = "Cuts a tensor along an axis: split holds the sizes, or one number (no axes): the"
+               " size of all but the last; without it the pieces have size 1 and, unless "
+               "keepdims, lose the axis.");
 
-whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n);                      /* tensor.c */
+whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n); /* tensor.c */
 
 /* How many pieces there are; *each: the size of all, 0 if the input says it one by one. */
 static whit_status split_plan(whit_call *c, int32_t *axis, int32_t *n, int32_t *each) {
@@ -14,7 +15,8 @@ static whit_status split_plan(whit_call *c, int32_t *axis, int32_t *n, int32_t *
   if (x->kind != WHIT_TENSOR || (split && split->kind != WHIT_TENSOR))
     return whit_fail(c, WHIT_E_TYPE, "split_to_sequence: takes a tensor");
   *axis = c->attr[0];
-  if (!whit_axis(axis, x->rank)) return whit_fail(c, WHIT_E_VALUE, "split_to_sequence: no such axis");
+  if (!whit_axis(axis, x->rank))
+    return whit_fail(c, WHIT_E_VALUE, "split_to_sequence: no such axis");
   const int64_t dim = x->shape[*axis];
   *n = (int32_t)dim;
   *each = 1;
@@ -34,10 +36,12 @@ static whit_status split_plan(whit_call *c, int32_t *axis, int32_t *n, int32_t *
   *each = 0;
   for (int32_t k = 0; k < *n; k++, p += whit_type_size(split->dtype)) {
     const int64_t size = whit_get_i64(split->dtype, p);
-    if (size < 0 || size > rest) return whit_fail(c, WHIT_E_VALUE, "split_to_sequence: sizes do not add up to the axis");
+    if (size < 0 || size > rest)
+      return whit_fail(c, WHIT_E_VALUE, "split_to_sequence: sizes do not add up to the axis");
     rest -= size;
   }
-  return rest ? whit_fail(c, WHIT_E_VALUE, "split_to_sequence: sizes do not add up to the axis") : WHIT_OK;
+  return rest ? whit_fail(c, WHIT_E_VALUE, "split_to_sequence: sizes do not add up to the axis")
+              : WHIT_OK;
 }
 
 whit_status whit_split_to_sequence_shape(whit_call *c) {
@@ -64,7 +68,9 @@ whit_status whit_split_to_sequence_run(whit_call *c) {
   int32_t rest = x->shape[axis];
   for (int32_t k = 0; k < n; k++) {
     int32_t piece = each < rest ? each : rest;
-    if (!each) piece = (int32_t)whit_get_i64(split->dtype, (const uint8_t *)split->data + (size_t)k * whit_type_size(split->dtype));
+    if (!each)
+      piece = (int32_t)whit_get_i64(split->dtype, (const uint8_t *)split->data +
+                                                      (size_t)k * whit_type_size(split->dtype));
     if (split || c->attr[1]) part.shape[axis] = piece;
     WHIT_TRY(whit_item_set(c, &items[k], &part));
     part.data = (uint8_t *)part.data + (ptrdiff_t)piece * x->stride[axis] * size;

@@ -1,8 +1,10 @@
 /* transpose - axes in another order. */
 #include "../src/internal.h"
 
-WHIT_OP(transpose, .version = 1, .in = "x", .out = "y", .attr = "perm:i32[]", .strided = "x", .flags = "view",
-        .doc = "Axis k of the output is axis perm[k] of the input; without perm the axes are reversed.");
+WHIT_OP(transpose, .version = 1, .in = "x", .out = "y", .attr = "perm:i32[]", .strided = "x",
+        .flags = "view",
+        .doc = "Axis k of the output is axis perm[k] of the input; without perm the axes are "
+               "reversed.");
 
 whit_status whit_transpose_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];

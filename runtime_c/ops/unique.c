@@ -1,14 +1,21 @@
 /* unique - each different element, or slice, once. */
 #include "../src/internal.h"
 
-WHIT_OP(unique, .version = 1, .in = "x", .out = "y? indices? inverse? counts?", .attr = "axis:i32 sorted:i32",
-        .doc = "The different slices along axis (0x7fffffff: elements), in order of value, or of appearance if not sorted; "
-               "where each is first, which one each of x is, and how often each is there (i64). NaN equals NaN.");
+WHIT_OP(unique, .version = 1, .in = "x", .out = "y? indices? inverse? counts?",
+        .attr = "axis:i32 sorted:i32",
+        .doc = "The different slices along axis (0x7fffffff: elements), in order of value, or of"
+               " appearance if not sorted; where each is first, which one each of x is, and how "
+               "often each is there (i64). NaN equals NaN.");
 
-uint64_t whit_order(unsigned dtype, const void *p);                                      /* tensor.c */
+uint64_t whit_order(unsigned dtype, const void *p); /* tensor.c */
 
 /* Slice i is, for each of n_outer, the n_inner elements at (outer * n + i) * n_inner. */
-typedef struct uniq { const uint8_t *x; unsigned dtype; size_t size; int32_t n, n_outer, n_inner; } uniq;
+typedef struct uniq {
+  const uint8_t *x;
+  unsigned dtype;
+  size_t size;
+  int32_t n, n_outer, n_inner;
+} uniq;
 
 static uniq uniq_of(const whit_tensor *x, int32_t axis) {
   uniq u = { x->data, x->dtype, whit_type_size(x->dtype), whit_count(x), 1, 1 };
@@ -43,10 +50,12 @@ static void uniq_sort(const uniq *u, int32_t *index, int32_t *spare) {
   for (int32_t k = 0; k < n; k++) index[k] = k;
   for (int64_t width = 1; width < n; width *= 2) {
     for (int64_t low = 0; low < n; low += 2 * width) {
-      const int64_t mid = low + width < n ? low + width : n, high = mid + width < n ? mid + width : n;
+      const int64_t mid = low + width < n ? low + width : n,
+                    high = mid + width < n ? mid + width : n;
       int64_t a = low, b = mid;
       for (int64_t k = low; k < high; k++)
-        to[k] = b < high && (a == mid || uniq_compare(u, from[a], from[b]) > 0) ? from[b++] : from[a++];
+        to[k] = b < high && (a == mid || uniq_compare(u, from[a], from[b]) > 0) ? from[b++]
+                                                                                : from[a++];
     }
     int32_t *const other = from;
     from = to;
@@ -55,8 +64,9 @@ static void uniq_sort(const uniq *u, int32_t *index, int32_t *spare) {
   if (from != index) whit_bytes_copy(index, from, (size_t)n * sizeof *index);
 }
 
-/* Sorts, and numbers the different ones in order of value: head[i] is the first slice equal to slice i, id[head] the number.
- * Returns how many there are. head may be the sort's spare. id: NULL, then only counts. */
+/* Sorts, and numbers the different ones in order of value: head[i] is the first slice equal to
+ * slice i, id[head] the number. Returns how many there are. head may be the sort's spare. id: NULL,
+ * then only counts. */
 static int32_t uniq_number(const uniq *u, int32_t *order, int32_t *head, int32_t *id) {
   int32_t n = 0, first = 0;
   uniq_sort(u, order, head);
@@ -74,10 +84,12 @@ static int32_t uniq_number(const uniq *u, int32_t *order, int32_t *head, int32_t
 whit_status whit_unique_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];
   int32_t axis = c->attr[0], shape[WHIT_MAX_RANK], n = 0;
-  if (axis != INT32_MAX && !whit_axis(&axis, x->rank)) return whit_fail(c, WHIT_E_VALUE, "unique: no such axis");
-  if (!c->running) return WHIT_LATER;       /* counting needs memory, which is there only in a run */
+  if (axis != INT32_MAX && !whit_axis(&axis, x->rank))
+    return whit_fail(c, WHIT_E_VALUE, "unique: no such axis");
+  if (!c->running) return WHIT_LATER; /* counting needs memory, which is there only in a run */
   const uniq u = uniq_of(x, axis);
-  if ((uint64_t)u.n * 3 * sizeof(int32_t) > PTRDIFF_MAX) return whit_fail(c, WHIT_E_SIZE, "unique: too many to sort");
+  if ((uint64_t)u.n * 3 * sizeof(int32_t) > PTRDIFF_MAX)
+    return whit_fail(c, WHIT_E_SIZE, "unique: too many to sort");
   if (u.n) {
     const size_t block = whit_heap_take(c->instance, (size_t)u.n * 2 * sizeof(int32_t));
     if (!block) return WHIT_E_MEMORY;
@@ -96,7 +108,9 @@ whit_status whit_unique_shape(whit_call *c) {
   return whit_out(c, 3, WHIT_I64, 1, &n);
 }
 
-static void *uniq_out(const whit_call *c, unsigned k) { return k < c->n_out && c->out[k] ? c->out[k]->data : NULL; }
+static void *uniq_out(const whit_call *c, unsigned k) {
+  return k < c->n_out && c->out[k] ? c->out[k]->data : NULL;
+}
 
 whit_status whit_unique_run(whit_call *c) {
   const whit_tensor *x = c->in[0];
@@ -114,7 +128,8 @@ whit_status whit_unique_run(whit_call *c) {
       if (indices) indices[k] = i;
       if (counts) counts[k] = 0;
       for (int32_t o = 0; y && o < u.n_outer; o++)
-        whit_bytes_copy(y + uniq_slice(n, u.n_inner, o, k) * u.size, u.x + uniq_slice(u.n, u.n_inner, o, i) * u.size,
+        whit_bytes_copy(y + uniq_slice(n, u.n_inner, o, k) * u.size,
+                        u.x + uniq_slice(u.n, u.n_inner, o, i) * u.size,
                         (size_t)u.n_inner * u.size);
     }
     if (inverse) inverse[i] = id[head[i]];

@@ -1,37 +1,45 @@
 /* tensor.c - descriptions of tensors, moving their elements, and what several operators share. */
 #include "internal.h"
 
-/* Shared by operators; to move to internal.h. The files of ops/ repeat the lines they need, marked "tensor.c". */
-whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n);   /* describes output k as a sequence */
-whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n);   /* length of input i, which must be one */
-whit_status whit_int(whit_call *c, unsigned i, int64_t *v);           /* whit_ints for exactly one */
-/* kind 0: a + b, 1: a * b, 2: max, 3: min; max and min of floats are NaN if one is. Integers wrap. */
+/* Shared by operators; to move to internal.h. The files of ops/ repeat the lines that they need,
+ * marked "tensor.c". */
+
+/* Describes output k as a sequence of n tensors. */
+whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n);
+/* Length of input i, which must be a sequence. */
+whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n);
+/* whit_ints for exactly one. */
+whit_status whit_int(whit_call *c, unsigned i, int64_t *v);
+/* kind 0: a + b, 1: a * b, 2: max, 3: min. Max and min of floats are NaN if one is; integers wrap.
+ * The last one is y = y op x on one element of any type. */
 double whit_combine_f64(unsigned kind, double a, double b);
 int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b);
-void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x);   /* y = y op x, one element */
+void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x);
 /* A number that orders elements of one type as their values: -0 is 0, every NaN is the greatest. */
 uint64_t whit_order(unsigned dtype, const void *p);
 
-/* ---- types ---------------------------------------------------------------------------------------- */
+/* ---- types -------------------------------------------------------------------------- */
 
 uint32_t whit_type_size(unsigned dtype) {
-  static const uint8_t size[] = { 0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8, 0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+  static const uint8_t size[] = { 0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8,
+                                  0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
   return dtype < sizeof size ? size[dtype] : 0;
 }
 
 bool whit_type_is_float(unsigned dtype) {
-  const uint32_t set = 1u << WHIT_F32 | 1u << WHIT_F16 | 1u << WHIT_F64 | 1u << WHIT_BF16 | 1u << WHIT_F8E4M3FN |
-                       1u << WHIT_F8E4M3FNUZ | 1u << WHIT_F8E5M2 | 1u << WHIT_F8E5M2FNUZ | 1u << WHIT_F4E2M1 |
-                       1u << WHIT_F8E8M0;
+  const uint32_t set = 1u << WHIT_F32 | 1u << WHIT_F16 | 1u << WHIT_F64 | 1u << WHIT_BF16 |
+                       1u << WHIT_F8E4M3FN | 1u << WHIT_F8E4M3FNUZ | 1u << WHIT_F8E5M2 |
+                       1u << WHIT_F8E5M2FNUZ | 1u << WHIT_F4E2M1 | 1u << WHIT_F8E8M0;
   return dtype < 32 && (set >> dtype & 1);
 }
 
 bool whit_type_is_signed(unsigned dtype) {
-  const uint32_t set = 1u << WHIT_I8 | 1u << WHIT_I16 | 1u << WHIT_I32 | 1u << WHIT_I64 | 1u << WHIT_I4 | 1u << WHIT_I2;
+  const uint32_t set = 1u << WHIT_I8 | 1u << WHIT_I16 | 1u << WHIT_I32 | 1u << WHIT_I64 |
+                       1u << WHIT_I4 | 1u << WHIT_I2;
   return dtype < 32 && (set >> dtype & 1);
 }
 
-/* ---- descriptions --------------------------------------------------------------------------------- */
+/* ---- descriptions ------------------------------------------------------------------- */
 
 /* Axes of size 0 count as 1 against the limit, so that the product of any axes fits in 31 bits. */
 whit_status whit_tensor_set(whit_tensor *t, unsigned dtype, unsigned rank, const int32_t *shape) {
@@ -54,14 +62,16 @@ whit_status whit_tensor_set(whit_tensor *t, unsigned dtype, unsigned rank, const
   return WHIT_OK;
 }
 
-whit_status whit_out(whit_call *c, unsigned k, unsigned dtype, unsigned rank, const int32_t *shape) {
+whit_status whit_out(whit_call *c, unsigned k, unsigned dtype, unsigned rank,
+                     const int32_t *shape) {
   if (k >= c->n_out || !c->out[k]) return WHIT_OK;
   const whit_status s = whit_tensor_set(c->out[k], dtype, rank, shape);
   if (!s) return s;
-  return whit_fail(c, s, s == WHIT_E_SIZE ? "the output would have 2^31 elements or more"
-                         : s == WHIT_E_TYPE ? "no such element type"
-                         : rank > WHIT_MAX_RANK ? "the output would have too many axes"
-                                                : "the output would have a negative dimension");
+  return whit_fail(c, s,
+                   s == WHIT_E_SIZE       ? "the output would have 2^31 elements or more"
+                   : s == WHIT_E_TYPE     ? "no such element type"
+                   : rank > WHIT_MAX_RANK ? "the output would have too many axes"
+                                          : "the output would have a negative dimension");
 }
 
 whit_status whit_out_like(whit_call *c, unsigned k, const whit_tensor *t) {
@@ -80,7 +90,8 @@ whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n) {
 }
 
 whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n) {
-  if (c->in[i]->kind != WHIT_SEQUENCE) return whit_fail(c, WHIT_E_TYPE, "the input must be a sequence");
+  if (c->in[i]->kind != WHIT_SEQUENCE)
+    return whit_fail(c, WHIT_E_TYPE, "the input must be a sequence");
   *n = c->in[i]->shape[0];
   return WHIT_OK;
 }
@@ -132,7 +143,7 @@ whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b) 
   return WHIT_OK;
 }
 
-/* ---- calls ---------------------------------------------------------------------------------------- */
+/* ---- calls -------------------------------------------------------------------------- */
 
 const int32_t *whit_attr_list(const whit_call *c, unsigned first, unsigned n, uint32_t *n_items) {
   const int32_t *at = c->attr + first;
@@ -149,10 +160,14 @@ whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32
   const whit_tensor *t = i < c->n_in ? c->in[i] : NULL;
   *n = 0;
   if (!t || t->kind != WHIT_TENSOR || whit_type_is_float(t->dtype) || t->dtype == WHIT_BOOL)
-    return whit_fail(c, WHIT_E_TYPE, "an input that holds sizes, axes or positions must be integers");
-  if (t->rank > 1) return whit_fail(c, WHIT_E_SHAPE, "an input that holds sizes or axes must have at most one axis");
+    return whit_fail(c, WHIT_E_TYPE,
+                     "an input that holds sizes, axes or positions must be integers");
+  if (t->rank > 1)
+    return whit_fail(c, WHIT_E_SHAPE,
+                     "an input that holds sizes or axes must have at most one axis");
   const uint32_t count = (uint32_t)whit_count(t);
-  if (count > max) return whit_fail(c, WHIT_E_SHAPE, "an input that holds sizes or axes has too many elements");
+  if (count > max)
+    return whit_fail(c, WHIT_E_SHAPE, "an input that holds sizes or axes has too many elements");
   if (count && !whit_known(c, i)) return WHIT_LATER;
   const uint8_t *p = t->data;
   const ptrdiff_t step = t->rank ? t->stride[0] * (ptrdiff_t)whit_type_size(t->dtype) : 0;
@@ -168,10 +183,11 @@ whit_status whit_int(whit_call *c, unsigned i, int64_t *v) {
   return n == 1 ? WHIT_OK : whit_fail(c, WHIT_E_SHAPE, "an input must have exactly one element");
 }
 
-/* ---- moving bytes --------------------------------------------------------------------------------- */
+/* ---- moving bytes ------------------------------------------------------------------- */
 
 typedef uint64_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
-#define COPY_LOOP __asm__ volatile("" ::: "memory") /* keeps the compiler from calling memcpy for the loop */
+#define COPY_LOOP \
+  __asm__ volatile("" ::: "memory") /* keeps the compiler from calling memcpy for the loop */
 
 void whit_bytes_copy(void *dst, const void *src, size_t n_bytes) {
   uint8_t *d = dst;
@@ -209,13 +225,16 @@ void whit_bytes_zero(void *dst, size_t n_bytes) {
   }
 }
 
-/* ---- strided copy --------------------------------------------------------------------------------- */
+/* ---- strided copy ------------------------------------------------------------------- */
 
-typedef struct copy_axis { int32_t n; ptrdiff_t d, s; } copy_axis;  /* size; bytes per step of dst and src */
+typedef struct copy_axis {
+  int32_t n;
+  ptrdiff_t d, s;
+} copy_axis; /* size; bytes per step of dst and src */
 
 /* n elements of one size, known to the compiler. */
-#define COPY_RUN(size)                                                                \
-  case size:                                                                          \
+#define COPY_RUN(size) \
+  case size: \
     for (int32_t k = 0; k < n; k++) __builtin_memcpy(d + k * a->d, s + k * a->s, size); \
     return
 
@@ -228,9 +247,10 @@ static void copy_run(uint8_t *d, const uint8_t *s, const copy_axis *a, int32_t n
   }
 }
 
-/* Two axes. Squares of 16: in a transpose each line of dst is written whole while the 16 lines of src that it takes from
- * stay in the first level. */
-static void copy_plane(uint8_t *d, const uint8_t *s, const copy_axis *b, const copy_axis *a, uint32_t size) {
+/* Two axes. Squares of 16: in a transpose each line of dst is written whole while the 16 lines of
+ * src that it takes from stay in the first level. */
+static void copy_plane(uint8_t *d, const uint8_t *s, const copy_axis *b, const copy_axis *a,
+                       uint32_t size) {
   if (a->d == (ptrdiff_t)size && a->s == a->d) {
     for (int32_t k = 0; k < b->n; k++)
       whit_bytes_copy(d + k * b->d, s + k * b->s, (size_t)a->n * size);
@@ -240,21 +260,25 @@ static void copy_plane(uint8_t *d, const uint8_t *s, const copy_axis *b, const c
     copy_run(d, s, a, a->n, size);
     return;
   }
-  for (int32_t row = 0; row < b->n; row += 8) {
-    const int32_t end = b->n - row < 8 ? b->n : row + 8;
+  for (int32_t row = 0; row < b->n; row += 16) {
+    const int32_t end = b->n - row < 16 ? b->n : row + 16;
     for (int32_t j = 0; j < a->n; j += 16)
       for (int32_t k = row; k < end; k++)
-        copy_run(d + k * b->d + j * a->d, s + k * b->s + j * a->s, a, a->n - j < 16 ? a->n - j : 16, size);
+        copy_run(d + k * b->d + j * a->d, s + k * b->s + j * a->s, a, a->n - j < 16 ? a->n - j : 16,
+                 size);
   }
 }
 
-/* Axes of both tensors with size 1 dropped and neighbours merged where they are one axis in both; in bytes. Returns how
- * many, at least 2; 0 if there is no element. The last but one is the one with the smallest step in src. */
-static unsigned copy_axes(copy_axis *axes, const whit_tensor *dst, const whit_tensor *src, uint32_t size) {
+/* Axes of both tensors with size 1 dropped and neighbours merged where they are one axis in both;
+ * in bytes. Returns how many, at least 2; 0 if there is no element. The last but one is the one
+ * with the smallest step in src. */
+static unsigned copy_axes(copy_axis *axes, const whit_tensor *dst, const whit_tensor *src,
+                          uint32_t size) {
   unsigned n = 2;
   axes[0] = axes[1] = (copy_axis){ .n = 1 };
   for (unsigned a = 0; a < src->rank; a++) {
-    const copy_axis x = { src->shape[a], dst->stride[a] * (ptrdiff_t)size, src->stride[a] * (ptrdiff_t)size };
+    const copy_axis x = { src->shape[a], dst->stride[a] * (ptrdiff_t)size,
+                          src->stride[a] * (ptrdiff_t)size };
     copy_axis *last = &axes[n - 1];
     if (x.n == 0) return 0;
     if (x.n == 1) continue;
@@ -268,7 +292,8 @@ static unsigned copy_axes(copy_axis *axes, const whit_tensor *dst, const whit_te
   if (axes[n - 1].n == 1) axes[n - 1].d = axes[n - 1].s = (ptrdiff_t)size;
   unsigned best = n - 2;
   for (unsigned a = n - 2; a-- > 0;) {
-    const ptrdiff_t s = axes[a].s < 0 ? -axes[a].s : axes[a].s, t = axes[best].s < 0 ? -axes[best].s : axes[best].s;
+    const ptrdiff_t s = axes[a].s < 0 ? -axes[a].s : axes[a].s,
+                    t = axes[best].s < 0 ? -axes[best].s : axes[best].s;
     if (axes[a].n > 1 && (s < t || axes[best].n == 1)) best = a;
   }
   const copy_axis x = axes[best];
@@ -300,7 +325,7 @@ void whit_copy(const whit_tensor *dst, const whit_tensor *src) {
   }
 }
 
-/* ---- arithmetic and order, any type --------------------------------------------------------------- */
+/* ---- arithmetic and order, any type ------------------------------------------------- */
 
 double whit_combine_f64(unsigned kind, double a, double b) {
   switch (kind) {
@@ -327,12 +352,16 @@ void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x) {
   if (whit_type_is_float(dtype))
     whit_set_f64(dtype, y, whit_combine_f64(kind, whit_get_f64(dtype, y), whit_get_f64(dtype, x)));
   else
-    whit_set_i64(dtype, y, whit_combine_i64(kind, dtype, whit_get_i64(dtype, y), whit_get_i64(dtype, x)));
+    whit_set_i64(dtype, y,
+                 whit_combine_i64(kind, dtype, whit_get_i64(dtype, y), whit_get_i64(dtype, x)));
 }
 
 uint64_t whit_order(unsigned dtype, const void *p) {
   const uint64_t sign = (uint64_t)1 << 63;
-  union { double x; uint64_t bits; } u;
+  union {
+    double x;
+    uint64_t bits;
+  } u;
   if (dtype == WHIT_F32) {
     float x;
     __builtin_memcpy(&x, p, sizeof x);
@@ -342,7 +371,7 @@ uint64_t whit_order(unsigned dtype, const void *p) {
   } else {
     return (uint64_t)whit_get_i64(dtype, p) ^ (dtype == WHIT_U64 ? 0 : sign);
   }
-  u.x += 0.0;                   /* -0 becomes 0 */
+  u.x += 0.0; /* -0 becomes 0 */
   if (u.x != u.x) return UINT64_MAX;
   return u.bits & sign ? ~u.bits : u.bits | sign;
 }

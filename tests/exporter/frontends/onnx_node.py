@@ -12,7 +12,7 @@ import onnxruntime
 import whit
 from onnx import TensorProto, helper, numpy_helper
 
-Array = np.ndarray[Any, Any] | np.generic
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Case:
     """A node and its inputs. const: the inputs that are initialisers; want: the outputs (None: ask onnxruntime)."""
 
     op: str
-    inputs: Sequence[Array | None]
+    inputs: Sequence[Array | np.generic | None]
     attrs: Mapping[str, Any] = field(default_factory=dict)
     opset: int = 21
     domain: str = ""
@@ -38,7 +38,9 @@ class Case:
         """fixed: with the inputs' shapes, otherwise with the number of axes only."""
         inputs = [None if a is None else np.asarray(a) for a in self.inputs]
         names = [f"i{k}" if a is not None else "" for k, a in enumerate(inputs)]
-        given = [(k, n, a) for k, (n, a) in enumerate(zip(names, inputs, strict=True)) if a is not None]
+        given = [
+            (k, n, a) for k, (n, a) in enumerate(zip(names, inputs, strict=True)) if a is not None
+        ]
         node = helper.make_node(
             self.op, names, [f"o{k}" for k in range(self.outputs)], domain=self.domain, **self.attrs
         )
@@ -61,7 +63,9 @@ class Case:
 
     def feeds(self) -> dict[str, Array]:
         return {
-            f"i{k}": np.asarray(a) for k, a in enumerate(self.inputs) if a is not None and k not in self.const
+            f"i{k}": np.asarray(a)
+            for k, a in enumerate(self.inputs)
+            if a is not None and k not in self.const
         }
 
     def check(self, fixed: bool = True) -> None:
@@ -91,13 +95,17 @@ def _typed(model: onnx.ModelProto) -> onnx.ModelProto:
     return inferred
 
 
-def real(*shape: int, low: float = -3.0, high: float = 3.0, seed: int = 0, dtype: Any = np.float32) -> Array:
+def real(
+    *shape: int, low: float = -3.0, high: float = 3.0, seed: int = 0, dtype: Any = np.float32
+) -> Array:
     """Random reals."""
     generator = np.random.default_rng(seed + sum(shape))
     return generator.uniform(low, high, shape).astype(dtype)
 
 
-def whole(*shape: int, low: int = -9, high: int = 10, seed: int = 0, dtype: Any = np.int64) -> Array:
+def whole(
+    *shape: int, low: int = -9, high: int = 10, seed: int = 0, dtype: Any = np.int64
+) -> Array:
     """Random integers."""
     return np.random.default_rng(seed + sum(shape)).integers(low, high, shape).astype(dtype)
 

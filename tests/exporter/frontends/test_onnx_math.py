@@ -67,9 +67,19 @@ BINARY = [
     Case("Pow", [A, np.int64(3)], const=[1]),
     Case("Pow", [SMALL, whole(2, 6, low=0, high=4, seed=1)]),
     Case("Pow", [SMALL.astype(np.int32), np.float32(1.5)]),
-    Case("BitShift", [whole(4, low=0, dtype=np.uint8), f32(1, 2, 9, 0).astype(np.uint8)], {"direction": "LEFT"}),
+    Case(
+        "BitShift",
+        [whole(4, low=0, dtype=np.uint8), f32(1, 2, 9, 0).astype(np.uint8)],
+        {"direction": "LEFT"},
+    ),
     Case("BitwiseAnd", [whole(4), whole(4, seed=1)], opset=18),
-    Case("Add", [X, f32(1, 2, 3)], {"broadcast": 1, "axis": 1}, opset=6, want=[X + f32(1, 2, 3)[:, None]]),
+    Case(
+        "Add",
+        [X, f32(1, 2, 3)],
+        {"broadcast": 1, "axis": 1},
+        opset=6,
+        want=[X + f32(1, 2, 3)[:, None]],
+    ),
     Case("PRelu", [X, f32(1, 2, 3)], opset=6, want=[np.where(X < 0, X * f32(1, 2, 3)[:, None], X)]),
 ]
 
@@ -130,10 +140,14 @@ CONTRACT = [
     Case("Det", [real(2, 4, 4)], want=[np.linalg.det(real(2, 4, 4)).astype(np.float32)], rtol=1e-4),
 ]
 
-REDUCTIONS = "Sum Mean Max Min Prod L1 L2 SumSquare LogSumExp".split()
+REDUCTIONS = ["Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSumExp"]
 POSITIVE = np.abs(X) + 0.1
 REDUCE = [
-    *[Case(f"Reduce{r}", [X], {"axes": [1], "keepdims": k}, opset=11) for r in REDUCTIONS for k in (0, 1)],
+    *[
+        Case(f"Reduce{r}", [X], {"axes": [1], "keepdims": k}, opset=11)
+        for r in REDUCTIONS
+        for k in (0, 1)
+    ],
     *[Case(f"Reduce{r}", [X, ints(0, -1)], opset=18, const=[1]) for r in REDUCTIONS],
     *[Case(f"Reduce{r}", [X, ints(0, 2)], {"keepdims": 0}, opset=18) for r in REDUCTIONS],
     *[Case(f"Reduce{r}", [X], {"keepdims": 0}, opset=18) for r in REDUCTIONS],

@@ -193,14 +193,25 @@ def cast_to(n: NodeContext, x: Value, to: DType) -> Value:
     if to in F8_OVERFLOW and not n.int("saturate", 1):
         wide = Expr(n.b, n.b.cast(x, DType.F32))
         over = wide.abs() >= F8_OVERFLOW[to]
-        if to == DType.F8E5M2:  # has infinities, and the plain cast saturates them away
-            return n.b.op("cast", x, to=to, saturate=0)
+        if to == DType.F8E5M2:
+            return with_infinities(wide, over, to)
         return over.where(float("nan"), wide).cast(to).v
     if to == DType.F8E8M0 and x.dtype is not None and x.dtype.is_float:
         return power_of_two(Expr(n.b, n.b.cast(x, DType.F32)), n.str("round_mode", "up")).cast(to).v
     if to in BELOW_BYTE and x.dtype is not None and x.dtype.is_float:
         x = n.b.cast(x, DType.I32)  # then keeps the low bits; a cast from a real would saturate
     return n.b.cast(x, to)
+
+
+def with_infinities(x: Expr, over: Expr, to: DType) -> Value:
+    """x cast to a type with infinities, and these where x is too large: gathered, as every cast saturates."""
+    flat = x.cast(to).reshape([-1])
+    size = flat.dim(0)
+    infinities = constant(x.b, np.array([np.inf, -np.inf]), to)
+    table = Expr(x.b, x.b.concat([flat.v, infinities.v], 0))
+    beyond = size + (x < 0.0).reshape([-1]).cast(DType.I64)
+    index = over.reshape([-1]).where(beyond, arange(x.b, size))
+    return table.gather(index, 0).reshape_like(x).v
 
 
 def power_of_two(x: Expr, mode: str) -> Expr:

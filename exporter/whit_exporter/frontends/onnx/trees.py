@@ -124,7 +124,10 @@ def tree_ensemble_regressor(n: NodeContext) -> Value:
 
 @lower("TreeEnsembleClassifier", domain=ML)
 def tree_ensemble_classifier(n: NodeContext) -> list[Value]:
-    """Label and scores. Two labels with votes for one of them only: the other's score follows from it."""
+    """Label and scores. Of two labels, one score decides if all votes are for the same one.
+
+    onnxruntime's reading: votes for number 0 then count for the second label, and give the first one's score too.
+    """
     no_strings(n, "classlabels_strings")
     b, labels = n.b, n.ints("classlabels_int64s")
     x, forest = features_of(n, n.has("nodes_values_as_tensor")), forest_of(n, "class")
@@ -142,6 +145,7 @@ def tree_ensemble_classifier(n: NodeContext) -> list[Value]:
     positive = all(w >= 0 for votes in forest.votes for w in votes.values())
     chosen = (score > (0.5 if positive else 0.0)).cast(DType.I64).reshape([-1])
     first = 1.0 - score if positive and how == "NONE" else -score
+    first = first if voted == {0} else score * 0.0
     both = Expr(b, b.concat([first.v, score.v], 1))
     return [names.gather(chosen, 0).v, transformed(n, both, how).cast(DType.F32).v]
 
