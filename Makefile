@@ -3,8 +3,8 @@
 
 PYTHON ?= python3
 CC ?= cc
-CLANG ?= $(firstword $(shell command -v clang clang-21 clang-20 clang-19 clang-18 clang-17 clang-16 2>/dev/null))
-ARM64_CC ?= $(firstword $(shell command -v aarch64-linux-gnu-gcc 2>/dev/null))
+CLANG ?= $(shell for c in clang clang-21 clang-20 clang-19 clang-18 clang-17 clang-16; do command -v $$c && break; done)
+ARM64_CC ?= aarch64-linux-gnu-gcc
 B := build
 
 VENV := .venv

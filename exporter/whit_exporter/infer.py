@@ -1097,8 +1097,8 @@ def _split_to_sequence(call: Call) -> list[Type]:
     else:
         sizes = call.ints(1)
         split_rank = call.rank(1)
-        if sizes and split_rank == 1 and len(set(sizes)) == 1:
-            dims[axis] = sizes[0]
+        if sizes and len(set(sizes)) == 1 and (split_rank == 1 or sizes == [1]):
+            dims[axis] = sizes[0]  # One size for all; of other single numbers the last part may be smaller.
     return [Type(call.dtype(), tuple(dims), "sequence")]
 
 
@@ -1207,17 +1207,6 @@ def _random(call: Call) -> list[Type]:
     if call.value(0) is not None:
         return [Type(dtype, unknown(_numbers(call, 0)) if items is None else tuple(items))]
     return [Type(dtype, tuple(call.attrs("shape")))]
-
-
-@rule("nms")
-def _nms(call: Call) -> list[Type]:
-    return [Type(DType.I64, (None, 3))]
-
-
-@rule("det")
-def _det(call: Call) -> list[Type]:
-    shape = call.shape()
-    return [Type(call.dtype(), None if shape is None else shape[:-2])]
 
 
 def is_static(shape: Shape) -> bool:

@@ -9,7 +9,7 @@
 #endif
 
 #define WHIT_KERNEL_TABLE(isa)                                                                               \
-  static const whit_kernels kernels_##isa = { #isa, gemm_f32_##isa, sum_rows_f32_##isa, add_to_f32_##isa, \
+  static const whit_kernels kernels_##isa = { #isa, gemm_f32_##isa, sum_rows_f32_##isa, add_to_f32_##isa, max_to_f32_##isa, \
                                               micro_f32_##isa, depthwise_f32_##isa };
 
 #include "isa/scalar.h"

@@ -1,7 +1,6 @@
 /* window.c - the geometry of sliding windows over channels-last tensors. */
 #include "window.h"
 #include "gemm.h"
-#include "micro.h"
 
 /* Copies list number k (n items, each at least low) to v; an empty one leaves v as it is. */
 static whit_status window_list(whit_call *c, unsigned first, unsigned k, int32_t *v, uint32_t n, int32_t low) {
@@ -95,7 +94,7 @@ void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
 
 static void window_combine(const whit_kernels *k, bool sum, float *y, const float *x, int32_t n) {
   if (sum) k->add_to_f32(y, x, n);
-  else k->micro_f32(WHIT_MICRO_max, y, y, x, NULL, n);
+  else k->max_to_f32(y, x, n);
 }
 
 /* First across lines, in long runs, then along the line: kernel height + width operations instead of their product. */

@@ -6,8 +6,6 @@ WHIT_OP(argreduce, .version = 1, .in = "x", .out = "y",
         .doc = "Position (i64) along an axis of the maximum, or the minimum; of equal ones the "
                "first, or the last. NaN wins.");
 
-uint64_t whit_order(unsigned dtype, const void *p); /* tensor.c */
-
 whit_status whit_argreduce_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];
   int32_t axis = c->attr[0], shape[WHIT_MAX_RANK];

@@ -7,10 +7,6 @@ WHIT_OP(cumulative, .version = 1, .in = "x axis?", .out = "y",
                "if exclusive; from the end if reverse. The axis input wins over the attribute. "
                "Types below f64 accumulate in f32, integers in i64.");
 
-double whit_combine_f64(unsigned kind, double a, double b);                    /* tensor.c */
-int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b); /* tensor.c */
-whit_status whit_int(whit_call *c, unsigned i, int64_t *v);                    /* tensor.c */
-
 static whit_status cumulative_axis(whit_call *c, int32_t *axis) {
   int64_t v = c->attr[0];
   if (c->n_in > 1 && c->in[1]) WHIT_TRY(whit_int(c, 1, &v));

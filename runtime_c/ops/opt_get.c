@@ -4,8 +4,6 @@
 WHIT_OP(opt_get, .version = 1, .in = "x", .out = "y", .flags = "sequence",
         .doc = "The tensor or sequence that the optional x holds; an error if it holds nothing.");
 
-whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n); /* tensor.c */
-
 whit_status whit_opt_get_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];
   if (x->kind == WHIT_ABSENT)

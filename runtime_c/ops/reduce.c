@@ -7,9 +7,6 @@ WHIT_OP(reduce, .version = 1, .in = "x axes?", .out = "y",
                "or none if noop). Types below f64 accumulate in f32, integers in i64. Maximum "
                "and minimum are NaN if an element is.");
 
-double whit_combine_f64(unsigned kind, double a, double b);                    /* tensor.c */
-int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b); /* tensor.c */
-
 enum { RED_SUM, RED_PROD, RED_MAX, RED_MIN, RED_MEAN };
 
 /* The input's axes with neighbours that share a fate merged: reduced and kept ones in turn. */

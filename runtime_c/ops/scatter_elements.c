@@ -7,8 +7,6 @@ WHIT_OP(scatter_elements, .version = 1, .in = "x indices updates", .out = "y",
                "order. reduction 0 replaces, 1 adds, 2 multiplies, 3 takes the maximum, 4 the "
                "minimum.");
 
-void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x); /* tensor.c */
-
 whit_status whit_scatter_elements_shape(whit_call *c) {
   const whit_tensor *x = c->in[0], *index = c->in[1], *updates = c->in[2];
   int32_t axis = c->attr[0];

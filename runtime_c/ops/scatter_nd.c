@@ -6,8 +6,6 @@ WHIT_OP(scatter_nd, .version = 1, .in = "x indices updates", .out = "y", .attr =
         .doc = "x with each slice of updates put where the last axis of indices says; in order. "
                "reduction 0 replaces, 1 adds, 2 multiplies, 3 takes the maximum, 4 the minimum.");
 
-void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x); /* tensor.c */
-
 whit_status whit_scatter_nd_shape(whit_call *c) {
   const whit_tensor *x = c->in[0], *index = c->in[1], *updates = c->in[2];
   const int32_t last = index->rank - 1;

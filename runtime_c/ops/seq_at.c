@@ -4,9 +4,6 @@
 WHIT_OP(seq_at, .version = 1, .in = "s i", .out = "y", .flags = "sequence",
         .doc = "Element number i of a sequence; negative i counts from the end.");
 
-whit_status whit_int(whit_call *c, unsigned i, int64_t *v);         /* tensor.c */
-whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n); /* tensor.c */
-
 static whit_status seq_at_item(whit_call *c, whit_tensor *t) {
   int32_t n;
   int64_t i;

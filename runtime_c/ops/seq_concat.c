@@ -5,8 +5,6 @@ WHIT_OP(seq_concat, .version = 1, .in = "s", .out = "y", .attr = "axis:i32 new_a
         .flags = "sequence",
         .doc = "Joins the elements of a sequence along an axis, or along a new one.");
 
-whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n); /* tensor.c */
-
 whit_status whit_seq_concat_shape(whit_call *c) {
   int32_t n, axis = c->attr[0], shape[WHIT_MAX_RANK];
   whit_tensor first, t;

@@ -5,10 +5,6 @@ WHIT_OP(seq_erase, .version = 1, .in = "s i?", .out = "y", .flags = "sequence",
         .doc = "The sequence without element number i (the last); negative i counts from the "
                "end. Elements are shared.");
 
-whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n); /* tensor.c */
-whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n); /* tensor.c */
-whit_status whit_int(whit_call *c, unsigned i, int64_t *v);         /* tensor.c */
-
 static whit_status seq_erase_place(whit_call *c, int32_t *n, int64_t *at) {
   *at = -1;
   WHIT_TRY(whit_in_sequence(c, 0, n));

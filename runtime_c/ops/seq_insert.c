@@ -5,10 +5,6 @@ WHIT_OP(seq_insert, .version = 1, .in = "s x i?", .out = "y", .flags = "sequence
         .doc = "The sequence with x before element number i (at the end); negative i counts from"
                " the end. Elements are shared, not copied.");
 
-whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n); /* tensor.c */
-whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n); /* tensor.c */
-whit_status whit_int(whit_call *c, unsigned i, int64_t *v);         /* tensor.c */
-
 static whit_status seq_insert_place(whit_call *c, int32_t *n, int64_t *at) {
   WHIT_TRY(whit_in_sequence(c, 0, n));
   *at = *n;

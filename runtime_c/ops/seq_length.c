@@ -4,8 +4,6 @@
 WHIT_OP(seq_length, .version = 1, .in = "s", .out = "y", .flags = "sequence",
         .doc = "Number of elements of a sequence, i64.");
 
-whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n); /* tensor.c */
-
 whit_status whit_seq_length_shape(whit_call *c) {
   int32_t n;
   WHIT_TRY(whit_in_sequence(c, 0, &n));

@@ -4,8 +4,6 @@
 WHIT_OP(seq_make, .version = 1, .in = "x*", .out = "s", .flags = "sequence",
         .doc = "The sequence of its inputs; it may be empty.");
 
-whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n); /* tensor.c */
-
 whit_status whit_seq_make_shape(whit_call *c) {
   for (unsigned i = 0; i < c->n_in; i++)
     if (!c->in[i] || c->in[i]->kind != WHIT_TENSOR)

@@ -7,8 +7,6 @@ WHIT_OP(split_to_sequence, .version = 1, .in = "x split?", .out = "s",
                " size of all but the last; without it the pieces have size 1 and, unless "
                "keepdims, lose the axis.");
 
-whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n); /* tensor.c */
-
 /* How many pieces there are; *each: the size of all, 0 if the input says it one by one. */
 static whit_status split_plan(whit_call *c, int32_t *axis, int32_t *n, int32_t *each) {
   const whit_tensor *x = c->in[0], *split = c->n_in > 1 ? c->in[1] : NULL;

@@ -338,13 +338,14 @@ static void tile_axes(tile_plan *t, const whit_call *c, const whit_tensor *y) {
 }
 
 static uint8_t tile_kind(const tile_plan *t, const tile_input *x) {
-  bool dense = true, still = true;
+  bool dense = true, still = t->n_axes > 1;
   int64_t step = 1;
   for (unsigned a = 0; a < t->n_axes; step *= t->dims[a++]) {
     dense = dense && x->stride[a] == step;
     if (a) still = still && x->stride[a] == 0;
   }
-  return dense ? TILE_DENSE : !still ? TILE_GENERAL : x->stride[0] ? TILE_PERIODIC : TILE_SPLAT;
+  const uint8_t last = !still ? TILE_GENERAL : x->stride[0] ? TILE_PERIODIC : TILE_SPLAT;
+  return dense ? TILE_DENSE : t->n_axes == 1 && !x->stride[0] ? TILE_SPLAT : last;
 }
 
 /* Which registers are filled once, and from that the length of a block: a multiple of the period and, for the sake of whole

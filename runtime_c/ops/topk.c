@@ -7,9 +7,6 @@ WHIT_OP(topk, .version = 1, .in = "x k", .out = "values? indices?",
                "best first; of equal ones the first comes first, NaN counts as the largest. The "
                "order is the same whatever sorted is.");
 
-uint64_t whit_order(unsigned dtype, const void *p);         /* tensor.c */
-whit_status whit_int(whit_call *c, unsigned i, int64_t *v); /* tensor.c */
-
 typedef struct topk_entry {
   uint64_t key;
   int32_t index;

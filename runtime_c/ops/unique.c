@@ -7,8 +7,6 @@ WHIT_OP(unique, .version = 1, .in = "x", .out = "y? indices? inverse? counts?",
                " appearance if not sorted; where each is first, which one each of x is, and how "
                "often each is there (i64). NaN equals NaN.");
 
-uint64_t whit_order(unsigned dtype, const void *p); /* tensor.c */
-
 /* Slice i is, for each of n_outer, the n_inner elements at (outer * n + i) * n_inner. */
 typedef struct uniq {
   const uint8_t *x;

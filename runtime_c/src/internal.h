@@ -109,6 +109,20 @@ void whit_set_f64(unsigned dtype, void *p, double x); /* rounds once, half to ev
 int64_t whit_get_i64(unsigned dtype, const void *p);  /* u64 keeps its bits */
 void whit_set_i64(unsigned dtype, void *p, int64_t x);
 
+/* Describes output k as a sequence of n tensors. */
+whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n);
+/* Length of input i, which must be a sequence. */
+whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n);
+/* whit_ints for exactly one. */
+whit_status whit_int(whit_call *c, unsigned i, int64_t *v);
+/* kind 0: a + b, 1: a * b, 2: max, 3: min. Max and min of floats are NaN if one is; integers wrap.
+ * The last one is y = y op x on one element of any type. */
+double whit_combine_f64(unsigned kind, double a, double b);
+int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b);
+void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x);
+/* A number that orders elements of one type as their values: -0 is 0, every NaN is the greatest. */
+uint64_t whit_order(unsigned dtype, const void *p);
+
 /* Elements of src, in order, to dst: same type and shape, any strides; they must not overlap. */
 void whit_copy(const whit_tensor *dst, const whit_tensor *src);
 void whit_bytes_copy(void *dst, const void *src, size_t n_bytes);
@@ -150,6 +164,7 @@ typedef struct whit_kernels {
   void (*sum_rows_f32)(float *y, const float *x, int32_t n_rows, int32_t k, ptrdiff_t row);
   /* y[j] += x[j] : the building block of reductions over outer axes */
   void (*add_to_f32)(float *y, const float *x, int32_t n);
+  void (*max_to_f32)(float *y, const float *x, int32_t n);   /* NaN wins */
   /* One micro-operation on n elements: y = op(a, b, c) */
   void (*micro_f32)(unsigned op, float *y, const float *a, const float *b, const float *c, int32_t n);
   /* y[i][c] = bias[c] + sum over taps of x[tap[i][t]][c] * w[t][c], for n_out positions */
@@ -236,7 +251,8 @@ static inline size_t whit_round(size_t n_bytes, size_t to) { return (n_bytes + t
 static inline const uint32_t *whit_args(const whit_instance *i, const whit_node *n) {
   return i->model->words + n->args;
 }
-whit_status whit_identity_shape(whit_call *c);  /* two operators that the executor knows by heart */
+whit_status whit_identity_shape(whit_call *c);  /* operators that the executor knows by heart */
+whit_status whit_shape_shape(whit_call *c);
 whit_status whit_loop_shape(whit_call *c);
 bool whit_is_loop(const whit_op *op);
 /* Points the call at a node's values; data is not looked at. */

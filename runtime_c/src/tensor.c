@@ -1,23 +1,6 @@
 /* tensor.c - descriptions of tensors, moving their elements, and what several operators share. */
 #include "internal.h"
 
-/* Shared by operators; to move to internal.h. The files of ops/ repeat the lines that they need,
- * marked "tensor.c". */
-
-/* Describes output k as a sequence of n tensors. */
-whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n);
-/* Length of input i, which must be a sequence. */
-whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n);
-/* whit_ints for exactly one. */
-whit_status whit_int(whit_call *c, unsigned i, int64_t *v);
-/* kind 0: a + b, 1: a * b, 2: max, 3: min. Max and min of floats are NaN if one is; integers wrap.
- * The last one is y = y op x on one element of any type. */
-double whit_combine_f64(unsigned kind, double a, double b);
-int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b);
-void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x);
-/* A number that orders elements of one type as their values: -0 is 0, every NaN is the greatest. */
-uint64_t whit_order(unsigned dtype, const void *p);
-
 /* ---- types -------------------------------------------------------------------------- */
 
 uint32_t whit_type_size(unsigned dtype) {

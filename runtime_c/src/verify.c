@@ -225,7 +225,7 @@ static whit_status check_node(verify_walk *w) {
   for (unsigned k = 0; k < n->n_in; k++)
     if (args[k] == WHIT_NONE ? k < op->n_in_min : args[k] >= w->value) return verify_bad(m, position(m, args + k));
   for (unsigned k = n->n_in; k < (unsigned)n->n_in + n->n_out; k++)
-    if (args[k] != WHIT_NONE && args[k] != w->value++) return verify_bad(m, position(m, args + k));
+    if (args[k] == WHIT_NONE ? k - n->n_in < op->n_out_min : args[k] != w->value++) return verify_bad(m, position(m, args + k));
   if (m->n_pointers < (uint32_t)n->n_in + n->n_out) m->n_pointers = (uint32_t)n->n_in + n->n_out;
   w->node++;
   if (op->flags & WHIT_OP_CONTROL) {

@@ -33,6 +33,14 @@ SECONDS = 120.0  # for one case; the largest network of the suite takes a few
 # ---- worker ------------------------------------------------------------------------------------
 
 
+def check_inferred(port: Any, value: Any) -> None:
+    if port.kind != "tensor" or value is None or port.shape is None:
+        return
+    fits = len(port.shape) == value.ndim and all(not isinstance(d, int) or d == n for d, n in zip(port.shape, value.shape))
+    if not fits:
+        raise AssertionError(f"output {port.name!r}: inferred {port.shape}, computed {value.shape}")
+
+
 def make_backend() -> Any:
     import onnx.backend.base
     import whit
@@ -46,6 +54,8 @@ def make_backend() -> Any:
 
         def run(self, inputs: Any, **_: Any) -> list[Any]:
             results = self.model.run(dict(zip(self.names, inputs)))
+            for port in self.model.outputs:  # the exporter's shape inference against what the runtime made
+                check_inferred(port, results[port.name])
             return [results[name] for name in self.outputs]
 
     class Backend(onnx.backend.base.Backend):  # type: ignore[misc]
@@ -231,6 +241,32 @@ def report(results: dict[str, dict[str, str]], by_operator: bool) -> None:
                 print(f"{outcome}: {name}: {r['why']}")
 
 
+def markdown(results: dict[str, dict[str, str]]) -> str:
+    """The page docs/conformance.md."""
+    categories: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for r in results.values():
+        categories[r["category"]][r["outcome"]] += 1
+        categories["**all**"][r["outcome"]] += 1
+    lines = [
+        "# ONNX's own backend suite",
+        "",
+        "Made by `make conformance ARGS='--docs docs/conformance.md'`. Every case of the suite inside the `onnx` wheel goes through "
+        "`whit.convert` and `whit.load`, in processes of their own, and is judged by onnx's comparison (type, shape, tolerances). "
+        "*refused*: the exporter says which operator it does not support; *error*: the runtime gives up with a message.",
+        "",
+        "| category | cases | " + " | ".join(OUTCOMES) + " |",
+        "|---|" + "---|" * (len(OUTCOMES) + 1),
+    ]
+    for key, c in sorted(categories.items()):
+        lines.append(f"| {key} | {sum(c.values())} | " + " | ".join(str(c[o]) for o in OUTCOMES) + " |")
+    lines += ["", "## Cases that do not pass", "", "| case | outcome | why |", "|---|---|---|"]
+    for name, r in results.items():
+        if r["outcome"] != "pass":
+            why = " ".join(r["why"].split())[:160].replace("|", "\\|")
+            lines.append(f"| {name.removeprefix('test_')} | {r['outcome']} | {why} |")
+    return "\n".join(lines) + "\n"
+
+
 def compare(results: dict[str, dict[str, str]], path: Path) -> int:
     """1 if a case that the baseline has as passed does not pass, or anything crashed or hung."""
     passed = set(path.read_text().split())
@@ -251,6 +287,7 @@ def main() -> int:
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="names of the cases that must pass")
     parser.add_argument("--update-baseline", action="store_true")
     parser.add_argument("--operators", action="store_true", help="print the table by operator too")
+    parser.add_argument("--docs", type=Path, metavar="FILE", help="write the page of the documentation")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
@@ -261,6 +298,8 @@ def main() -> int:
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(results, indent=1) + "\n")
+    if args.docs:
+        args.docs.write_text(markdown(results))
     if args.baseline and args.update_baseline:
         args.baseline.write_text("\n".join(n for n, r in results.items() if r["outcome"] == "pass") + "\n")
     return compare(results, args.baseline) if args.baseline and args.baseline.exists() else 0

@@ -193,13 +193,13 @@ IF = [
     ),
     Case(
         "if gives sequences and optionals",
-        """g (bool c, float[n] x) => (seq(float[]) s, optional(float[n]) o, int64 k) {
+        """g (bool c, float[n] x) => (seq(float[]) s, optional(float[n]) o, int64 size) {
              s, o = If(c)
                <then_branch = t () => (seq(float[]) a, optional(float[n]) b) {
                   p = Neg(x)  a = SequenceConstruct(x, p, x)  b = Optional(p) },
                 else_branch = e () => (seq(float[]) d, optional(float[n]) f) {
                   d = SequenceEmpty<dtype = 1>()  f = Optional<type: type_proto = float[n]>() }>
-             k = SequenceLength(s)
+             size = SequenceLength(s)
            }""",
         BOTH[:3],
     ),
@@ -216,7 +216,7 @@ LOOP = [
                d = Add(a, x)
                s = Mul(d, a) }>
            }""",
-        TRIPS[:4],
+        [TRIPS[0], TRIPS[2], TRIPS[3]],  # no trips: test_zero_trips_of_unknown_slices
     ),
     Case(
         "loop by condition of the newest value",
@@ -395,7 +395,7 @@ LOOP = [
              y, z, ys, zs = Loop(m, "", x, x) <body = b (int64 i, bool k, float[n] a, float[n] d) =>
                  (bool k, float[n] s, float[n] s, float[n] s, float[n] s) { s = Add(a, d) }>
            }""",
-        TRIPS[:4],
+        [TRIPS[2], TRIPS[0], TRIPS[3]],
     ),
     Case(
         "loop gives one parameter twice",
@@ -534,14 +534,6 @@ LOOP = [
                go = Less(size, limit) }>
            }""",
         [{"x": X}, {"x": [1.0]}, {"x": np.arange(50)}],
-    ),
-    Case(
-        "loop changes rank",
-        """g (int64 m, float[n] x) => (float[] y) <int64[1] at = {0}> {
-             y = Loop(m, "", x) <body = b (int64 i, bool k, float[] a) => (bool k, float[] d) {
-               d = Unsqueeze(a, at) }>
-           }""",
-        [*TRIPS[:3], {"m": 4, "x": [1.0]}],
     ),
     Case(
         "loop broadcasts its carried value once",
@@ -911,7 +903,7 @@ SEQUENCE = [
                f = Cast<to = 1>(i)
                y = Add(x, f)
                d = SequenceInsert(a, y) }>
-             k = SequenceLength(s)
+             size = SequenceLength(s)
            }""".replace("int64 k)", "int64 len)").replace(
             "k = SequenceLength", "len = SequenceLength"
         ),
@@ -1181,7 +1173,7 @@ def test_branch_not_taken_executes_nothing() -> None:
     assert steps[True] - steps[False] == 4
     for c, ran in ((True, {"a1", "a2", "a3", "a4", "a5"}), (False, {"b1"})):
         seen = model.run({"c": np.array(c), "x": x}, tap=["late*", "early*"])
-        assert set(seen) - {"y"} == ran
+        assert {name.rpartition("/")[2] for name in seen} - {"y"} == ran
 
 
 def test_loop_costs_its_trips_only() -> None:

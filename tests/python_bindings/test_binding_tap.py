@@ -159,7 +159,7 @@ def test_constants() -> None:
 
 
 def test_unknown_names(counter: whit.Model) -> None:
-    with pytest.raises(whit.RunError, match="close: .*double"):
+    with pytest.raises(whit.RunError, match=r"close: .*double"):
         counter.run(FEEDS, tap="doublet")
     with pytest.raises(whit.RunError, match="no value or node"):
         counter.run(FEEDS, tap="zzz*")

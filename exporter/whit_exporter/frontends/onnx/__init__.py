@@ -144,6 +144,7 @@ class Importer:
             if output.name not in updated:
                 v = self.lookup(output.name, "the model's interface")
                 entry.region.results.append(self._as_output(v, output, entry.region))
+                entry.output_names.append(output.name)
         return graph
 
     def _typed(self) -> onnx.ModelProto:

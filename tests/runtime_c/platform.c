@@ -1,0 +1,90 @@
+/* platform.c - exercises runtime_c/platform. Prints ok, or says what is wrong. */
+#define _DEFAULT_SOURCE
+#include "whit_platform.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CHECK(x) do { if (!(x)) { fprintf(stderr, "line %d: %s\n", __LINE__, #x); exit(1); } } while (0)
+
+enum { N = 1000 };
+typedef struct job { _Atomic uint32_t done[N]; } job;
+
+static void mark(void *arg, uint32_t i) { atomic_fetch_add(&((job *)arg)->done[i], 1); }
+
+static void run_jobs(whit_threads *t, int rounds) {
+  for (int round = 0; round < rounds; round++) {
+    static _Thread_local job j;
+    const uint32_t n = (uint32_t)round * 7 % N + 1;
+    memset(&j, 0, sizeof j);
+    whit_threads_for(t, mark, &j, n);
+    for (uint32_t i = 0; i < N; i++) CHECK(atomic_load(&j.done[i]) == (i < n));
+  }
+}
+
+static void *from_another_thread(void *t) {
+  run_jobs(t, 500);
+  return NULL;
+}
+
+static void test_threads(void) {
+  CHECK(!whit_threads_create(0) && !whit_threads_create(257));
+  for (uint32_t n = 1; n <= 8; n *= 2) {
+    whit_threads *t = whit_threads_create(n);
+    CHECK(t);
+    run_jobs(t, 1500);
+    usleep(20000);                                /* the helpers fall asleep */
+    run_jobs(t, 3);
+    pthread_t id[3];
+    for (int k = 0; k < 3; k++) CHECK(!pthread_create(&id[k], NULL, from_another_thread, t));
+    run_jobs(t, 500);
+    for (int k = 0; k < 3; k++) pthread_join(id[k], NULL);
+    whit_threads_destroy(t);
+  }
+  whit_threads_destroy(NULL);
+}
+
+static void test_fork(void) {
+  whit_threads *t = whit_threads_create(4);
+  run_jobs(t, 3);
+  usleep(20000);
+  const pid_t child = fork();
+  if (!child) {
+    run_jobs(t, 3);
+    _exit(0);
+  }
+  int status = 1;
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+  whit_threads_destroy(t);
+}
+
+static void test_file(const char *path) {
+  whit_file f;
+  CHECK(whit_file_map(&f, path) == 0 && f.n_bytes > 100 && !memcmp(f.data, "MIT License", 11));
+  whit_file_unmap(&f);
+  CHECK(!f.data && !f.n_bytes);
+  whit_file_unmap(&f);
+  CHECK(whit_file_map(&f, "/nonexistent") != 0 && !f.data);
+  CHECK(whit_file_map(&f, "/") != 0 && !f.data);
+}
+
+int main(int argc, char **argv) {
+  CHECK(argc == 2);
+  const uint64_t start = whit_clock_ns();
+  test_threads();
+  test_fork();
+  test_file(argv[1]);
+  CHECK(whit_clock_ns() > start);
+  const whit_host alone = whit_host_with(NULL);
+  CHECK(alone.cpu == whit_cpu_features() && !alone.parallel_for && alone.n_threads == 1);
+  whit_threads *t = whit_threads_create(3);
+  const whit_host host = whit_host_with(t);
+  CHECK(host.context == t && host.n_threads == 3 && host.parallel_for == whit_threads_for);
+  whit_threads_destroy(t);
+  puts("ok");
+}
