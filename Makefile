@@ -30,7 +30,7 @@ CFLAGS_HOST := -std=c11 -O2 -fPIC -fvisibility=hidden $(WARN) -Iruntime_c/includ
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
 GEN := $(B)/gen/whit_ops.inc $(B)/gen/whit_all.c
-LIBS := $(PACKAGE)/libwhit.so $(PACKAGE)/libwhit_platform.so
+LIBS := $(PACKAGE)/libwhit.so $(PACKAGE)/libwhit_platform.so $(B)/libwhit.a
 ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead lint format \
@@ -102,6 +102,14 @@ $(PACKAGE)/libwhit_platform.so: $(PLATFORM) runtime_c/platform/whit_platform.h r
 	@echo '$(CC) -> $@'
 	@$(CC) $(CFLAGS_HOST) -shared $(PLATFORM) -o $@ -pthread
 
+# For C and C++ programs: the runtime and the platform part.
+$(B)/libwhit.a: $(GEN) $(SOURCES) $(HEADERS) $(PLATFORM) runtime_c/platform/whit_platform.h | tools
+	@echo '$(CC) -> $@'
+	@mkdir -p $(B)/static && rm -f $@ $(B)/static/*.o
+	@$(call build,$(CC),-c,$(B)/static/whit.o)
+	@for f in $(PLATFORM); do $(CC) $(CFLAGS_HOST) -c $$f -o $(B)/static/$$(basename $$f .c).o || exit 1; done
+	@ar rcs $@ $(B)/static/*.o
+
 $(ASAN_LIB): $(GEN) $(SOURCES) $(HEADERS) | tools
 	@echo '$(CC) with sanitizers -> $@'
 	@$(call build,$(CC),$(filter-out -O2,$(SANITIZE)) -shared,$@)
@@ -139,14 +147,14 @@ wheel: $(VENV)/.packages
 
 # What only make test has the time for carries the pytest marker "slow".
 check: lib $(VENV)/.packages
-	@$(MAKE) --no-print-directory lint
 	@$(PYTEST) -m 'not slow' tests
+	@$(MAKE) --no-print-directory lint
 
 test: lib $(VENV)/.packages $(VENV)/.torch
-	@$(MAKE) --no-print-directory lint
 	@$(PYTEST) tests
 	@$(MAKE) --no-print-directory test-sanitize
 	@if [ -f tests/conformance/run.py ]; then $(MAKE) --no-print-directory conformance; fi
+	@$(MAKE) --no-print-directory lint
 
 check-full: test
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from setuptools import Distribution, find_packages, setup
+from setuptools import Distribution, find_namespace_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
@@ -24,6 +24,8 @@ class BuildPy(build_py):
         if shutil.which(make) is None:
             sys.exit("whit: building needs make and a C compiler: apt install make gcc libc6-dev")
         subprocess.run([make, "-C", str(HERE), "lib", f"PYTHON={sys.executable}"], check=True)
+        if not self.editable_mode:  # what an earlier build left there would go into the wheel
+            shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
         if not self.editable_mode:
             target = Path(self.build_lib, "whit", "runtime_c")
@@ -48,7 +50,7 @@ class BinaryDistribution(Distribution):
 packages = [
     package
     for name, root in ROOTS.items()
-    for package in find_packages(root, include=[name, f"{name}.*"])
+    for package in find_namespace_packages(root, include=[name, f"{name}.*"])
 ]
 setup(
     packages=packages,

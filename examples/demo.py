@@ -1,6 +1,6 @@
 """make demo: converts the trained models of examples/models and runs them, and says what happened.
 
-    python examples/demo.py [folder for the .whit files]
+python examples/demo.py [folder for the .whit files]
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def triple(folder: Path) -> None:
 
 
 def training(folder: Path) -> None:
-    print("\n2. The training itself as a model: a Loop of gradient descent that ends when the loss is small")
+    print(
+        "\n2. The training itself as a model: a Loop of gradient descent that ends when the loss is small"
+    )
     model = convert("train_triple", folder)
     x = np.linspace(-1, 1, 8, dtype=np.float32)
     out = model.run(
@@ -60,11 +62,15 @@ def training(folder: Path) -> None:
         }
     )
     first, last = out["losses"][0], out["losses"][-1]
-    print(f"  {out['steps']} steps of at most 1000: weight {out['weight']:.6f}, loss {first:.3g} -> {last:.3g}")
+    print(
+        f"  {out['steps']} steps of at most 1000: weight {out['weight']:.6f}, loss {first:.3g} -> {last:.3g}"
+    )
 
 
 def digits(folder: Path) -> None:
-    print("\n3. Handwritten digits with early exit: confident scans leave at the first exit, through an If")
+    print(
+        "\n3. Handwritten digits with early exit: confident scans leave at the first exit, through an If"
+    )
     model = convert("digits", folder)
     data = np.load(MODELS / "digits_test.npz")
     images = (data["images"].astype(np.float32) / 16)[:, None, None]
@@ -83,13 +89,24 @@ def digits(folder: Path) -> None:
         spent = microseconds(lambda image=image: model.run({"image": image}))
         tapped = model.run({"image": image}, tap="*/late/*")
         ran = len([k for k in tapped if "/late/" in k])
-        print(f"  {what:>5} exit: {nodes:>3} nodes executed, {spent:7.1f} us; values of late layers computed: {ran}")
+        print(
+            f"  {what:>5} exit: {nodes:>3} nodes executed, {spent:7.1f} us; values of late layers computed: {ran}"
+        )
 
 
 def dates(folder: Path) -> None:
-    print("\n4. Dates: a GRU encoder and an attention decoder in a Loop that stops at the end of the answer")
+    print(
+        "\n4. Dates: a GRU encoder and an attention decoder in a Loop that stops at the end of the answer"
+    )
     model = convert("dates", folder)
-    texts = ["Nov 22nd, 2026", "22/11/26", "sunday 22 november 2026", "the 1st of may 1999", "Nov 2026", "hello"]
+    texts = [
+        "Nov 22nd, 2026",
+        "22/11/26",
+        "sunday 22 november 2026",
+        "the 1st of may 1999",
+        "Nov 2026",
+        "hello",
+    ]
     for text in texts:
         out = model.run({"text": np.frombuffer(text.encode(), np.uint8).astype(np.int64)})
         answer = bytes(out["output"].astype(np.uint8)).decode()
@@ -98,12 +115,17 @@ def dates(folder: Path) -> None:
     right = 0
     for pair in pairs:
         codes = np.frombuffer(pair["input"].encode(), np.uint8).astype(np.int64)
-        right += bytes(model.run({"text": codes})["output"].astype(np.uint8)).decode() == pair["expected"]
+        right += (
+            bytes(model.run({"text": codes})["output"].astype(np.uint8)).decode()
+            == pair["expected"]
+        )
     print(f"  {right / len(pairs):.2%} of {len(pairs)} held-out texts are right")
 
 
 def experts(folder: Path) -> None:
-    print("\n5. Mixture of experts: a router picks one of four with nested If; the others do not run")
+    print(
+        "\n5. Mixture of experts: a router picks one of four with nested If; the others do not run"
+    )
     model = convert("experts", folder)
     data = np.load(MODELS / "digits_test.npz")
     scans = data["images"].reshape(-1, 1, 64).astype(np.float32) / 16
@@ -116,7 +138,9 @@ def experts(folder: Path) -> None:
     print(f"  {right / len(scans):.2%} of {len(scans)} held-out scans are right; {share}")
     for scan in scans[:3]:
         out = model.run({"x": scan})
-        print(f"  a scan read as {int(out['logits'].argmax())}: expert {int(out['expert'])} ran, {model.last_steps} nodes")
+        print(
+            f"  a scan read as {int(out['logits'].argmax())}: expert {int(out['expert'])} ran, {model.last_steps} nodes"
+        )
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 /* dates.c - reads a date in C: opens dates.whit, plans for the text's length, runs, grows the arena if the answer needs it.
  *
  *   make lib && whit convert examples/models/dates.onnx dates.whit
- *   cc -O2 -Iruntime_c/include -Iruntime_c/platform examples/c/dates.c build/libwhit.a build/libwhit_platform.a -lpthread -o dates
+ *   cc -O2 -Iruntime_c/include -Iruntime_c/platform examples/c/dates.c build/libwhit.a -lpthread -o dates
  *   ./dates dates.whit "sunday 22 november 2026"
  */
 #include "whit.h"
@@ -18,11 +18,12 @@ int main(int argc, char **argv) {
 
   whit_file file;
   whit_model model;
-  whit_status s = whit_file_map(&file, argv[1]);
-  if (!s) s = whit_open(&model, file.data, file.n_bytes);
+  const int missing = whit_file_map(&file, argv[1]);
+  if (missing) return fprintf(stderr, "%s: %s\n", argv[1], strerror(missing)), 1;
+  whit_status s = whit_open(&model, file.data, file.n_bytes);
   if (s) return fprintf(stderr, "%s: %s\n", argv[1], whit_status_text(s)), 1;
 
-  whit_host host = { .cpu = whit_cpu_features() };
+  whit_host host = whit_host_with(NULL);
   size_t n_bytes = whit_instance_bytes(&model), n_arena;
   void *memory = arena_of(n_bytes);
   whit_instance *i = whit_instance_init(memory, n_bytes, &model, 0, &host);

@@ -1,7 +1,7 @@
 // digits.cpp - early exit from C++: one scan, and which way it went. An observer counts what ran.
 //
 //   make lib && whit convert examples/models/digits.onnx digits.whit
-//   c++ -std=c++17 -O2 -Iruntime_c/include -Iruntime_c/platform examples/c/digits.cpp build/libwhit.a build/libwhit_platform.a -lpthread -o digits
+//   c++ -std=c++17 -O2 -Iruntime_c/include -Iruntime_c/platform examples/c/digits.cpp build/libwhit.a -lpthread -o digits
 //   ./digits digits.whit
 #include "whit.h"
 #include "whit_platform.h"
@@ -45,8 +45,7 @@ int main(int argc, char **argv) {
   if (whit_file_map(&file, argv[1]) || whit_open(&model, file.data, file.n_bytes))
     return std::fprintf(stderr, "%s: not a model\n", argv[1]), 1;
 
-  whit_host host{};
-  host.cpu = whit_cpu_features();
+  whit_host host = whit_host_with(nullptr);
   std::size_t n = whit_instance_bytes(&model);
   Memory tables = memory_of(n);
   whit_instance *instance = whit_instance_init(tables.get(), n, &model, 0, &host);

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-
 from common import BOOL, FLOAT, INT64, GraphWriter, open_session, save_model, value
 
 

@@ -31,9 +31,6 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
-
 from common import (
     BOOL,
     FLOAT,
@@ -46,6 +43,8 @@ from common import (
     save_model,
     value,
 )
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 FULL_FORMATS = """
 {d}/{m}/{yy}|{dd}/{mm}/{yy}|{d}/{m}/{yyyy}|{dd}/{mm}/{yyyy}
@@ -63,7 +62,7 @@ FULL_FORMATS = """
 {Dy} {d} {Mon} {yyyy}|{Dy}, {d} {Mon} {yyyy}|{Dy}, {Mon} {d}, {yyyy}|{Dy} {d} {Mon} {yy}
 {Dy} {dd}/{mm}/{yyyy}|{Day} {dd}.{mm}.{yyyy}|{Dy} {d}/{m}/{yy}
 """.strip().replace("\n", "|").split("|")  # fmt: skip
-MONTH_FORMATS = "{Month} {yyyy}|{Mon} {yyyy}|{mm}/{yyyy}|{yyyy}-{mm}".split("|")
+MONTH_FORMATS = ["{Month} {yyyy}", "{Mon} {yyyy}", "{mm}/{yyyy}", "{yyyy}-{mm}"]
 MONTH_SHARE = 0.06
 NOT_A_DATE_SHARE = 0.04
 FIRST_DAY = datetime.date(1950, 1, 1).toordinal()
@@ -133,7 +132,24 @@ def write_nonsense(rng: random.Random) -> str:
     words = []
     for _ in range(rng.randint(1, 4)):
         if rng.random() < 0.4:
-            words.append(rng.choice("hello world what is the of time on today and not a".split()))
+            words.append(
+                rng.choice(
+                    [
+                        "hello",
+                        "world",
+                        "what",
+                        "is",
+                        "the",
+                        "of",
+                        "time",
+                        "on",
+                        "today",
+                        "and",
+                        "not",
+                        "a",
+                    ]
+                )
+            )
         else:
             letters = rng.choices("etaoinshrdlucmfwypvbgkjqxz", k=rng.randint(1, 8))
             words.append("".join(letters))

@@ -19,8 +19,6 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import torch
-from torch import Tensor, nn
-
 from common import (
     FLOAT,
     HERE,
@@ -34,6 +32,7 @@ from common import (
     save_model,
     value,
 )
+from torch import Tensor, nn
 
 STEM, MIDDLE, LATE = 8, 24, 32
 N_EPOCHS = 150

@@ -19,8 +19,6 @@ import math
 import numpy as np
 import onnx
 import torch
-from torch import Tensor, nn
-
 from common import (
     FLOAT,
     INT64,
@@ -33,6 +31,7 @@ from common import (
     save_model,
     value,
 )
+from torch import Tensor, nn
 
 N_EXPERTS = 4
 HIDDEN = 6

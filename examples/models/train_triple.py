@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-
 from common import FLOAT, GraphWriter, make_deterministic, open_session, save_model, value
 
 N_STEPS = 2000

@@ -24,6 +24,8 @@ NewDim = int | tuple[str, int] | tuple[str, int, int]
 
 FOLD_MAX = 1 << 20
 """Elements of the largest constant that is computed while building, if it takes more bytes than its inputs."""
+FOLD_INPUT_MAX = 1 << 30
+"""Bytes of constants that are handed to the runtime to be folded; it gets a copy."""
 
 _MAX_AXIS = 15  # reshape words hold axes in 4 bits
 
@@ -109,7 +111,7 @@ class Builder:
             array = np.asarray(value)
             if dtype is None:
                 dtype = _default_type(array)
-            array = array.astype(dtype.numpy)
+            array = array.astype(dtype.numpy, copy=False)
         try:
             found = from_numpy(array.dtype)
         except KeyError:
@@ -280,14 +282,14 @@ def foldable(node: Node) -> bool:
             return False
     n_bytes = 0
     n_input = sum(v.const.nbytes for v in node.inputs if v is not None and v.const is not None)
+    if n_input > FOLD_INPUT_MAX and node.op not in ("reshape", "identity"):
+        return False
     for v in node.outputs:
         shape = infer.static(v.shape)
         if v.dtype is None or v.kind != "tensor":
             return False
         if shape is None:
-            n_bytes += (
-                n_input  # Data decide, as for nonzero; such results are of the inputs' order.
-            )
+            n_bytes += n_input  # Data decide, as for nonzero: of the inputs' order.
             continue
         if len(shape) > 8:
             return False

@@ -57,7 +57,9 @@ def _share_states(whole: Graph, part: Graph) -> None:
     shared = {v: whole.states[name] for name, v in part.states.items() if name in whole.states}
     for v, first in shared.items():
         if v.dtype != first.dtype or v.shape != first.shape:
-            raise ConvertError(f"state {v.state!r} has another type or shape in another entry point")
+            raise ConvertError(
+                f"state {v.state!r} has another type or shape in another entry point"
+            )
     part.replace(shared)
     for v, first in shared.items():
         part.states[str(v.state)] = first
@@ -120,4 +122,3 @@ def convert(
         return write(graph, strip=strip)
     write(graph, Path(output), strip=strip)
     return output
-

@@ -436,6 +436,14 @@ def _identity(call: Call) -> list[Type]:
     return [_same(call)]
 
 
+@rule("bitcast")
+def _bitcast(call: Call) -> list[Type]:
+    x, to = call.need(0), DType(call.attr("to"))
+    if x.dtype is not None and x.dtype.size != to.size:
+        call.fail(f"{x.dtype.short} and {to.short} differ in size")
+    return [Type(to, x.shape)]
+
+
 def _numbers(call: Call, k: int) -> int | None:
     """How many elements input k, a vector, has."""
     shape = call.shape(k)
@@ -1098,7 +1106,9 @@ def _split_to_sequence(call: Call) -> list[Type]:
         sizes = call.ints(1)
         split_rank = call.rank(1)
         if sizes and len(set(sizes)) == 1 and (split_rank == 1 or sizes == [1]):
-            dims[axis] = sizes[0]  # One size for all; of other single numbers the last part may be smaller.
+            dims[axis] = sizes[
+                0
+            ]  # One size for all; of other single numbers the last part may be smaller.
     return [Type(call.dtype(), tuple(dims), "sequence")]
 
 
@@ -1199,14 +1209,14 @@ def _loop(call: Call) -> list[Type]:
 
 @rule("random")
 def _random(call: Call) -> list[Type]:
-    dtype = DType(call.attr("dtype", DType.F32))
-    like = call.value(1)
-    if like is not None:
-        return [Type(DType(call.attr("dtype", like.dtype or DType.F32)), like.shape)]
     items = call.elements(0)
-    if call.value(0) is not None:
-        return [Type(dtype, unknown(_numbers(call, 0)) if items is None else tuple(items))]
-    return [Type(dtype, tuple(call.attrs("shape")))]
+    shape = unknown(_numbers(call, 0)) if items is None else tuple(items)
+    return [Type(DType(call.attr("dtype")), shape)]
+
+
+@rule("nms")
+def _nms(call: Call) -> list[Type]:
+    return [Type(DType.I64, (None, 3))]
 
 
 def is_static(shape: Shape) -> bool:

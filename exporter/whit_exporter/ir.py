@@ -31,7 +31,9 @@ class Value:
     shape: Shape = None
     const: np.ndarray[Any, Any] | None = None
     producer: Node | None = None
-    kind: str = "tensor"  # "tensor" | "sequence"; of a sequence, dtype and shape describe the elements
+    kind: str = (
+        "tensor"  # "tensor" | "sequence"; of a sequence, dtype and shape describe the elements
+    )
     optional: bool = False
     perm: tuple[int, ...] | None = None
     """Set by the layout pass: this value is the source model's value transposed by perm."""
@@ -99,7 +101,9 @@ class Graph:
 
     def walk(self) -> Iterator[tuple[Region, Node]]:
         """Every node with the region it stands in, in preorder."""
-        stack: list[tuple[Region, Iterator[Node]]] = [(e.region, iter(e.region.nodes)) for e in reversed(self.entries)]
+        stack: list[tuple[Region, Iterator[Node]]] = [
+            (e.region, iter(e.region.nodes)) for e in reversed(self.entries)
+        ]
         while stack:
             region, nodes = stack[-1]
             node = next(nodes, None)

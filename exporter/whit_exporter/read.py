@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from whit.errors import LoadError
 
 from . import infer, micro, ops
@@ -32,7 +33,7 @@ def read(source: bytes | bytearray | memoryview | str | os.PathLike[str]) -> Gra
         data = np.frombuffer(source, np.uint8)
     try:
         return _Reader(_Tables(data)).graph()
-    except (IndexError, KeyError, ValueError, OverflowError, UnicodeDecodeError, ConvertError) as e:
+    except (LookupError, ValueError, ArithmeticError, TypeError, AttributeError, ConvertError) as e:
         raise LoadError(f"not a .whit file, or a damaged one ({e!r})") from e
 
 
@@ -45,12 +46,16 @@ class _Tables:
             raise ValueError("no WHIT identifier")
         self._open(self._u32(0))
         version = self._scalar(0, 4)
+        if version == 0:
+            raise ValueError("no format version")
         if version > VERSION:
             raise LoadError(
                 f"the file has format version {version}, this is {VERSION}: a newer whit can read it"
             )
         data_offset, data_size = self._scalar(2, 8), self._scalar(3, 8)
         self.data = data[data_offset : data_offset + data_size]
+        if self.data.size != data_size:
+            raise ValueError("the constants reach past the end of the file")
         self.ops = self._vector(4, np.dtype("<u4"))
         self.words = self._vector(5, np.dtype("<u4"))
         self.nodes = self._vector(6, NODE)
@@ -69,24 +74,30 @@ class _Tables:
         self.node_names = self._vector(1, np.dtype("<u4")) if debug else empty.view("<u4")
         self.names = self._vector(2, NAME) if debug else empty.view(NAME)
 
+    def _number(self, at: int, size: int, signed: bool = False) -> int:
+        part = bytes(self.bytes[at : at + size]) if at >= 0 else b""
+        if len(part) != size:
+            raise ValueError("the file is cut off")
+        return int.from_bytes(part, "little", signed=signed)
+
     def _u32(self, at: int) -> int:
-        return int.from_bytes(bytes(self.bytes[at : at + 4]), "little")
+        return self._number(at, 4)
 
     def _open(self, at: int) -> None:
         self.table = at
-        self.vtable = at - int.from_bytes(bytes(self.bytes[at : at + 4]), "little", signed=True)
-        self.n_vtable = self._u32(self.vtable) & 0xFFFF
+        self.vtable = at - self._number(at, 4, signed=True)
+        self.n_vtable = self._number(self.vtable, 2)
 
     def _field(self, number: int) -> int:
         entry = 4 + 2 * number
         if entry >= self.n_vtable:
             return 0
-        offset = self._u32(self.vtable + entry) & 0xFFFF
+        offset = self._number(self.vtable + entry, 2)
         return self.table + offset if offset else 0
 
     def _scalar(self, number: int, size: int) -> int:
         at = self._field(number)
-        return int.from_bytes(bytes(self.bytes[at : at + size]), "little") if at else 0
+        return self._number(at, size) if at else 0
 
     def _vector(self, number: int, dtype: np.dtype[Any]) -> Array:
         at = self._field(number)
@@ -127,7 +138,7 @@ class _Reader:
         self._names(graph)
         scans = [(n, n.attrs["scans"]) for n in self.nodes if n.op == "loop"]
         # What cannot be inferred (an operator of a newer version, say) can be shown all the same.
-        with contextlib.suppress(ConvertError):
+        with contextlib.suppress(ConvertError, LookupError, ValueError, ArithmeticError, TypeError):
             infer.infer_graph(graph)
         for node, words in scans:
             node.attrs["scans"] = words  # The writer knew more than can be inferred.

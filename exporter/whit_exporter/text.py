@@ -27,7 +27,13 @@ from .micro import Instruction, TileProgram
 HEADER = "whit text 1"
 INLINE = 64
 _TYPES = {t.short: t for t in DType}
-_WORDS: dict[str, Any] = {"true": True, "false": False, "none": None}
+_WORDS: dict[str, Any] = {
+    "true": True,
+    "false": False,
+    "none": None,
+    "inf": float("inf"),
+    "nan": float("nan"),
+}
 
 
 def dump(graph: Graph) -> str:
@@ -171,7 +177,9 @@ def _attr(x: Any) -> str:
 def _array(array: np.ndarray[Any, Any]) -> str:
     flat = array.reshape(-1)
     integer = array.dtype.kind in "iub" or "int" in array.dtype.name
-    if flat.size <= INLINE and (integer or not np.isnan(flat.astype(np.float64)).any()):
+    with np.errstate(invalid="ignore"):
+        is_nan = not integer and bool(np.isnan(flat.astype(np.float64)).any())
+    if flat.size <= INLINE and not is_nan:
         numbers = [int(x) for x in flat] if integer else [float(x) for x in flat]
         return f"[{', '.join(map(repr, numbers))}]"
     return f'hex "{np.ascontiguousarray(flat).view(np.uint8).tobytes().hex()}"'
@@ -198,7 +206,7 @@ def _instructions(program: TileProgram) -> Iterable[str]:
 # ---- parsing ----------------------------------------------------------------------------------------
 
 _TOKEN = re.compile(
-    r'\s*(?:(?P<text>"(?:\\.|[^"\\])*")|(?P<ref>%\d+)|(?P<float>-?inf\b|nan\b|-?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+))'
+    r'\s*(?:(?P<text>"(?:\\.|[^"\\])*")|(?P<ref>%\d+)|(?P<float>-inf\b|-?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+))'
     r"|(?P<int>-?\d+)|(?P<word>[A-Za-z_]\w*)|(?P<sign>[\[\]{}(),=@*?]))"
 )
 
@@ -325,17 +333,21 @@ class _Parser:
     def _constant(self) -> Value:
         v = self._define()
         self._take("sign", "=")
-        if v.dtype is None or v.shape is None:
-            self._fail("a constant needs a type and a shape")
-        shape = tuple(int(d) for d in v.shape if isinstance(d, int))
-        if self._try("hex"):
-            array = np.frombuffer(bytes.fromhex(self._text()), np.uint8).copy().view(v.dtype.numpy)
-        else:
-            self._take("sign", "[")
-            # Of integers by way of their own type: float64 does not hold all of 64 bits.
-            plain = v.dtype.numpy if v.dtype.numpy.kind in "iub" else None
-            array = np.array(self._many("]", self._attr), plain).astype(v.dtype.numpy)
-        v.const = array.reshape(shape)
+        shape = tuple(d for d in v.shape or () if isinstance(d, int))
+        if v.dtype is None or v.shape is None or len(shape) != len(v.shape):
+            self._fail("a constant needs a type and a shape of numbers")
+        kind = v.dtype.numpy
+        try:
+            if self._try("hex"):
+                array = np.frombuffer(bytes.fromhex(self._text()), np.uint8).copy().view(kind)
+            else:
+                self._take("sign", "[")
+                # Of integers by way of their own type: float64 does not hold all of 64 bits.
+                plain = kind if kind.kind in "iub" else None
+                array = np.array(self._many("]", self._attr), plain).astype(kind)
+            v.const = array.reshape(shape)
+        except (ValueError, TypeError, OverflowError) as e:
+            self._fail(f"the constant's data does not fit its type and shape ({e})")
         return v
 
     def _attr(self) -> Any:

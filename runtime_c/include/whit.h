@@ -1,17 +1,19 @@
 /* whit.h - the whole public interface of the Whit runtime.
  *
- *   #include "whit.h"
- *   #include "whit_platform.h"                       // optional: files, clock, threads
+ *   #include "whit_platform.h"                 // this header, and files, clock and threads of the host
+ *   #include <stdio.h>
+ *   #include <stdlib.h>
  *
  *   int main(void) {
- *     whit_model m;  whit_instance *i;  float x = 14, y;
- *     whit_file f;
- *     if (whit_file_map(&f, "triple.whit") || whit_open(&m, f.data, f.n_bytes)) return 1;
- *     size_t n = whit_instance_bytes(&m);
- *     i = whit_instance_init(malloc(n), n, &m, 0, NULL);
- *     whit_input_set(i, 0, WHIT_F32, 2, (int32_t[]){1, 1}, &x);
- *     if (whit_plan(i, &n) || whit_arena_set(i, malloc(n), n) || whit_run(i)) return 1;
- *     y = *(const float *)whit_output(i, 0)->data;     // 42
+ *     whit_file file;
+ *     whit_model model;
+ *     float x = 14;
+ *     if (whit_file_map(&file, "triple.whit") || whit_open(&model, file.data, file.n_bytes)) return 1;
+ *     size_t n = whit_instance_bytes(&model);
+ *     whit_instance *i = whit_instance_init(aligned_alloc(64, n), n, &model, 0, NULL);
+ *     if (whit_input_set(i, 0, WHIT_F32, 2, (int32_t[]){1, 1}, &x) || whit_plan(i, &n)) return 1;
+ *     if (whit_arena_set(i, aligned_alloc(64, n), n) || whit_run(i)) return 1;
+ *     printf("%g\n", *(const float *)whit_output(i, 0)->data);     // 42
  *   }
  *
  * The runtime calls nothing: no libc, no allocator. The caller owns all memory and is told how much is

@@ -130,7 +130,7 @@ whit_status whit_tile_shape(whit_call *c) {
   const uint32_t head = (uint32_t)c->attr[1];
   const unsigned domain = head & 255, n_regs = head >> 8 & 255;
   const int32_t length = tile_length((int32_t)count);
-  c->scratch_bytes = n_regs * tile_size(domain) * (size_t)length;
+  c->scratch_bytes = n_regs * 8; /* tile_one */
   if (count > 1)
     c->scratch_bytes = whit_round(sizeof(tile_plan) + c->n_in * sizeof(tile_input), 64) +
                        tile_parts(c, (int32_t)count) * tile_part_bytes(domain, n_regs, length);
@@ -158,34 +158,28 @@ static inline void tile_micro(const whit_kernels *k, unsigned domain, unsigned o
   else whit_micro_i64(op, y, a, b, c, n);
 }
 
-/* f32 kernels work on whole vectors: a lone element fills one, so that what they read is defined. */
-static inline void tile_splat16(float *y, float x) {
-  for (int32_t i = 0; i < 16; i++) y[i] = x;
-}
-
-/* A loop's condition is such a program: nothing is set up. */
+/* A loop's condition is such a program: nothing is set up. Registers are 8 bytes; f32 runs on the scalar kernels, which give the
+ * same bits and need no full vector. */
 static void tile_one(whit_call *c) {
+  const whit_kernels *scalar = whit_kernels_for(0);
   const uint32_t *p = (const uint32_t *)c->attr + 1;
   const unsigned domain = *p & 255;
-  const size_t step = 16 * tile_size(domain);
-  uint8_t *const reg = c->scratch;
+  uint64_t *const reg = c->scratch;
   for (uint32_t k = *p++ >> 16; k; k--) {
     const uint32_t w = *p++;
     const unsigned op = tile_op(w);
-    void *const dst = reg + tile_dst(w) * step;
-    const uint8_t *const a = reg + tile_a(w) * step;
+    uint64_t *const dst = reg + tile_dst(w), *const a = reg + tile_a(w);
     if (op > WHIT_MICRO_store) {
-      tile_micro(c->k, domain, op, dst, a, reg + tile_b(w) * step, reg + tile_c(w) * step, 1);
+      tile_micro(scalar, domain, op, dst, a, reg + tile_b(w), reg + tile_c(w), 1);
     } else if (op == WHIT_MICRO_store) {
       const whit_tensor *y = c->out[tile_b(w)];
       if (y) tile_store(domain, y->data, y->dtype, a, 1);
+    } else if (op == WHIT_MICRO_load) {
+      const whit_tensor *x = c->in[tile_a(w)];
+      tile_load(domain, dst, x->dtype, x->data, 1, 1);
     } else {
-      const whit_tensor *x = op == WHIT_MICRO_load ? c->in[tile_a(w)] : NULL;
-      const void *from = x ? x->data : p;
-      if (x && !tile_native(domain, x->dtype)) tile_load(domain, dst, x->dtype, from, 0, domain ? 1 : 16);
-      else if (domain == 0) tile_splat16(dst, *(const float *)from);
-      else __builtin_memcpy(dst, from, 8);
-      if (!x) p += tile_size(domain) / 4;
+      *dst = *p++;
+      if (domain) *dst |= (uint64_t)*p++ << 32;
     }
   }
 }

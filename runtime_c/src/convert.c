@@ -162,36 +162,77 @@ void whit_set_i64(unsigned dtype, void *p, int64_t x) {
 
 /* ---- blocks ------------------------------------------------------------------------------------- */
 
-static inline uint32_t f32_bits(float x) {
-  const union { float f; uint32_t i; } u = { x };
-  return u.i;
+/* Four at a time: written out in vectors so that -Os has them too. */
+typedef uint32_t four_words __attribute__((vector_size(16)));
+typedef float four_floats __attribute__((vector_size(16)));
+typedef uint16_t four_halves __attribute__((vector_size(8)));
+
+/* y[i] = x[i], 32-bit words. */
+static void words_copy(uint32_t *y, const uint32_t *x, int32_t n) {
+  four_words v;
+  for (; n >= 4; n -= 4, x += 4, y += 4) {
+    __builtin_memcpy(&v, x, sizeof v);
+    __builtin_memcpy(y, &v, sizeof v);
+  }
+  for (; n > 0; n--) *y++ = *x++;
 }
 
-static inline float f32_from(uint32_t i) {
-  const union { uint32_t i; float f; } u = { i };
-  return u.f;
+static void words_fill(uint32_t *y, uint32_t x, int32_t n) {
+  const four_words v = { x, x, x, x };
+  for (; n >= 4; n -= 4, y += 4) __builtin_memcpy(y, &v, sizeof v);
+  for (; n > 0; n--) *y++ = x;
 }
 
 /* Exponent and mantissa in place, but 112 too low: the product sets that right, subnormal numbers included. */
-static inline float f16_to_f32(uint16_t h) {
-  const uint32_t size = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
-  const uint32_t bits = size >= 0x0f800000 ? size | 0x7f800000 : f32_bits(f32_from(size) * 0x1p112f);
-  return f32_from(bits | sign);
+static inline four_words f16_to_f32(four_words h) {
+  const four_words size = (h & 0x7fff) << 13;
+  const four_words infinite = (four_words)(size >= 0x0f800000) & 0x7f800000;
+  return (four_words)((four_floats)size * 0x1p112f) | infinite | (h & 0x8000) << 16;
 }
 
-static inline uint16_t f16_from_f32(float x) {
-  uint32_t u = f32_bits(x), sign = u >> 16 & 0x8000;
-  u &= 0x7fffffff;
-  if (u >= 0x47800000) u = u > 0x7f800000 ? 0x7e00 : 0x7c00;             /* 2^16 and above, NaN */
-  else if (u < 0x38800000) u = f32_bits(f32_from(u) + 0.5f) - 0x3f000000; /* below 2^-14: the sum has f16's last place */
-  else u = (u - 0x38000000 + 0xfff + (u >> 13 & 1)) >> 13;
-  return (uint16_t)(u | sign);
+static inline four_words words_select(four_words mask, four_words a, four_words b) { return (a & mask) | (b & ~mask); }
+
+static inline four_words f16_from_f32(four_words u) {
+  const four_words sign = u >> 16 & 0x8000, size = u & 0x7fffffff;
+  const four_words none = { 0 };
+  const four_words small = (four_words)((four_floats)size + 0.5f) - 0x3f000000; /* the sum has f16's smallest step */
+  const four_words normal = (size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13;
+  const four_words large = words_select((four_words)(size > 0x7f800000), none + 0x7e00, none + 0x7c00);
+  const four_words finite = words_select((four_words)(size < 0x38800000), small, normal); /* 2^-14 */
+  return words_select((four_words)(size >= 0x47800000), large, finite) | sign;            /* 2^16 */
 }
 
-static inline uint16_t bf16_from_f32(float x) {
-  const uint32_t u = f32_bits(x);
-  if ((u & 0x7fffffff) > 0x7f800000) return (uint16_t)((u >> 16 & 0x8000) | 0x7fc0);
-  return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+static inline four_words bf16_from_f32(four_words u) {
+  const four_words nan = (four_words)((u & 0x7fffffff) > 0x7f800000);
+  return words_select(nan, (u >> 16 & 0x8000) | 0x7fc0, (u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+static void halves_load(float *y, unsigned dtype, const uint16_t *x, ptrdiff_t stride, int32_t n) {
+  for (; n > 0; n -= 4, y += 4) {
+    const int32_t m = n < 4 ? n : 4;
+    four_halves h = { 0 };
+    if (m == 4 && stride == 1) __builtin_memcpy(&h, x, sizeof h);
+    else
+      for (int32_t i = 0; i < m; i++) h[i] = x[i * stride];
+    x += 4 * stride;
+    const four_words w = __builtin_convertvector(h, four_words), f = dtype == WHIT_F16 ? f16_to_f32(w) : w << 16;
+    if (m == 4) __builtin_memcpy(y, &f, sizeof f);
+    else
+      for (int32_t i = 0; i < m; i++) ((uint32_t *)(void *)y)[i] = f[i];
+  }
+}
+
+static void halves_store(uint16_t *y, unsigned dtype, const float *x, int32_t n) {
+  for (; n > 0; n -= 4, x += 4, y += 4) {
+    four_words w = { 0 };
+    if (n >= 4) __builtin_memcpy(&w, x, sizeof w);
+    else
+      for (int32_t i = 0; i < n; i++) w[i] = ((const uint32_t *)(const void *)x)[i];
+    const four_halves h = __builtin_convertvector(dtype == WHIT_F16 ? f16_from_f32(w) : bf16_from_f32(w), four_halves);
+    if (n >= 4) __builtin_memcpy(y, &h, sizeof h);
+    else
+      for (int32_t i = 0; i < n; i++) y[i] = h[i];
+  }
 }
 
 #define CONVERT_LOAD(type, value)                               \
@@ -209,15 +250,18 @@ static inline uint16_t bf16_from_f32(float x) {
 
 void whit_load_f32(float *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
   switch (dtype) {
-    case WHIT_F32: CONVERT_LOAD(float, *p)
+    case WHIT_F32:
+      if (stride == 1) words_copy((uint32_t *)(void *)y, x, n);
+      else if (stride == 0) words_fill((uint32_t *)(void *)y, *(const uint32_t *)x, n);
+      else CONVERT_LOAD(float, *p)
+      return;
+    case WHIT_F16: case WHIT_BF16: halves_load(y, dtype, x, stride, n); return;
     case WHIT_BOOL: CONVERT_LOAD(uint8_t, *p != 0)
     case WHIT_U8: CONVERT_LOAD(uint8_t, *p)
     case WHIT_I8: CONVERT_LOAD(int8_t, *p)
     case WHIT_I32: CONVERT_LOAD(int32_t, (float)*p)
     case WHIT_I64: CONVERT_LOAD(int64_t, (float)*p)
     case WHIT_U64: CONVERT_LOAD(uint64_t, (float)*p)
-    case WHIT_F16: CONVERT_LOAD(uint16_t, f16_to_f32(*p))
-    case WHIT_BF16: CONVERT_LOAD(uint16_t, f32_from((uint32_t)*p << 16))
     default: break;
   }
   const uint8_t *p = x;
@@ -246,10 +290,9 @@ void whit_load_i64(int64_t *y, unsigned dtype, const void *x, ptrdiff_t stride, 
 
 void whit_store_f32(void *y, unsigned dtype, const float *x, int32_t n) {
   switch (dtype) {
-    case WHIT_F32: CONVERT_STORE(float, x[i])
+    case WHIT_F32: words_copy(y, (const uint32_t *)(const void *)x, n); return;
+    case WHIT_F16: case WHIT_BF16: halves_store(y, dtype, x, n); return;
     case WHIT_BOOL: CONVERT_STORE(uint8_t, x[i] != 0)
-    case WHIT_F16: CONVERT_STORE(uint16_t, f16_from_f32(x[i]))
-    case WHIT_BF16: CONVERT_STORE(uint16_t, bf16_from_f32(x[i]))
     default: break;
   }
   uint8_t *p = y;

@@ -26,7 +26,7 @@ static layout layout_of(const whit_model *m) {
   l.steps = whit_round(l.values + m->n_values * sizeof(whit_value), 16);
   l.pointers = whit_round(l.steps + (size_t)m->n_nodes * sizeof(whit_step), 16);
   l.known = whit_round(l.pointers + m->n_pointers * sizeof(whit_tensor *), 64);
-  l.end = l.known + WHIT_KNOWN_POOL + (size_t)(m->n_values - m->n_constants) * 48 + 64;
+  l.end = whit_round(l.known + WHIT_KNOWN_POOL + (size_t)(m->n_values - m->n_constants) * 48 + 64, 64);
   return l;
 }
 
@@ -88,7 +88,7 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   i->steps = (whit_step *)(void *)(base + l.steps);
   i->pointers = (whit_tensor **)(void *)(base + l.pointers);
   i->known = base + whit_round((uintptr_t)base + l.known, 64) - (uintptr_t)base;
-  i->known_bytes = l.end - l.known - 64;
+  i->known_bytes = WHIT_KNOWN_POOL + (size_t)(model->n_values - model->n_constants) * 48;
   i->error_node = i->observed = WHIT_NONE;
   for (uint32_t k = 0; k < model->n_ops; k++)
     for (uint32_t j = 0; j < whit_n_ops; j++)

@@ -231,6 +231,7 @@ struct whit_instance {
   size_t arena_bytes, static_bytes, scratch_bytes, needed;
   size_t heap_free;           /* first free block, offset from arena */
   uint64_t steps_done;
+  uint64_t random_counter;    /* how far all the random nodes have come, over all runs */
   whit_observer observer;
   void *observer_context;
   const char *error;

@@ -36,13 +36,16 @@ SECONDS = 120.0  # for one case; the largest network of the suite takes a few
 def check_inferred(port: Any, value: Any) -> None:
     if port.kind != "tensor" or value is None or port.shape is None:
         return
-    fits = len(port.shape) == value.ndim and all(not isinstance(d, int) or d == n for d, n in zip(port.shape, value.shape))
+    fits = len(port.shape) == value.ndim and all(
+        not isinstance(d, int) or d == n for d, n in zip(port.shape, value.shape)
+    )
     if not fits:
         raise AssertionError(f"output {port.name!r}: inferred {port.shape}, computed {value.shape}")
 
 
 def make_backend() -> Any:
     import onnx.backend.base
+
     import whit
 
     class Prepared(onnx.backend.base.BackendRep):  # type: ignore[misc]
@@ -54,7 +57,9 @@ def make_backend() -> Any:
 
         def run(self, inputs: Any, **_: Any) -> list[Any]:
             results = self.model.run(dict(zip(self.names, inputs)))
-            for port in self.model.outputs:  # the exporter's shape inference against what the runtime made
+            for (
+                port
+            ) in self.model.outputs:  # the exporter's shape inference against what the runtime made
                 check_inferred(port, results[port.name])
             return [results[name] for name in self.outputs]
 
@@ -106,7 +111,9 @@ def judge(test: unittest.TestCase) -> tuple[str, str]:
 
 def work() -> None:
     cases = load_cases()
-    print(json.dumps({"cases": {name: category for name, (category, _) in cases.items()}}), flush=True)
+    print(
+        json.dumps({"cases": {name: category for name, (category, _) in cases.items()}}), flush=True
+    )
     for line in sys.stdin:
         name = line.strip()
         outcome, why = judge(cases[name][1])
@@ -135,7 +142,9 @@ class Worker:
         threading.Thread(target=self.read, args=(self.process, self.lines), daemon=True).start()
         first = self.lines.get(timeout=600)
         if first is None:
-            raise SystemExit("conformance: the worker does not start; try: python tests/conformance/run.py --worker")
+            raise SystemExit(
+                "conformance: the worker does not start; try: python tests/conformance/run.py --worker"
+            )
         self.categories: dict[str, str] = json.loads(first)["cases"]
 
     @staticmethod
@@ -184,7 +193,10 @@ def run_all(only: str, jobs: int) -> dict[str, dict[str, str]]:
                 results[name] = {"category": categories[name], "outcome": outcome, "why": why}
                 if len(results) % 100 == 0 or len(results) == total:
                     passed = sum(r["outcome"] == "pass" for r in results.values())
-                    print(f"  {len(results)}/{total} judged, {passed} pass, {time.monotonic() - began:.0f} s", flush=True)
+                    print(
+                        f"  {len(results)}/{total} judged, {passed} pass, {time.monotonic() - began:.0f} s",
+                        flush=True,
+                    )
 
     threads = [threading.Thread(target=drain, args=(w,)) for w in workers]
     for t in threads:
@@ -200,7 +212,10 @@ def table(rows: dict[str, collections.Counter[str]], head: str) -> str:
     wide = max(len(head), *(len(k) for k in rows)) if rows else len(head)
     lines = [f"{head:<{wide}}  {'cases':>6} " + " ".join(f"{o:>8}" for o in OUTCOMES)]
     for key, c in rows.items():
-        lines.append(f"{key:<{wide}}  {sum(c.values()):>6} " + " ".join(f"{c[o] or '.':>8}" for o in OUTCOMES))
+        lines.append(
+            f"{key:<{wide}}  {sum(c.values()):>6} "
+            + " ".join(f"{c[o] or '.':>8}" for o in OUTCOMES)
+        )
     return "\n".join(lines)
 
 
@@ -258,7 +273,9 @@ def markdown(results: dict[str, dict[str, str]]) -> str:
         "|---|" + "---|" * (len(OUTCOMES) + 1),
     ]
     for key, c in sorted(categories.items()):
-        lines.append(f"| {key} | {sum(c.values())} | " + " | ".join(str(c[o]) for o in OUTCOMES) + " |")
+        lines.append(
+            f"| {key} | {sum(c.values())} | " + " | ".join(str(c[o]) for o in OUTCOMES) + " |"
+        )
     lines += ["", "## Cases that do not pass", "", "| case | outcome | why |", "|---|---|---|"]
     for name, r in results.items():
         if r["outcome"] != "pass":
@@ -273,7 +290,9 @@ def compare(results: dict[str, dict[str, str]], path: Path) -> int:
     lost = [n for n in sorted(passed) if n in results and results[n]["outcome"] != "pass"]
     bad = [n for n, r in results.items() if r["outcome"] in ("crash", "timeout")]
     for name in lost:
-        print(f"no longer passes: {name}: {results[name]['outcome']}: {results[name]['why'].strip()[:300]}")
+        print(
+            f"no longer passes: {name}: {results[name]['outcome']}: {results[name]['why'].strip()[:300]}"
+        )
     gained = sum(r["outcome"] == "pass" for n, r in results.items() if n not in passed)
     print(f"baseline: {len(passed)} passed; {len(lost)} lost, {gained} gained")
     return 1 if lost or bad else 0
@@ -284,10 +303,14 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="REGEX", help="only cases whose name matches")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every outcome")
-    parser.add_argument("--baseline", type=Path, metavar="FILE", help="names of the cases that must pass")
+    parser.add_argument(
+        "--baseline", type=Path, metavar="FILE", help="names of the cases that must pass"
+    )
     parser.add_argument("--update-baseline", action="store_true")
     parser.add_argument("--operators", action="store_true", help="print the table by operator too")
-    parser.add_argument("--docs", type=Path, metavar="FILE", help="write the page of the documentation")
+    parser.add_argument(
+        "--docs", type=Path, metavar="FILE", help="write the page of the documentation"
+    )
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
@@ -301,7 +324,9 @@ def main() -> int:
     if args.docs:
         args.docs.write_text(markdown(results))
     if args.baseline and args.update_baseline:
-        args.baseline.write_text("\n".join(n for n, r in results.items() if r["outcome"] == "pass") + "\n")
+        args.baseline.write_text(
+            "\n".join(n for n, r in results.items() if r["outcome"] == "pass") + "\n"
+        )
     return compare(results, args.baseline) if args.baseline and args.baseline.exists() else 0
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnx.parser
 import onnxruntime
+
 import whit
 
 Feeds = Mapping[str, Any]

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import whit
+from helpers import Case, check, load, parse, typed
 from onnx import TensorProto, helper
 
-from helpers import Case, check, load, parse, typed
+import whit
 
 X = [1.5, -2.0, 3.0]
 BOTH = [{"c": True, "x": X}, {"c": False, "x": X}, {"c": True, "x": [4.0]}, {"c": False, "x": []}]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from whit import _native
 from whit_exporter import infer, verify, write
 from whit_exporter.build import Builder
@@ -112,7 +113,9 @@ def test_shape_holds_when_it_runs(make: Make) -> None:
     size = {"N": 2, "S": 5}
     shape = [size["N"], 3, size["S"], 4]
     data = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    for v, got in zip(b.region.results, _native.run_bytes(write.write(b.graph), [data]), strict=True):
+    for v, got in zip(
+        b.region.results, _native.run_bytes(write.write(b.graph), [data]), strict=True
+    ):
         assert v is not None and v.dtype is not None and v.shape is not None
         assert got.dtype == v.dtype.numpy
         assert len(got.shape) == len(v.shape)
@@ -176,7 +179,7 @@ def test_large_results_fold_only_if_they_do_not_grow() -> None:
     weight = b.const(np.zeros((1100, 1000), np.float32))
     assert b.transpose(weight, [1, 0]).const is not None
     reshaped = b.reshape_to(weight, [-1]).const
-    assert reshaped is not None and np.shares_memory(reshaped, weight.const)  # type: ignore[arg-type]
+    assert reshaped is not None and np.shares_memory(reshaped, weight.const)
     assert b.op("expand", b.const(0.0), i64(b, 2000, 1000)).const is None
 
 

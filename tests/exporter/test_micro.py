@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from whit import _native
 from whit_exporter import micro, ops, write
 from whit_exporter.build import Builder
@@ -123,11 +124,10 @@ def test_too_many_registers() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [[], [0xFF], [1 << 16], [1 << 16, 0xFE], [2 << 16, 0], [3], [1 << 16, 12 | 1 << 14]]
+    "words",
+    [[], [0xFF], [1 << 16], [1 << 16, 0xFE], [2 << 16, 0], [0, 99], [1 << 16, 12 | 1 << 14]],
 )
 def test_malformed(words: list[int]) -> None:
-    if words == [3]:
-        words = [0, 99]
     with pytest.raises(ConvertError, match="malformed"):
         micro.decode(words)
 
@@ -159,7 +159,10 @@ def test_floats(op: str, dtype: DType) -> None:
     assert got.const is not None
     tolerance = {DType.F64: 1e-14, DType.F32: 1e-6, DType.F16: 1e-3, DType.BF16: 8e-3}[dtype]
     np.testing.assert_allclose(
-        got.const.astype(np.float64), np.asarray(expected, np.float64), rtol=tolerance, atol=tolerance
+        got.const.astype(np.float64),
+        np.asarray(expected, np.float64),
+        rtol=tolerance,
+        atol=tolerance,
     )
 
 
@@ -227,9 +230,8 @@ CASTS: list[tuple[Any, DType, DType, list[Any], str]] = [
     ([True, False], DType.BOOL, DType.I8, [1, 0], "i64"),
     ([2**53 + 1], DType.I64, DType.F64, [float(2**53)], "f64"),
     ([2**64 - 1], DType.U64, DType.F32, [float(2**64)], "f32"),
-    # 2049 + a little: by way of f32 this would round to even, down.
-    ([2**24 * 2 + 1], DType.I64, DType.F32, [float(2**25)], "f32"),
-    ([1025 * 2 + 1], DType.I32, DType.F16, [2052.0], "f64"),
+    ([2**25 + 1], DType.I64, DType.F32, [float(2**25)], "f32"),
+    ([2051, 10**9], DType.I32, DType.F16, [2052.0, np.inf], "f64"),
     ([0.1], DType.F64, DType.F32, [float(np.float32(0.1))], "f64"),
     ([0.1], DType.F32, DType.F64, [float(np.float32(0.1))], "f64"),
 ]
@@ -249,17 +251,11 @@ def test_cast(values: Any, source: DType, to: DType, expected: list[Any], domain
 @pytest.mark.parametrize("to", list(DType))
 def test_every_cast_keeps_small_numbers(source: DType, to: DType) -> None:
     b = Builder()
-    x = np.array([1.0, 2.0, 1.0]).astype(source.numpy)  # every type has a one, most a two
+    narrow = {DType.BOOL, DType.I2} & {source, to}
+    x = np.array([1.0, 1.0 if narrow else 2.0]).astype(source.numpy)
     got = b.op("cast", b.const(x), to=to)
-    y = x.astype(np.float64)
-    if DType.BOOL in (source, to):
-        y = (y != 0).astype(np.float64)
-    if to in (DType.I2,):
-        y = np.where(y == 2, -2 if not source.is_float else 1, y)
-    if got.const is None:
-        assert source == to
-        return
-    np.testing.assert_array_equal(got.const.astype(np.float64), y)
+    assert got.const is not None and got.dtype == to
+    np.testing.assert_array_equal(got.const.astype(np.float64), x.astype(np.float64))
 
 
 def test_what_has_no_meaning() -> None:
@@ -301,9 +297,7 @@ def test_settled_integers_wrap(dtype: DType) -> None:
 
 @pytest.mark.parametrize("dtype", [DType.F16, DType.BF16])
 def test_settled_floats_round(dtype: DType) -> None:
-    p = chain(
-        [node("exp", [dtype], dtype), node("cast", [dtype], DType.F32, to=DType.F32)], "f32"
-    )
+    p = chain([node("exp", [dtype], dtype), node("cast", [dtype], DType.F32, to=DType.F32)], "f32")
     x = np.linspace(-2, 2, 9).astype(dtype.numpy)
     direct = Builder()
     expected = direct.op("exp", direct.const(x)).const

@@ -120,8 +120,15 @@ def convolutions() -> onnx.ModelProto:
 def branches() -> onnx.ModelProto:
     """An If whose branches give different shapes, in a loop of known length with a stacked output."""
     f, i, b = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
-    then = helper.make_graph([helper.make_node("Concat", ["x", "x"], ["double"], axis=0)], "then", [], [info("double", f, None)])
-    other = helper.make_graph([helper.make_node("Neg", ["x"], ["minus"])], "else", [], [info("minus", f, None)])
+    then = helper.make_graph(
+        [helper.make_node("Concat", ["x", "x"], ["double"], axis=0)],
+        "then",
+        [],
+        [info("double", f, None)],
+    )
+    other = helper.make_graph(
+        [helper.make_node("Neg", ["x"], ["minus"])], "else", [], [info("minus", f, None)]
+    )
     body = helper.make_graph(
         [
             helper.make_node("Mod", ["k", "two"], ["odd"]),
@@ -140,7 +147,11 @@ def branches() -> onnx.ModelProto:
         [helper.make_node("Loop", ["five", "", "zero"], ["total_out", "totals"], body=body)],
         [info("x", f, ["n"])],
         [info("total_out", f, []), info("totals", f, ["t"])],
-        {"five": np.array(5, np.int64), "two": np.array(2, np.int64), "zero": np.array(0, np.float32)},
+        {
+            "five": np.array(5, np.int64),
+            "two": np.array(2, np.int64),
+            "zero": np.array(0, np.float32),
+        },
     )
 
 
@@ -170,7 +181,10 @@ def feeds(name: str) -> Arrays:
 
 
 SOURCES: dict[str, Callable[[], onnx.ModelProto]] = {
-    **{name: (lambda name=name: demo(name)) for name in ("triple", "train_triple", "digits", "experts")},
+    **{
+        name: (lambda name=name: demo(name))
+        for name in ("triple", "train_triple", "digits", "experts")
+    },
     "growing": growing,
     "values": values,
     "convolutions": convolutions,
@@ -190,7 +204,9 @@ def main() -> int:
         session = onnxruntime.InferenceSession(proto.SerializeToString())
         expected = dict(zip([o.name for o in proto.graph.output], session.run(None, given)))
         whit.convert(proto, path)
-        arrays = {f"in:{k}": v for k, v in given.items()} | {f"out:{k}": v for k, v in expected.items()}
+        arrays = {f"in:{k}": v for k, v in given.items()} | {
+            f"out:{k}": v for k, v in expected.items()
+        }
         np.savez(folder / f"{name}.npz", **arrays)
         print(f"{path}: {path.stat().st_size:,} B")
     return 0

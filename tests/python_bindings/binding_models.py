@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnx.parser
 import onnxruntime
+
 import whit
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import whit
 from binding_models import COUNTER, LINEAR, SEQUENCE, numbers, parse
+
+import whit
 from whit.cli import main
 
 

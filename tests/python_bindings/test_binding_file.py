@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import whit
 from binding_models import BRANCH, COUNTER, LINEAR, SEQUENCE, loaded
+
+import whit
 from whit._file import File, one_node
 
 flatbuffers = pytest.importorskip("flatbuffers")

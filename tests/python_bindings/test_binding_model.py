@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import whit
 from binding_models import (
     BRANCH,
     COUNTER,
@@ -20,6 +19,8 @@ from binding_models import (
     oracle,
     parse,
 )
+
+import whit
 from whit import model as model_module
 
 

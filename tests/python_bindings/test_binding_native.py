@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from whit import _native, _tap, dtypes
 from whit._file import one_node
 from whit.errors import LibraryError, LoadError, WhitError

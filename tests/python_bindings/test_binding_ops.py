@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import whit
 from binding_models import numbers, oracle
 from onnx import helper, numpy_helper
+
+import whit
 
 X = numbers(2, 3, 8, 8)
 W = numbers(5, 3, 3, 3, seed=1)

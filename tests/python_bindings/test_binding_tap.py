@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import whit
 from binding_models import BRANCH, COUNTER, LINEAR, loaded, numbers, oracle, parse
+
+import whit
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["fused", "plain"])

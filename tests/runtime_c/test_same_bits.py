@@ -38,7 +38,9 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def arm64(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not ARM64_CC or not QEMU:
-        pytest.skip("no arm64 compiler or emulator: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user")
+        pytest.skip(
+            "no arm64 compiler or emulator: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
+        )
     return compiled(tmp_path_factory.mktemp("arm64"), ARM64_CC, "-static")
 
 
@@ -49,7 +51,10 @@ def write_inputs(model_path: Path, to: Path) -> None:
         for port in whit.load(model_path).inputs:
             a = np.ascontiguousarray(arrays[f"in:{port.name}"])
             shape = arrays[f"in:{port.name}"].shape
-            f.write(struct.pack(f"<BBH{len(shape)}i", numbers[a.dtype], len(shape), 0, *shape) + a.tobytes())
+            f.write(
+                struct.pack(f"<BBH{len(shape)}i", numbers[a.dtype], len(shape), 0, *shape)
+                + a.tobytes()
+            )
 
 
 def answer(command: list[str | Path], model_path: Path, folder: Path, isa: str) -> bytes:
@@ -80,4 +85,6 @@ def test_isas_of_this_machine(native: Path, path: Path, tmp_path: Path) -> None:
 def test_arm64(native: Path, arm64: Path, path: Path, tmp_path: Path) -> None:
     expected = answer([native], path, tmp_path, "scalar")
     for isa in ("scalar", "neon"):
-        assert answer([QEMU or "", "-cpu", "cortex-a53", arm64], path, tmp_path, isa) == expected, isa
+        assert answer([QEMU or "", "-cpu", "cortex-a53", arm64], path, tmp_path, isa) == expected, (
+            isa
+        )

@@ -20,7 +20,12 @@ def _key(node: Node, constants: dict[Any, Value]) -> Any:
             return id(constants.setdefault((v.dtype, array.shape, array.tobytes()), v))
         return id(v)
 
-    return node.op, tuple(of(v) for v in node.inputs), repr(sorted(node.attrs.items())), len(node.outputs)
+    return (
+        node.op,
+        tuple(of(v) for v in node.inputs),
+        repr(sorted(node.attrs.items())),
+        len(node.outputs),
+    )
 
 
 def eliminate_common(g: Graph) -> int:

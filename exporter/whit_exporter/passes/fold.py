@@ -37,7 +37,10 @@ def fold_constants(g: Graph) -> int:
     for region in g.regions():
         kept = []
         for node in region.nodes:
-            ready = all(v is None or (v.const is not None and v.state is None) or v in constant for v in node.inputs)
+            ready = all(
+                v is None or (v.const is not None and v.state is None) or v in constant
+                for v in node.inputs
+            )
             if ready and _foldable(node):
                 if all(v is None or v in constant for v in node.inputs) or _worth_it(node):
                     folded.append(node)

@@ -48,7 +48,11 @@ def _absorb(product: Node, follow: Node) -> bool:
     bias = product.inputs[2] if len(product.inputs) > 2 else None
     if c is None or (bias is not None and (bias.const is None or bias.state)):
         return False
-    b = bias.const if bias is not None and bias.const is not None else np.zeros(channels, np.float32)
+    b = (
+        bias.const
+        if bias is not None and bias.const is not None
+        else np.zeros(channels, np.float32)
+    )
     w = product.inputs[1]
     assert w is not None and w.const is not None
     if follow.op == "mul":
@@ -56,7 +60,10 @@ def _absorb(product: Node, follow: Node) -> bool:
         b = b * c
     else:
         b = b + c if follow.op == "add" else b - c
-    product.inputs = [*product.inputs[:2], _constant(b) if follow.op != "mul" or bias is not None else None]
+    product.inputs = [
+        *product.inputs[:2],
+        _constant(b) if follow.op != "mul" or bias is not None else None,
+    ]
     return True
 
 

@@ -26,7 +26,9 @@ class Group:
 
     def inputs(self) -> list[Value]:
         made = self.made()
-        found = dict.fromkeys(v for n in self.nodes for v in n.inputs if v is not None and v not in made)
+        found = dict.fromkeys(
+            v for n in self.nodes for v in n.inputs if v is not None and v not in made
+        )
         return list(found)
 
 
@@ -72,7 +74,9 @@ def _scalars(group: Group) -> set[Value]:
     inputs = group.inputs()
     single = {v for v in inputs if v.const is not None and v.state is None and v.const.size == 1}
     loaded = [v for v in inputs if v not in single]
-    return {v for v in single if v.const is not None and loaded and any(x.rank == rank for x in loaded)}
+    return {
+        v for v in single if v.const is not None and loaded and any(x.rank == rank for x in loaded)
+    }
 
 
 def _literal(v: Value) -> float:

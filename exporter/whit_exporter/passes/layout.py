@@ -132,7 +132,9 @@ def _sink_slice(node: Node) -> list[Node] | None:
         return None
     moved = np.array([perm[int(a) % len(perm)] for a in axes.const.reshape(-1)], np.int64)
     node.inputs[0] = _source(x)
-    node.inputs[3] = Value(dtype=axes.dtype, shape=moved.shape, const=moved.astype(axes.const.dtype))
+    node.inputs[3] = Value(
+        dtype=axes.dtype, shape=moved.shape, const=moved.astype(axes.const.dtype)
+    )
     return [_transpose_after(node, 0, Value(), perm)]
 
 

@@ -29,7 +29,13 @@ def from_panels(p: np.ndarray, n: int) -> np.ndarray:  # type: ignore[type-arg]
 
 def _weights(node: Node) -> np.ndarray | None:  # type: ignore[type-arg]
     w = node.inputs[1]
-    if w is None or w.const is None or w.state is not None or w.dtype != DType.F32 or node.attrs.get("panels"):
+    if (
+        w is None
+        or w.const is None
+        or w.state is not None
+        or w.dtype != DType.F32
+        or node.attrs.get("panels")
+    ):
         return None
     return w.const if w.const.size else None
 

@@ -56,7 +56,7 @@ static inline float scalar_float(int32_t i) {
 }
 
 static inline float scalar_fma(float a, float b, float c) {
-#if defined __FMA__ || defined __aarch64__ || defined __FP_FAST_FMAF
+#if defined __FMA__ || defined __aarch64__ || defined __ARM_FEATURE_FMA || defined __FP_FAST_FMAF
   return __builtin_fmaf(a, b, c);
 #elif defined __wasm__ /* the stated exception to "the same bits everywhere" */
   return a * b + c;

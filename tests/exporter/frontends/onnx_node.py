@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import whit
 from onnx import TensorProto, helper, numpy_helper
+
+import whit
 
 Array = np.ndarray[Any, Any]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import whit
 from test_onnx_oracle import check, expected, parse
+
+import whit
 
 F = np.float32
 I = np.int64  # noqa: E741

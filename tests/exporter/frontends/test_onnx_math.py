@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import whit
 from onnx_node import Case, f32, ints, real, whole
+
+import whit
 
 X = real(2, 3, 4)
 HALF = real(2, 3, 4, dtype=np.float16)

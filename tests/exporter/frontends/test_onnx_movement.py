@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import whit
 from onnx import helper
 from test_onnx_oracle import check, parse
+
+import whit
 
 F = np.float32
 I = np.int64  # noqa: E741
@@ -152,9 +153,7 @@ CASES: list[tuple[str, list[np.ndarray | None], dict[str, Any]]] = [
 def test_operator(
     op: str, arrays: list[np.ndarray | None], options: dict[str, Any], how: str
 ) -> None:
-    model, feeds = node(
-        op, arrays, dynamic=how == "symbols", constant=how != "run time", **options
-    )
+    model, feeds = node(op, arrays, dynamic=how == "symbols", constant=how != "run time", **options)
     check(model, feeds, feeds)
 
 

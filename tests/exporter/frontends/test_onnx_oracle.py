@@ -10,6 +10,7 @@ import onnx
 import onnx.checker
 import onnx.parser
 import onnxruntime
+
 import whit
 
 Feeds = Mapping[str, Any]

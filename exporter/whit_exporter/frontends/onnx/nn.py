@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import ops
 from ...dtypes import DType
 from ...ir import Value
 from .expr import Expr, arange, constant
@@ -294,6 +295,8 @@ def dropout(n: NodeContext) -> list[Value]:
     if training is None or not on or (ratio is not None and not ratio.any()):
         mask = b.const(1, DType.BOOL if n.opset >= 10 else n.dtype(0))
         return [x, b.op("expand", mask, b.shape_of(x))] if n.wants(1) else [x]
+    if "random" not in ops.ops():
+        raise n.fail("dropout in training mode is not supported; export the model for inference")
     share = Expr(b, n.opt(1) or b.const(0.5)).cast(DType.F32).reshape([])
     draw = Expr(b, b.op("random", b.shape_of(x), None, kind=0, seed=float(n.int("seed", 0))))
     active = Expr(b, training).reshape([])
