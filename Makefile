@@ -34,7 +34,7 @@ LIBS := $(PACKAGE)/libwhit.so $(PACKAGE)/libwhit_platform.so $(B)/libwhit.a
 ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead lint format \
-  wheel clean distclean help tools torch test-c test-sanitize
+  wheel clean distclean help tools torch test-sanitize run-sanitized
 
 all: lib
 
@@ -160,9 +160,13 @@ check-full: test
 
 # The Python tests again, on a library built with the address and undefined-behaviour sanitizers.
 ASAN_RUNTIME = $(shell $(CC) -print-file-name=libasan.so) $(shell $(CC) -print-file-name=libubsan.so)
-test-sanitize: lib $(ASAN_LIB) $(VENV)/.packages
+test-sanitize: lib $(VENV)/.packages
+	@if [ -e '$(firstword $(ASAN_RUNTIME))' ]; then $(MAKE) --no-print-directory run-sanitized; \
+	  else echo 'whit: $(CC) has no libasan; nothing is run under sanitizers' >&2; fi
+
+run-sanitized: $(ASAN_LIB)
 	@echo 'the same tests under ASan and UBSan'
-	@LD_PRELOAD='$(ASAN_RUNTIME)' ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1 \
+	@PYTHONMALLOC=malloc LD_PRELOAD='$(ASAN_RUNTIME)' ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1 \
 	  UBSAN_OPTIONS=print_stacktrace=1 WHIT_LIBRARY=$(CURDIR)/$(ASAN_LIB) \
 	  $(PYTEST) -m 'not slow and not native' tests
 

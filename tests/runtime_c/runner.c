@@ -1,7 +1,9 @@
 /* runner.c - runs a model in C: inputs from a file, outputs to another. Built for every machine that can be executed here, so that
  * their answers can be compared bit by bit.
  *
- *   runner MODEL.whit INPUTS OUTPUTS [scalar|avx2|avx512|neon] [times]
+ *   runner MODEL.whit INPUTS OUTPUTS [scalar|avx2|avx512|neon] [times] [plain|stop|move]
+ *
+ * stop: the observer stops the run at every node boundary. move: and the arena moves to another block each time.
  *
  * INPUTS and OUTPUTS: a record a tensor: dtype, rank (u8), two zero bytes, dims (i32), data. */
 #include "whit.h"
@@ -37,16 +39,30 @@ static int fail(const whit_instance *i, whit_status s) {
   return fprintf(stderr, "%s: %s\n", whit_status_text(s), whit_error_text(i)), 1;
 }
 
-static whit_status run(whit_instance *i, void **arena, size_t *n) {
+/* Continues a run in a larger or another block; the old one is overwritten, so that a pointer into it would show. */
+static whit_status move(whit_instance *i, void **arena, size_t *n, size_t n_next) {
+  void *next = aligned_alloc(64, n_next);
+  memset(next, 0x5a, n_next);
+  memcpy(next, *arena, *n);
+  memset(*arena, 0xdd, *n);
+  free(*arena);
+  *arena = next;
+  *n = n_next;
+  return whit_arena_set(i, next, n_next);
+}
+
+static int stop_always(void *context, whit_instance *i, uint32_t node, int after) {
+  (void)context, (void)i, (void)node, (void)after;
+  return 1;
+}
+
+static whit_status run(whit_instance *i, void **arena, size_t *n, int moves) {
   whit_status s = whit_run(i);
-  while (s == WHIT_E_MEMORY) {
-    const size_t more = (whit_arena_needed(i) + *n + 63) / 64 * 64;
-    void *next = aligned_alloc(64, more);
-    memcpy(next, *arena, *n);
-    free(*arena);
-    *arena = next;
-    *n = more;
-    s = whit_arena_set(i, next, more);
+  while (s == WHIT_E_MEMORY || s == WHIT_STOPPED) {
+    if (s == WHIT_E_MEMORY)
+      s = move(i, arena, n, (whit_arena_needed(i) + 63) / 64 * 64);
+    else
+      s = moves ? move(i, arena, n, *n) : WHIT_OK;
     if (!s) s = whit_run(i);
   }
   return s;
@@ -54,7 +70,7 @@ static whit_status run(whit_instance *i, void **arena, size_t *n) {
 
 int main(int argc, char **argv) {
   if (argc < 4) return fprintf(stderr, "usage: runner MODEL INPUTS OUTPUTS [isa] [times]\n"), 2;
-  const char *isa = argc > 4 ? argv[4] : "scalar";
+  const char *isa = argc > 4 ? argv[4] : "scalar", *mode = argc > 6 ? argv[6] : "plain";
   whit_host host = { .cpu = !strcmp(isa, "avx2") ? WHIT_CPU_AVX2
                            : !strcmp(isa, "avx512") ? WHIT_CPU_AVX2 | WHIT_CPU_AVX512
                            : !strcmp(isa, "neon") ? WHIT_CPU_NEON : 0 };
@@ -89,7 +105,8 @@ int main(int argc, char **argv) {
   void *arena = aligned_alloc(64, n);
   memset(arena, 0x5a, n);
   s = whit_arena_set(i, arena, n);
-  for (int times = argc > 5 ? atoi(argv[5]) : 1; times > 0 && !s; times--) s = run(i, &arena, &n);
+  if (strcmp(mode, "plain")) whit_observe(i, stop_always, NULL);
+  for (int times = argc > 5 ? atoi(argv[5]) : 1; times > 0 && !s; times--) s = run(i, &arena, &n, !strcmp(mode, "move"));
   if (s) return fail(i, s);
   FILE *out = fopen(argv[3], "wb");
   if (!out) return fprintf(stderr, "cannot write %s\n", argv[3]), 1;

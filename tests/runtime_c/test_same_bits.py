@@ -57,10 +57,10 @@ def write_inputs(model_path: Path, to: Path) -> None:
             )
 
 
-def answer(command: list[str | Path], model_path: Path, folder: Path, isa: str) -> bytes:
-    inputs, outputs = folder / "inputs", folder / f"outputs-{isa}"
+def answer(command: list[str | Path], model_path: Path, folder: Path, isa: str, mode: str = "plain") -> bytes:
+    inputs, outputs = folder / "inputs", folder / f"outputs-{isa}-{mode}"
     write_inputs(model_path, inputs)
-    subprocess.run([*command, model_path, inputs, outputs, isa, "2"], check=True)
+    subprocess.run([*command, model_path, inputs, outputs, isa, "2", mode], check=True)
     return outputs.read_bytes()
 
 
@@ -78,6 +78,15 @@ def test_isas_of_this_machine(native: Path, path: Path, tmp_path: Path) -> None:
     assert len(scalar) > 8
     for isa in isas():
         assert answer([native], path, tmp_path, isa) == scalar, isa
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("mode", ["stop", "move"])
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_stopped_at_every_node(native: Path, path: Path, mode: str, tmp_path: Path) -> None:
+    """A run that stops before and after every node, and whose arena moves each time, gives the same bits."""
+    plain = answer([native], path, tmp_path, "scalar")
+    assert answer([native], path, tmp_path, "scalar", mode) == plain
 
 
 @pytest.mark.native

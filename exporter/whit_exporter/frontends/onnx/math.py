@@ -186,6 +186,7 @@ F8_OVERFLOW = {  # |x| from here on rounds past the largest number; the tie of E
     DType.F8E5M2FNUZ: 61440.0,
 }
 BELOW_BYTE = (DType.U4, DType.I4, DType.U2, DType.I2)
+BITS = {DType.U4: 4, DType.I4: 4, DType.F4E2M1: 4, DType.U2: 2, DType.I2: 2}
 
 
 def cast_to(n: NodeContext, x: Value, to: DType) -> Value:
@@ -247,10 +248,20 @@ def cast_like(n: NodeContext) -> Value:
 
 @lower("BitCast")
 def bit_cast(n: NodeContext) -> Value:
+    """A view, through u8 for types below a byte, which lie in the low bits of one."""
     to, source = n.dtype_attr("to"), n.dtype(0)
-    if to is None or (to != source and (to.is_float or source.is_float or to.size != source.size)):
-        raise n.fail(f"reading the bits of {source.short} as another type is not supported")
-    return n.b.cast(n.value(0), to)
+    if to is None:
+        raise n.fail("attribute 'to' is missing")
+    if BITS.get(to, 8 * to.size) != BITS.get(source, 8 * source.size):
+        raise n.fail(f"{source.short} and {to.short} differ in size; only equal sizes are allowed")
+    x = n.value(0)
+    if source in BITS:
+        low = n.b.op("bitcast", x, to=DType.U8) if source.is_float else x
+        unsigned = n.b.cast(low, DType.U2 if BITS[source] == 2 else DType.U4)
+        if not to.is_float:
+            return n.b.cast(unsigned, to)
+        x = n.b.cast(unsigned, DType.U8)
+    return x if to == source else n.b.op("bitcast", x, to=to)
 
 
 # Two inputs

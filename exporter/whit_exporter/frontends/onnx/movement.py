@@ -122,11 +122,12 @@ def squeeze(n: NodeContext) -> Value:
     elif n.has("axes"):
         axes = n.ints("axes")
     else:
-        shape = n.shape(0)
+        shape = n.shape(0) if x.shape is not None else (None,)
         if not all(isinstance(d, int) for d in shape):
-            raise n.fail(
-                f"which axes of {shape} it removes is known only when it runs; name them in 'axes'"
-            )
+            # Which axes it removes is known only when it runs: those whose size is 1.
+            sizes = b.shape_of(x)
+            kept = b.op("nonzero", b.op("not", b.op("eq", sizes, b.const(1))))
+            return reshape(n, x, b.op("gather", sizes, b.reshape_to(kept, [-1]), axis=0))
         axes = [k for k, d in enumerate(shape) if d == 1]
     return b.squeeze(x, [a % n.rank(0) if x.shape is not None else a for a in axes])
 

@@ -13,6 +13,7 @@ from ... import ops
 from ...dtypes import DType
 from ...ir import Value
 from .expr import Expr, arange, constant
+from .random import uniform
 from .registry import NodeContext, lower
 
 AUTO_PAD = {"NOTSET": 0, "": 0, "SAME_UPPER": 1, "SAME_LOWER": 2, "VALID": 3}
@@ -286,21 +287,18 @@ def lrn(n: NodeContext) -> Value:
 
 @lower("Dropout")
 def dropout(n: NodeContext) -> list[Value]:
-    """The input itself, unless training_mode or its absence is known only at run time or it is on."""
+    """The input itself unless training_mode is on; if that is known only at run time, both are in the graph."""
     b, x = n.b, n.value(0)
     training = n.opt(2) if n.opset >= 12 else None
-    fixed = n.const(2) if training is not None else None
+    fixed = n.const(2)
     on = training is not None and (fixed is None or bool(fixed.any()))
     ratio = n.const(1) if n.opt(1) is not None else np.array(0.5)
     if training is None or not on or (ratio is not None and not ratio.any()):
         mask = b.const(1, DType.BOOL if n.opset >= 10 else n.dtype(0))
         return [x, b.op("expand", mask, b.shape_of(x))] if n.wants(1) else [x]
-    if "random" not in ops.ops():
-        raise n.fail("dropout in training mode is not supported; export the model for inference")
-    share = Expr(b, n.opt(1) or b.const(0.5)).cast(DType.F32).reshape([])
-    draw = Expr(b, b.op("random", b.shape_of(x), None, kind=0, seed=float(n.int("seed", 0))))
+    share = Expr(b, b.const(0.5) if n.opt(1) is None else n.value(1)).cast(DType.F32).reshape([])
     active = Expr(b, training).reshape([])
-    keep = (draw >= share) | ~active
+    keep = (uniform(n, b.shape_of(x), DType.F32) >= share) | ~active
     factor = active.where(1.0 / (1.0 - share), 1.0).cast(n.dtype(0))
     return [keep.where(Expr(b, x) * factor, 0.0).v, keep.v]
 
