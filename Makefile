@@ -65,7 +65,7 @@ $(VENV)/.made: | tools
 
 $(VENV)/.packages: requirements.txt $(VENV)/.made
 	@echo 'installing what requirements.txt lists (some 150 MB; once)'
-	@$(PY) -m pip install --disable-pip-version-check -q --progress-bar on -r requirements.txt
+	@$(PY) -m pip install --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 venv: $(VENV)/.packages
@@ -73,7 +73,7 @@ venv: $(VENV)/.packages
 # PyTorch is large; where it cannot be had its tests are skipped.
 $(VENV)/.torch: requirements-torch.txt $(VENV)/.packages
 	@echo 'installing PyTorch for the tests that export from it (large; once)'
-	@if $(PY) -m pip install --disable-pip-version-check -q --progress-bar on -r requirements-torch.txt; \
+	@if $(PY) -m pip install --disable-pip-version-check -r requirements-torch.txt; \
 	  then touch $@; else echo 'whit: no PyTorch; its tests will be skipped' >&2; fi
 
 torch: $(VENV)/.torch

@@ -2,13 +2,24 @@
 #include "gemm.h"
 #include "tile.h"
 
+typedef float floats4 __attribute__((vector_size(16), aligned(4), may_alias));
+
 /* Four lines of a panel from columns that lie in sequence: squares of 4 x 4, transposed in registers. */
 static void panels_transpose(float *panel, const float *b, ptrdiff_t n_stride) {
-  typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
   for (int j = 0; j < 16; j += 4, b += 4 * n_stride, panel += 4) {
-    const four p = *(const four *)(const void *)b, q = *(const four *)(const void *)(b + n_stride),
-               r = *(const four *)(const void *)(b + 2 * n_stride), s = *(const four *)(const void *)(b + 3 * n_stride);
-    for (int l = 0; l < 4; l++) *(four *)(void *)(panel + l * 16) = (four){ p[l], q[l], r[l], s[l] };
+    const floats4 p = *(const floats4 *)(const void *)b, q = *(const floats4 *)(const void *)(b + n_stride),
+                  r = *(const floats4 *)(const void *)(b + 2 * n_stride),
+                  s = *(const floats4 *)(const void *)(b + 3 * n_stride);
+#if defined __clang__ || __GNUC__ >= 12
+    const floats4 pr = __builtin_shufflevector(p, r, 0, 4, 1, 5), qs = __builtin_shufflevector(q, s, 0, 4, 1, 5),
+                  pr2 = __builtin_shufflevector(p, r, 2, 6, 3, 7), qs2 = __builtin_shufflevector(q, s, 2, 6, 3, 7);
+    *(floats4 *)(void *)panel = __builtin_shufflevector(pr, qs, 0, 4, 1, 5);
+    *(floats4 *)(void *)(panel + 16) = __builtin_shufflevector(pr, qs, 2, 6, 3, 7);
+    *(floats4 *)(void *)(panel + 32) = __builtin_shufflevector(pr2, qs2, 0, 4, 1, 5);
+    *(floats4 *)(void *)(panel + 48) = __builtin_shufflevector(pr2, qs2, 2, 6, 3, 7);
+#else
+    for (int l = 0; l < 4; l++) *(floats4 *)(void *)(panel + l * 16) = (floats4){ p[l], q[l], r[l], s[l] };
+#endif
   }
 }
 
@@ -22,6 +33,8 @@ void whit_panels_pack(float *panels, unsigned dtype, const void *b, int32_t k, i
     if (dtype == WHIT_F32 && k_stride == 1 && width == 16)
       for (; k - l >= 4; l += 4, panels += 64)
         panels_transpose(panels, (const float *)(const void *)column + l, n_stride);
+    for (; dtype == WHIT_F32 && n_stride == 1 && width == 16 && l < k; l++, panels += 16)
+      whit_bytes_copy(panels, (const float *)(const void *)column + l * k_stride, 16 * sizeof *panels);
     for (; l < k; l++, panels += 16) {
       whit_load_f32(panels, dtype, column + l * k_stride * size, n_stride, width);
       for (int32_t i = width; i < 16; i++) panels[i] = 0;

@@ -39,6 +39,8 @@ static inline int32_t whit_window_start(const whit_window *w, int32_t j) {
 /* Taps [*first, return value) of a window that starts at `start` fall inside the last axis. */
 static inline int32_t whit_window_inside(const whit_window *w, int32_t start, int32_t *first) {
   const int32_t size = w->in[w->n - 1], kernel = w->kernel[w->n - 1], dilation = w->dilation[w->n - 1];
+  *first = 0;
+  if (start >= 0 && start < size - (kernel - 1) * dilation) return kernel;  /* most are; divisions are slow */
   const int32_t low = start < 0 ? (-start - 1) / dilation + 1 : 0;
   const int32_t end = start < size ? (size - 1 - start) / dilation + 1 : 0;
   const int32_t high = end < kernel ? end : kernel;

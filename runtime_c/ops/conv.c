@@ -174,9 +174,14 @@ static void conv_strips_job(void *arg, uint32_t job) {
     const int32_t first = whit_border(s, p->n_strips, p->lines * width, 1);
     const int32_t n = whit_border(s + 1, p->n_strips, p->lines * width, 1) - first;
     for (int32_t g = 0; g < p->group; g++) {
-      for (int32_t i = 0; i < n; i++) {
-        if (line != (first + i) / width) whit_window_lines(&p->w, line = (first + i) / width, lines);
-        conv_patch(p, patches + (ptrdiff_t)i * p->pitch, lines, (first + i) % width, g);
+      int32_t j = first % width;
+      if (line != first / width) whit_window_lines(&p->w, line = first / width, lines);
+      for (int32_t i = 0; i < n; i++, j++) {
+        if (j == width) {
+          whit_window_lines(&p->w, ++line, lines);
+          j = 0;
+        }
+        conv_patch(p, patches + (ptrdiff_t)i * p->pitch, lines, j, g);
       }
       const ptrdiff_t at = (ptrdiff_t)first * channels + g * p->n_out;
       const whit_gemm gemm = { patches, p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
@@ -190,11 +195,25 @@ static void conv_strips_job(void *arg, uint32_t job) {
   }
 }
 
+/* Where the taps of position j lie. next: inside the image as the position before was, `step` floats further. */
+static void conv_taps(const conv_plan *p, const float **tap, const int32_t *lines, int32_t j, bool next) {
+  const whit_window *w = &p->w;
+  const float *x = p->c->in[0]->data;
+  const int32_t in = w->in[w->n - 1], kernel = w->kernel[w->n - 1], dilation = w->dilation[w->n - 1], channels = p->group;
+  const ptrdiff_t step = (ptrdiff_t)w->stride[w->n - 1] * channels;
+  for (int32_t t = 0; t < w->outer; t++, tap += kernel) {
+    int32_t at = whit_window_start(w, j);
+    for (int32_t k = 0; next && k < kernel; k++) tap[k] = tap[k - w->taps] + (lines[t] < 0 ? 0 : step);
+    for (int32_t k = 0; !next && k < kernel; k++, at += dilation)
+      tap[k] = lines[t] < 0 || at < 0 || at >= in ? p->zeros : x + (ptrdiff_t)(lines[t] * in + at) * channels;
+  }
+}
+
 static void conv_depthwise_job(void *arg, uint32_t job) {
   const conv_plan *p = arg;
   const whit_window *w = &p->w;
-  const float *x = p->c->in[0]->data;
-  const int32_t width = w->out[w->n - 1], channels = p->group, kernel = w->kernel[w->n - 1];
+  const int32_t width = w->out[w->n - 1], channels = p->group;
+  const int32_t extent = (w->kernel[w->n - 1] - 1) * w->dilation[w->n - 1];
   const float **taps = (const float **)(void *)(p->slots + job * p->slot);
   int32_t *lines = (int32_t *)(void *)(taps + (size_t)p->strip * (size_t)w->taps);
   const int32_t n_units = p->lines * p->chunks, end = whit_border((int32_t)job + 1, p->n_jobs, n_units, 1);
@@ -202,13 +221,14 @@ static void conv_depthwise_job(void *arg, uint32_t job) {
   for (int32_t u = whit_border((int32_t)job, p->n_jobs, n_units, 1); u < end; u++) {
     const int32_t first = whit_border(u % p->chunks, p->chunks, width, 1);
     const int32_t n = whit_border(u % p->chunks + 1, p->chunks, width, 1) - first;
-    const float **tap = taps;
+    bool inside = false;
     if (line != u / p->chunks) whit_window_lines(w, line = u / p->chunks, lines);
-    for (int32_t i = first; i < first + n; i++)
-      for (int32_t t = 0; t < w->outer; t++)
-        for (int32_t k = 0, at = whit_window_start(w, i); k < kernel; k++, at += w->dilation[w->n - 1])
-          *tap++ = lines[t] < 0 || at < 0 || at >= w->in[w->n - 1]
-                       ? p->zeros : x + (ptrdiff_t)(lines[t] * w->in[w->n - 1] + at) * channels;
+    for (int32_t i = 0; i < n; i++) {
+      const int32_t start = whit_window_start(w, first + i);
+      const bool now = start >= 0 && start + extent < w->in[w->n - 1];
+      conv_taps(p, taps + (ptrdiff_t)i * w->taps, lines, first + i, now && inside);
+      inside = now;
+    }
     p->c->k->depthwise_f32((float *)p->c->out[0]->data + ((ptrdiff_t)line * width + first) * channels, taps,
                            p->c->in[1]->data, p->bias, w->taps, channels, n, channels);
   }

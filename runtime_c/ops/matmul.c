@@ -77,10 +77,10 @@ static void matmul_plan(matmul *p, const whit_call *c) {
       }
     p->batch = 1;
   }
-  /* 32K floats of panels stay in a second-level cache; four panels at least, for the sake of single rows */
+  /* 32K floats of panels stay in a second-level cache, 4K, for few rows, in the first; but four panels at least */
   const int32_t threads = whit_workers(c, (double)p->batch * p->m * p->n * p->k);
   const int32_t n_panels = (p->n + 15) / 16;
-  p->block = whit_min_i32(whit_max_i32(4, 2048 / whit_max_i32(p->k, 1)), whit_max_i32(1, n_panels)) * 16;
+  p->block = whit_min_i32(whit_max_i32(4, (p->m > 8 ? 2048 : 256) / whit_max_i32(p->k, 1)), whit_max_i32(1, n_panels)) * 16;
   p->column_parts = (p->n + p->block - 1) / p->block;
   p->row_parts = 1;
   const int64_t units = (int64_t)p->batch * p->column_parts;

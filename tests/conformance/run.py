@@ -75,13 +75,45 @@ def make_backend() -> Any:
     return Backend
 
 
-def load_cases() -> dict[str, tuple[str, unittest.TestCase]]:
-    """{case name: (category, test)}."""
+RANDOM = re.compile(r"^test_(bernoulli|training_dropout(?!_zero))")
+"""Cases that draw random numbers. What onnx expects there are NumPy's draws ("the generator operator is
+non-deterministic and may not produce the same values in different implementations", says onnx's own test), so only
+type, shape and the values where both drew something other than 0 are compared."""
+
+
+current_case = [""]
+
+
+def make_suite() -> Any:
+    import numpy as np
     import onnx.backend.test
 
+    class Suite(onnx.backend.test.BackendTest):  # type: ignore[misc]
+        @classmethod
+        def assert_similar_outputs(
+            cls, ref_outputs: Any, outputs: Any, rtol: float, atol: float, model_dir: Any = None
+        ) -> None:
+            """onnx's comparison, which takes the items of a sequence apart although they are tensors."""
+            want, got = list(ref_outputs), list(outputs)
+            if len(want) == len(got):
+                for k, (w, g) in enumerate(zip(want, got, strict=True)):
+                    if isinstance(w, list) and isinstance(g, list):
+                        cls.assert_similar_outputs(w, g, rtol, atol, model_dir)
+                        want[k] = got[k] = np.zeros(0)
+                    elif (
+                        RANDOM.match(current_case[0]) and w.shape == g.shape and w.dtype == g.dtype
+                    ):
+                        got[k] = np.where((w != 0) & (g != 0), g, w)
+            super().assert_similar_outputs(want, got, rtol, atol, model_dir)
+
+    return Suite
+
+
+def load_cases() -> dict[str, tuple[str, unittest.TestCase]]:
+    """{case name: (category, test)}."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        suite = onnx.backend.test.BackendTest(make_backend(), __name__)
+        suite = make_suite()(make_backend(), __name__)
         cases = {}
         for group, case in suite.test_cases.items():
             category = group.removeprefix("OnnxBackend").removesuffix("Test").removesuffix("Model")
@@ -116,6 +148,7 @@ def work() -> None:
     )
     for line in sys.stdin:
         name = line.strip()
+        current_case[0] = name
         outcome, why = judge(cases[name][1])
         print(json.dumps({"case": name, "outcome": outcome, "why": why[:2000]}), flush=True)
 

@@ -20,6 +20,11 @@ BOTH = [{"c": True, "x": X}, {"c": False, "x": X}, {"c": True, "x": [4.0]}, {"c"
 TRIPS = [{"m": m, "x": x} for m, x in ((3, X), (0, X), (1, [2.0]), (7, X), (0, []), (2, []))]
 ZERO_FIRST = [TRIPS[1], TRIPS[0], TRIPS[4], TRIPS[3]]
 
+
+def ramp(*shape: int) -> np.ndarray:
+    return (np.arange(np.prod(shape), dtype=np.float32).reshape(shape) - 3) / 4
+
+
 # ---- If ---------------------------------------------------------------------------------------------
 
 IF = [
@@ -438,6 +443,28 @@ LOOP = [
         TRIPS[:4],
     ),
     Case(
+        "loop starts from views",
+        """g (int64 m, float[n, 3] x) => (float[n, 3] y, float[n, 3] z, float[3, n] w, float[n, 3] v)
+           <float[1] h = {0.5}, int64[1] zero = {0}, int64[1] back = {-1}, int64[1] end = {-100}> {
+             shape = Shape(x)
+             rest = Constant<value_ints = [3]>()
+             rows = Shape<start = 0, end = 1>(x)
+             both = Concat<axis = 0>(rows, rest)
+             flat = Expand(h, both)
+             filled = ConstantOfShape<value = float[1] {2.5}>(shape)
+             turned = Slice(x, back, end, zero, back)
+             swapped = Transpose<perm = [1, 0]>(x)
+             y, z, w, v = Loop(m, "", flat, turned, swapped, filled)
+               <body = b (int64 i, bool k, float[n, 3] a, float[n, 3] d, float[3, n] f, float[n, 3] p) =>
+                         (bool k, float[n, 3] a1, float[n, 3] d1, float[3, n] f1, float[n, 3] p1) {
+               a1 = Add(a, x)
+               d1 = Sub(d, x)
+               f1 = Add(f, swapped)
+               p1 = Add(p, a) }>
+           }""",
+        [{"m": m, "x": ramp(n, 3)} for m, n in ((2, 2), (0, 2), (1, 4), (3, 0), (0, 1))],
+    ),
+    Case(
         "loop leaves its start alone",
         """g (int64 m, float[n] x) => (float[n] y, float[n] z, float[n] p, float[n] s) {
              p = Neg(x)
@@ -724,10 +751,6 @@ LOOP = [
 ]
 
 # ---- Scan -------------------------------------------------------------------------------------------
-
-
-def ramp(*shape: int) -> np.ndarray:
-    return (np.arange(np.prod(shape), dtype=np.float32).reshape(shape) - 3) / 4
 
 
 def scan(name: str, attributes: str, ports: str, opset: int = 21) -> Case:
@@ -1052,6 +1075,18 @@ RESULTS = [
              one = Constant<value_ints = [1]>()
              w = Slice(v, zero, one, zero) }""",
         [{"x": ramp(2, 3)}, {"x": ramp(2, 1)}, {"x": ramp(2, 0)}],
+    ),
+    Case(
+        "shapes turned around and used",
+        """g (float[a, b, c] x) => (float[d, e, f] y, float[a, b, c] z, int64[3] u)
+           <int64[1] back = {-1}, int64[1] end = {-100}, int64[1] zero = {0}, float one = {1}> {
+             s = Shape(x)
+             r = Slice(s, back, end, zero, back)
+             y = Reshape(x, r)
+             z = Expand(one, s)
+             u = Mul(s, r)
+           }""",
+        [{"x": ramp(2, 3, 4)}, {"x": ramp(5, 1, 2)}],
     ),
     Case(
         "outputs are values that a region reads and gives",

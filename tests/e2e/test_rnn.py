@@ -199,7 +199,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Array], list[float]]] = {
     "Tanh": (np.tanh, []),
     "Sigmoid": (lambda x: 1 / (1 + np.exp(-x)), []),
     "Softsign": (lambda x: x / (1 + np.abs(x)), []),
-    "Softplus": (lambda x: np.log1p(np.exp(x)), []),
+    "Softplus": (lambda x: np.logaddexp(0, x), []),
     "Affine": (lambda x, a, b: a * x + b, [1.0, 0.0]),
     "LeakyRelu": (lambda x, a: np.where(x < 0, a * x, x), [0.01]),
     "ThresholdedRelu": (lambda x, a: np.where(x > a, x, 0), [1.0]),

@@ -20,11 +20,16 @@ pytestmark = pytest.mark.native
 
 
 def build(compiler: list[str], source: Path, program: Path) -> None:
-    subprocess.run([*compiler, "-O2", *WARNINGS, *INCLUDES, source, LIBRARY, "-lpthread", "-o", program], check=True)
+    subprocess.run(
+        [*compiler, "-O2", *WARNINGS, *INCLUDES, source, LIBRARY, "-lpthread", "-o", program],
+        check=True,
+    )
 
 
 def output(*command: object, cwd: Path) -> str:
-    return subprocess.run([str(c) for c in command], check=True, capture_output=True, text=True, cwd=cwd).stdout
+    return subprocess.run(
+        [str(c) for c in command], check=True, capture_output=True, text=True, cwd=cwd
+    ).stdout
 
 
 def test_program_of_the_header(tmp_path: Path) -> None:
@@ -55,4 +60,7 @@ def test_headers_alone(language: str, tmp_path: Path) -> None:
     for header in ("whit.h", "whit_platform.h"):
         source = tmp_path / "alone.src"
         source.write_text(f'#include "{header}"\n')
-        subprocess.run(["cc", "-x", language, *WARNINGS, *INCLUDES, "-c", source, "-o", tmp_path / "alone.o"], check=True)
+        subprocess.run(
+            ["cc", "-x", language, *WARNINGS, *INCLUDES, "-c", source, "-o", tmp_path / "alone.o"],
+            check=True,
+        )

@@ -57,7 +57,9 @@ def write_inputs(model_path: Path, to: Path) -> None:
             )
 
 
-def answer(command: list[str | Path], model_path: Path, folder: Path, isa: str, mode: str = "plain") -> bytes:
+def answer(
+    command: list[str | Path], model_path: Path, folder: Path, isa: str, mode: str = "plain"
+) -> bytes:
     inputs, outputs = folder / "inputs", folder / f"outputs-{isa}-{mode}"
     write_inputs(model_path, inputs)
     subprocess.run([*command, model_path, inputs, outputs, isa, "2", mode], check=True)

@@ -19,6 +19,7 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("dead", remove_dead),
     ("cse", eliminate_common),
     ("layout", sink_transposes),
+    ("sweep", remove_dead),
     ("fold", fold_constants),
     ("affine", fold_affine),
     ("panels", pack_panels),

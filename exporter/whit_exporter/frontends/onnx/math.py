@@ -373,8 +373,9 @@ def matmul(n: NodeContext) -> Value:
 
 
 def matmul_1d(n: NodeContext, a: Value, b: Value) -> Value:
-    """numpy.matmul: one-dimensional operands become a row and a column for the while."""
-    row, column = n.rank_of(a, "A") == 1, n.rank_of(b, "B") == 1
+    """numpy.matmul: one-dimensional operands become a row and a column for the while. An unknown number of axes
+    counts as two or more; if it is one, the runtime refuses."""
+    row, column = a.rank == 1, b.rank == 1
     x = Expr(n.b, a).unsqueeze(0) if row else Expr(n.b, a)
     y = x.matmul(n.b.unsqueeze(b, [1]) if column else b)
     y = y.squeeze(-1) if column else y

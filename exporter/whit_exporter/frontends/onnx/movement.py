@@ -42,8 +42,8 @@ def one_by_one(n: NodeContext, v: Value) -> Value:
 
 def dim(n: NodeContext, v: Value, axis: int) -> Value:
     """Length of one axis as a vector of one i64."""
-    rank = n.rank_of(v)
-    axis %= rank
+    if axis < 0:
+        axis += n.rank_of(v)
     return n.b.shape_of(v, axis, axis + 1)
 
 
@@ -148,6 +148,8 @@ def unsqueeze(n: NodeContext) -> Value:
     axes = n.ints("axes") if n.has("axes") else n.const_ints(1)
     if axes is None:
         return _unsqueeze_by(n, x, vector(n, 1))
+    if x.shape is None:
+        return _unsqueeze_by(n, x, n.b.const(axes))
     rank = n.rank(0) + len(axes)
     return n.b.unsqueeze(x, sorted(a % rank for a in axes))
 
@@ -242,12 +244,13 @@ def split_by(n: NodeContext, axis: int, sizes: Value) -> list[Value | None]:
 def split_evenly(n: NodeContext, axis: int, parts: int) -> list[Value | None]:
     """Equal parts; the last is smaller when the axis does not divide."""
     b, x = n.b, n.value(0)
-    total = n.shape(0)[axis]
+    total = None if x.shape is None else x.shape[axis]
     if isinstance(total, int):
         each = -(-total // parts)
         ends = [min((i + 1) * each, total) for i in range(parts)]
         return split_at(n, axis, np.diff([0, *ends]).tolist())
-    rounded = b.op("add", dim(n, x, axis), b.const(parts - 1))
+    size = b.op("gather", b.shape_of(x), b.const([axis]), axis=0)
+    rounded = b.op("add", size, b.const(parts - 1))
     each_value = b.op("div", rounded, b.const(parts))
 
     def part(i: int) -> Value:

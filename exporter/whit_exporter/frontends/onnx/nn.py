@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ... import ops
 from ...dtypes import DType
 from ...ir import Value
 from .expr import Expr, arange, constant
