@@ -102,7 +102,7 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
     p->strip = whit_min_i32(whit_max_i32(4, whit_min_i32(32, 2048 / w->taps)), line);
     p->chunks = (line + p->strip - 1) / p->strip;
     p->n_jobs = whit_min_i32(threads, p->lines * p->chunks);
-    p->slot = (uint64_t)p->strip * (uint64_t)w->taps * sizeof(float *) / sizeof(float);
+    p->slot = ((uint64_t)p->strip + 1) * (uint64_t)w->taps * sizeof(float *) / sizeof(float);
   }
   p->slot += (uint64_t)w->outer;  /* the list of lines */
   p->slot = (p->slot + 15) / 16 * 16;
@@ -195,18 +195,16 @@ static void conv_strips_job(void *arg, uint32_t job) {
   }
 }
 
-/* Where the taps of position j lie. next: inside the image as the position before was, `step` floats further. */
-static void conv_taps(const conv_plan *p, const float **tap, const int32_t *lines, int32_t j, bool next) {
+/* Where the taps of position j lie, and how far those of the next position are. */
+static void conv_taps(const conv_plan *p, const float **tap, ptrdiff_t *step, const int32_t *lines, int32_t j) {
   const whit_window *w = &p->w;
   const float *x = p->c->in[0]->data;
   const int32_t in = w->in[w->n - 1], kernel = w->kernel[w->n - 1], dilation = w->dilation[w->n - 1], channels = p->group;
-  const ptrdiff_t step = (ptrdiff_t)w->stride[w->n - 1] * channels;
-  for (int32_t t = 0; t < w->outer; t++, tap += kernel) {
-    int32_t at = whit_window_start(w, j);
-    for (int32_t k = 0; next && k < kernel; k++) tap[k] = tap[k - w->taps] + (lines[t] < 0 ? 0 : step);
-    for (int32_t k = 0; !next && k < kernel; k++, at += dilation)
-      tap[k] = lines[t] < 0 || at < 0 || at >= in ? p->zeros : x + (ptrdiff_t)(lines[t] * in + at) * channels;
-  }
+  for (int32_t t = 0; t < w->outer; t++)
+    for (int32_t k = 0, at = whit_window_start(w, j); k < kernel; k++, at += dilation) {
+      *tap++ = lines[t] < 0 || at < 0 || at >= in ? p->zeros : x + (ptrdiff_t)(lines[t] * in + at) * channels;
+      *step++ = lines[t] < 0 ? 0 : (ptrdiff_t)w->stride[w->n - 1] * channels;
+    }
 }
 
 static void conv_depthwise_job(void *arg, uint32_t job) {
@@ -215,7 +213,8 @@ static void conv_depthwise_job(void *arg, uint32_t job) {
   const int32_t width = w->out[w->n - 1], channels = p->group;
   const int32_t extent = (w->kernel[w->n - 1] - 1) * w->dilation[w->n - 1];
   const float **taps = (const float **)(void *)(p->slots + job * p->slot);
-  int32_t *lines = (int32_t *)(void *)(taps + (size_t)p->strip * (size_t)w->taps);
+  ptrdiff_t *steps = (ptrdiff_t *)(void *)(taps + (size_t)p->strip * (size_t)w->taps);
+  int32_t *lines = (int32_t *)(void *)(steps + w->taps);
   const int32_t n_units = p->lines * p->chunks, end = whit_border((int32_t)job + 1, p->n_jobs, n_units, 1);
   int32_t line = -1;
   for (int32_t u = whit_border((int32_t)job, p->n_jobs, n_units, 1); u < end; u++) {
@@ -223,11 +222,16 @@ static void conv_depthwise_job(void *arg, uint32_t job) {
     const int32_t n = whit_border(u % p->chunks + 1, p->chunks, width, 1) - first;
     bool inside = false;
     if (line != u / p->chunks) whit_window_lines(w, line = u / p->chunks, lines);
-    for (int32_t i = 0; i < n; i++) {
-      const int32_t start = whit_window_start(w, first + i);
-      const bool now = start >= 0 && start + extent < w->in[w->n - 1];
-      conv_taps(p, taps + (ptrdiff_t)i * w->taps, lines, first + i, now && inside);
-      inside = now;
+    const float **tap = taps;
+    for (int32_t i = first; i < first + n; i++) {
+      const bool before = inside;
+      inside = whit_window_start(w, i) >= 0 && whit_window_start(w, i) + extent < w->in[w->n - 1];
+      if (!before || !inside) {
+        conv_taps(p, tap, steps, lines, i);
+        tap += w->taps;
+      } else {
+        for (int32_t t = 0; t < w->taps; t++, tap++) *tap = tap[-w->taps] + steps[t];
+      }
     }
     p->c->k->depthwise_f32((float *)p->c->out[0]->data + ((ptrdiff_t)line * width + first) * channels, taps,
                            p->c->in[1]->data, p->bias, w->taps, channels, n, channels);

@@ -1,8 +1,8 @@
 /* tile - runs a program of micro-operations on its inputs, WHIT_TILE elements at a time.
  *
  * program[0] = domain | n_regs << 8 | n_ops << 16; domain 0: f32, 1: f64, 2: i64. Then n_ops instructions
- * op | dst << 8 | a << 14 | b << 20 | c << 26, see kernels/micro.h; imm is followed by its literal. Inputs broadcast against each
- * other; every output has the common shape and is stored once.
+ * op | dst << 8 | a << 14 | b << 20 | c << 26, see kernels/micro.h; imm is followed by its literal. Inputs broadcast
+ * against each other; every output has the common shape and is stored once.
  *
  * A register is a pointer to a block of elements: to memory of its own, or straight into a dense input or output of the
  * domain's type. What is the same for every block (literals, scalars, a vector along the last axis) is loaded once, if its
@@ -34,7 +34,7 @@ typedef struct tile_plan {
   int32_t count, block, length;   /* elements in all, at a time, of a register */
   uint32_t n_parts;
   uint16_t n_ops;
-  uint8_t domain, n_regs, n_axes, n_in;
+  uint8_t domain, n_regs, n_axes;
   bool general;                   /* some input needs the index of a block's first element */
 } tile_plan;
 
@@ -151,15 +151,15 @@ static void tile_store(unsigned domain, void *y, unsigned dtype, const void *x, 
   else whit_store_i64(y, dtype, x, n);
 }
 
-static inline void tile_micro(const whit_kernels *k, unsigned domain, unsigned op, void *y, const void *a, const void *b,
-                              const void *c, int32_t n) {
+static inline void tile_micro(const whit_kernels *k, unsigned domain, unsigned op, void *y, const void *a,
+                              const void *b, const void *c, int32_t n) {
   if (domain == 0) k->micro_f32(op, y, a, b, c, n);
   else if (domain == 1) whit_micro_f64(op, y, a, b, c, n);
   else whit_micro_i64(op, y, a, b, c, n);
 }
 
-/* A loop's condition is such a program: nothing is set up. Registers are 8 bytes; f32 runs on the scalar kernels, which give the
- * same bits and need no full vector. */
+/* A loop's condition is such a program, so nothing is set up. Registers are 8 bytes; f32 runs on the scalar kernels, which
+ * give the same bits and need no full vector. 11 ns for load, load, less, store (Zen 4, 3.7 GHz). */
 static void tile_one(whit_call *c) {
   const whit_kernels *scalar = whit_kernels_for(0);
   const uint32_t *p = (const uint32_t *)c->attr + 1;
@@ -332,18 +332,19 @@ static void tile_axes(tile_plan *t, const whit_call *c, const whit_tensor *y) {
 }
 
 static uint8_t tile_kind(const tile_plan *t, const tile_input *x) {
-  bool dense = true, still = t->n_axes > 1;
+  bool dense = true, still = true; /* still: only the innermost axis moves it */
   int64_t step = 1;
   for (unsigned a = 0; a < t->n_axes; step *= t->dims[a++]) {
     dense = dense && x->stride[a] == step;
-    if (a) still = still && x->stride[a] == 0;
+    still = still && (!a || x->stride[a] == 0);
   }
-  const uint8_t last = !still ? TILE_GENERAL : x->stride[0] ? TILE_PERIODIC : TILE_SPLAT;
-  return dense ? TILE_DENSE : t->n_axes == 1 && !x->stride[0] ? TILE_SPLAT : last;
+  if (dense) return TILE_DENSE;
+  if (still && !x->stride[0]) return TILE_SPLAT;
+  return still && t->n_axes > 1 ? TILE_PERIODIC : TILE_GENERAL;
 }
 
-/* Which registers are filled once, and from that the length of a block: a multiple of the period and, for the sake of whole
- * vectors, of 16. Without such a length, what has a period is loaded like the rest. */
+/* Which registers are filled once, and from that the length of a block: a multiple of the period and, for the sake of
+ * whole vectors, of 16. Without such a length, what has a period is loaded like the rest. */
 static void tile_fix(tile_plan *t) {
   uint64_t seen = 0, again = 0, once = 0, periodic = 0;
   const uint32_t *p = t->program;
@@ -384,7 +385,6 @@ whit_status whit_tile_run(whit_call *c) {
   t->domain = (uint8_t)(*p & 255);
   t->n_regs = (uint8_t)(*p >> 8 & 255);
   t->n_ops = (uint16_t)(*p >> 16);
-  t->n_in = (uint8_t)c->n_in;
   t->count = count;
   t->length = tile_length(count);
   t->general = false;

@@ -240,11 +240,19 @@ def table() -> list[Rnn]:
             some = {"activations": [name] * n, **{k: [v] * n for k, v in values}}
             twice = {k: v * 2 for k, v in some.items()}
             plain = {"activations": [name] * n}
-            # The standard has no defaults for two of them, and onnxruntime a 0 for another.
             cases += [
                 Rnn(name, op, "forward", attributes=some),
-                Rnn(name, op, "bidirectional", full, attributes=twice),
+                # onnxruntime's Softplus overflows where the result does not.
+                Rnn(
+                    name,
+                    op,
+                    "bidirectional",
+                    full,
+                    attributes=twice,
+                    by_onnxruntime=name != "Softplus",
+                ),
             ]
+            # The standard has no defaults for two of them, and onnxruntime a 0 for another.
             if name not in ("Affine", "ScaledTanh"):
                 known = name != "ThresholdedRelu"
                 cases.append(
