@@ -1,5 +1,5 @@
-/* kernels.c - every kernel, compiled once per instruction set that the compiler's target can have, and the choice between
- * the tables. No -m flags are needed: the headers of isa/ set the target. */
+/* kernels.c - every kernel, compiled once per instruction set that the compiler's target can have, and the choice
+ * between the tables. No -m flags are needed: the headers of isa/ set the target. */
 #include "tile.h"
 
 #ifdef __clang__
@@ -8,9 +8,9 @@
 #define MICRO_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-#define WHIT_KERNEL_TABLE(isa)                                                                               \
-  static const whit_kernels kernels_##isa = { #isa, gemm_f32_##isa, sum_rows_f32_##isa, add_to_f32_##isa, max_to_f32_##isa, \
-                                              micro_f32_##isa, depthwise_f32_##isa };
+#define WHIT_KERNEL_TABLE(isa)                                                                              \
+  static const whit_kernels kernels_##isa = { #isa, gemm_f32_##isa, sum_rows_f32_##isa, add_to_f32_##isa, \
+                                              max_to_f32_##isa, micro_f32_##isa, depthwise_f32_##isa };
 
 #include "isa/scalar.h"
 #include "gemm_f32.inc"

@@ -1,6 +1,6 @@
-/* micro_wide.c - the f64 and i64 micro-operations in plain C, and the f64 functions they stand on. Results are the same on
- * every machine because only + - * / and exact steps are used, never a fused multiply-add. Polynomials: minimax fits
- * (weighted for relative error, coefficients rounded one after another). */
+/* micro_wide.c - the f64 and i64 micro-operations in plain C, and the f64 functions they stand on. Results are the
+ * same on every machine because only + - * / and exact steps are used, never a fused multiply-add. Polynomials:
+ * minimax fits (weighted for relative error, coefficients rounded one after another). */
 #include "tile.h"
 
 /* ---- exact steps -------------------------------------------------------------------------------- */
@@ -117,8 +117,8 @@ static double f64_sigmoid(double x) {
   return (x < 0 ? e : 1) / (1 + e);
 }
 
-/* Below 3 the series e^-xx (x + 2/3 x^3 + 4/15 x^5 ...), all terms of one sign; what xx lacks is the same in both factors and
- * all but cancels. Above, a continued fraction for 1 - erf. */
+/* Below 3 the series e^-xx (x + 2/3 x^3 + 4/15 x^5 ...), all terms of one sign; what xx lacks is the same in both
+ * factors and all but cancels. Above, a continued fraction for 1 - erf. */
 static double f64_erf(double x) {
   const double a = f64_abs(x);
   double low, sum = a;
@@ -139,7 +139,8 @@ static double f64_erf(double x) {
 
 /* ---- log and pow -------------------------------------------------------------------------------- */
 
-/* log x = result + *low to about 2^-62 of it, for finite x > 0. log m = 2s + s^3 P(s^2) with s = (m - 1) / (m + 1). */
+/* log x = result + *low to about 2^-62 of it, for finite x > 0. log m = 2s + s^3 P(s^2) with s = (m - 1) / (m + 1).
+ * */
 static double f64_log_parts(double x, double *low) {
   static const double c[] = { 0.6666666666666666, 0.4000000000000492, 0.2857142856941222, 0.22222222606824327,
                               0.18181778365095702, 0.15386988490271308, 0.1325215518740987, 0.13234719094439704 };
@@ -196,8 +197,9 @@ double whit_pow_f64(double x, double y) {
 
 /* ---- sin, cos, atan ----------------------------------------------------------------------------- */
 
-/* |x| = (result + 4 i) pi/2 + *r, |*r| <= pi/4 (Payne, Hanek): x is an integer M times 2^e. The bits of 2/pi whose products
- * with it are multiples of 4 are left out, then 224 are taken: at least 138 of them count after the point. */
+/* |x| = (result + 4 i) pi/2 + *r, |*r| <= pi/4 (Payne, Hanek): x is an integer M times 2^e. The bits of 2/pi whose
+ * products with it are multiples of 4 are left out, then 224 are taken: at least 138 of them count after the point.
+ * */
 static unsigned f64_quarter_turns(double x, double *r) {
   static const uint32_t two_over_pi[] = { 0, 0, /* 64 bits above the point */
     0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab, 0xdebbc561,

@@ -4,9 +4,9 @@
  * op | dst << 8 | a << 14 | b << 20 | c << 26, see kernels/micro.h; imm is followed by its literal. Inputs broadcast
  * against each other; every output has the common shape and is stored once.
  *
- * A register is a pointer to a block of elements: to memory of its own, or straight into a dense input or output of the
- * domain's type. What is the same for every block (literals, scalars, a vector along the last axis) is loaded once, if its
- * register is written nowhere else: programs should give such values registers of their own. */
+ * A register is a pointer to a block of elements: to memory of its own, or straight into a dense input or output of
+ * the domain's type. What is the same for every block (literals, scalars, a vector along the last axis) is loaded
+ * once, if its register is written nowhere else: programs should give such values registers of their own. */
 #include "../kernels/tile.h"
 
 WHIT_OP(tile, .version = 1, .in = "x*", .out = "y*", .attr = "program:i32[]", .strided = "x",
@@ -81,7 +81,7 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
   const unsigned domain = *p & 255, n_regs = *p >> 8 & 255;
   uint64_t written = 0, stored = 0;
   uint32_t n_stored = 0;
-  if (domain > 2 || n_regs > TILE_MAX_REGS) return whit_fail(c, WHIT_E_FORMAT, "tile: bad domain or too many registers");
+  if (domain > 2 || n_regs > TILE_MAX_REGS) return whit_fail(c, WHIT_E_FORMAT, "tile: bad head of the program");
   for (uint32_t k = *p++ >> 16; k; k--) {
     if (p == end) return whit_fail(c, WHIT_E_FORMAT, "tile: the program is cut off");
     const uint32_t w = *p++;
@@ -158,8 +158,8 @@ static inline void tile_micro(const whit_kernels *k, unsigned domain, unsigned o
   else whit_micro_i64(op, y, a, b, c, n);
 }
 
-/* A loop's condition is such a program, so nothing is set up. Registers are 8 bytes; f32 runs on the scalar kernels, which
- * give the same bits and need no full vector. 11 ns for load, load, less, store (Zen 4, 3.7 GHz). */
+/* A loop's condition is such a program, so nothing is set up. Registers are 8 bytes; f32 runs on the scalar kernels,
+ * which give the same bits and need no full vector. 11 ns for load, load, less, store (Zen 4, 3.7 GHz). */
 static void tile_one(whit_call *c) {
   const whit_kernels *scalar = whit_kernels_for(0);
   const uint32_t *p = (const uint32_t *)c->attr + 1;
@@ -248,8 +248,8 @@ static void *tile_fetch(const tile_plan *t, const tile_input *x, void *y, int32_
   return y;
 }
 
-/* Runs the program on elements start ... start + n - 1 of the common shape, n <= t->block. Where registers with a period are
- * fixed, start is a multiple of t->block. */
+/* Runs the program on elements start ... start + n - 1 of the common shape, n <= t->block. Where registers with a
+ * period are fixed, start is a multiple of t->block. */
 static void tile_run_block(const tile_plan *t, void **reg, int32_t start, int32_t n) {
   const bool whole = t->domain || !(n & 15); /* f32 kernels round n up: not in the caller's memory */
   const uint32_t *p = t->program;

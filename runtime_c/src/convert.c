@@ -1,9 +1,10 @@
 /* convert.c - one element or a block of any type to and from f32, f64 and i64.
  *
- * Float to integer truncates toward zero and saturates, NaN gives 0; integer to integer keeps the low bits; to bool is
- * x != 0. To a narrower float rounds once, half to even. Beyond the largest value: f16 and bf16 become infinite; the 8- and
- * 4-bit types have their largest value, for infinity too (ONNX Cast, saturate = 1). f8e8m0 has neither sign nor zero: the
- * sign is dropped, the power of two above is taken (round_mode = up), at least 2^-127; infinity gives NaN. */
+ * Float to integer truncates toward zero and saturates, NaN gives 0; integer to integer keeps the low bits; to bool
+ * is x != 0. To a narrower float rounds once, half to even. Beyond the largest value: f16 and bf16 become infinite;
+ * the 8- and 4-bit types have their largest value, for infinity too (ONNX Cast, saturate = 1). f8e8m0 has neither
+ * sign nor zero: the sign is dropped, the power of two above is taken (round_mode = up), at least 2^-127; infinity
+ * gives NaN. */
 #include "internal.h"
 #include "../kernels/tile.h"
 
@@ -15,7 +16,7 @@ typedef struct narrow_format {
   uint16_t max;            /* largest finite value */
   uint16_t over;           /* what larger ones become */
   uint16_t inf;            /* 0: has none */
-  uint16_t nan;            /* with the sign bit: the only NaN (and there is no -0, except in f4e2m1, which has no NaN) */
+  uint16_t nan;            /* with the sign bit: the only NaN, and no -0 (f4e2m1: no NaN at all, what NaN becomes) */
 } narrow_format;
 
 static const narrow_format narrow_formats[] = {
@@ -32,8 +33,8 @@ static const narrow_format *narrow_of(unsigned dtype) {
   return &narrow_formats[dtype == WHIT_F16 ? 0 : dtype == WHIT_F4E2M1 ? 6 : dtype - WHIT_BF16 + 1];
 }
 
-/* Shifts the mantissa to the place that the exponent gives it. What falls off is rounded; a carry runs into the exponent,
- * as it should. */
+/* Shifts the mantissa to the place that the exponent gives it. What falls off is rounded; a carry runs into the
+ * exponent, as it should. */
 static unsigned narrow_encode(const narrow_format *f, double x) {
   const uint64_t bits = whit_f64_bits(x), size = bits & (UINT64_MAX >> 1);
   const unsigned sign = (unsigned)(bits >> 63) << f->sign;
@@ -78,9 +79,10 @@ static uint8_t e8m0_encode(double x) {
 
 /* ---- one element -------------------------------------------------------------------------------- */
 
-/* Bits of an integer type, 64 added if it is signed and is not i64; 0: another type. */
+/* Bits of an integer type, 0: of another type. In the table 64 is added to those of signed ones, 128 to i64's. */
 static unsigned integer_bits(unsigned dtype, bool *is_signed) {
-  static const uint8_t bits[] = { 0, 0, 8, 72, 16, 80, 96, 192, 0, 1, 0, 0, 32, 64, 0, 0, 0, 0, 0, 0, 0, 4, 68, 0, 0, 2, 66 };
+  static const uint8_t bits[] = { 0, 0, 8,  72, 16, 80, 96, 192, 0, 1,  0, 0, 32, 64,
+                                  0, 0, 0, 0,  0,  0,  0,  4,   68, 0, 0, 2, 66 };
   const unsigned b = bits[dtype];
   *is_signed = b > 64;
   return b > 64 ? b == 192 ? 64 : b - 64 : b;
@@ -154,7 +156,8 @@ void whit_set_i64(unsigned dtype, void *p, int64_t x) {
     *(float *)p = (float)x;
     return;
   }
-  /* The bits that double has no room for are gathered in the lowest one that it has, for the rounding that follows. */
+  /* The bits that double has no room for are gathered in the lowest one that it has, for the rounding that follows.
+   * */
   uint64_t size = x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
   if (dtype != WHIT_F64 && size >> 53) size = (size & ~(uint64_t)2047) | (size & 2047 ? 2048 : 0);
   whit_set_f64(dtype, p, x < 0 ? -(double)size : (double)size);

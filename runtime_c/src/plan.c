@@ -48,6 +48,11 @@ static void close_scope(whit_instance *i, uint32_t first) {
 
 /* ---- plain nodes -------------------------------------------------------------------------------------- */
 
+static whit_status plan_dense_view(whit_call *c) {
+  whit_tensor *out = c->out[0];
+  return whit_tensor_set(out, out->dtype, out->rank, out->shape);
+}
+
 /* Tries to compute small outputs now. true: done, or failed with *status. */
 static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_status *status) {
   size_t need = 0;
@@ -60,6 +65,7 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
   }
   const size_t scratch = whit_round(i->known_used + need, 64);
   if (scratch + c->scratch_bytes > i->known_bytes) return false;
+  if (c->view) plan_dense_view(c);    /* it described the same elements just now, so it cannot fail */
   for (unsigned k = 0; k < c->n_out; k++) {
     if (!c->out[k]) continue;
     c->out[k]->data = i->known + i->known_used;
@@ -80,11 +86,6 @@ static void set_outputs(whit_instance *i, const whit_call *c, const uint32_t *ou
     v->t = t;
     if (flags & WHIT_V_PLACED) v->n_bytes = tensor_bytes(&t);
   }
-}
-
-static whit_status plan_dense_view(whit_call *c) {
-  whit_tensor *out = c->out[0];
-  return whit_tensor_set(out, out->dtype, out->rank, out->shape);
 }
 
 static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) {

@@ -177,6 +177,13 @@ def _simplify(node: Node) -> Value | None:
     return node.inputs[0] if perm == tuple(range(len(perm))) else None
 
 
+def _keep_name(node: Node) -> None:
+    """What a transpose makes may have no reader left: its name goes to what it is made of."""
+    x, y, perm = node.inputs[0], node.outputs[0], _perm_of(node.outputs[0])
+    if x is not None and not x.name and x.const is None and perm is not None:
+        x.name, x.perm = y.name, _inverse(perm)
+
+
 def _sweep(region: Region, mapping: dict[Value, Value]) -> int:
     changes = 0
     nodes: list[Node] = []
@@ -189,6 +196,7 @@ def _sweep(region: Region, mapping: dict[Value, Value]) -> int:
                 mapping[node.outputs[0]] = same
                 changes += 1
                 continue
+            _keep_name(node)
         elif is_elementwise(node.op):
             after = _sink_elementwise(node)
         elif node.op in _SINK:

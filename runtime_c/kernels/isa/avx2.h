@@ -1,4 +1,5 @@
-/* avx2.h - eight lanes: AVX2, FMA and F16C (WHIT_CPU_AVX2 stands for all three). The primitives are explained in scalar.h. */
+/* avx2.h - eight lanes: AVX2, FMA and F16C (WHIT_CPU_AVX2 stands for all three). The primitives are explained in
+ * scalar.h. */
 #define _MM_MALLOC_H_INCLUDED /* gcc's immintrin.h would include stdlib.h for _mm_malloc */
 #include <immintrin.h>
 

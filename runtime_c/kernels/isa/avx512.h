@@ -1,5 +1,5 @@
-/* avx512.h - sixteen lanes: AVX-512 F, VL, BW and DQ, and what avx2.h needs (WHIT_CPU_AVX512 stands for all of them). The
- * primitives are explained in scalar.h. */
+/* avx512.h - sixteen lanes: AVX-512 F, VL, BW and DQ, and what avx2.h needs (WHIT_CPU_AVX512 stands for all of
+ * them). The primitives are explained in scalar.h. */
 #define _MM_MALLOC_H_INCLUDED
 #include <immintrin.h>
 

@@ -1,11 +1,11 @@
-/* scalar.h - one lane in plain C: the reading copy of the primitives, and the only ones on processors without a header
- * of their own. Gives the same bits as the others.
+/* scalar.h - one lane in plain C: the reading copy of the primitives, and the only ones on processors without a
+ * header of their own. Gives the same bits as the others.
  *
  * Every header of this folder opens a region (closed by end.h) in which kernels are compiled for one instruction set:
  *   NAME(x)       x with the instruction set's suffix
  *   VL            lanes; divides 16. TARGET is empty where the region sets the target for all that follows
- *   V VI VM       vectors of float and int32_t, and a mask. + - * / unary - work on V; + - & | ^ ~ << >> (arithmetic) with
- *                 VI or a plain int on the right work on VI; & and | work on VM.
+ *   V VI VM       vectors of float and int32_t, and a mask. + - * / unary - work on V; + - & | ^ ~ << >> (the
+ *                 arithmetic one) with VI or a plain int on the right work on VI; & and | work on VM.
  *   v_load v_store           any alignment; v_loadi v_storei the same for VI
  *   v_set1 v_seti            all lanes equal
  *   v_fma(a, b, c)           a * b + c, rounded once
@@ -61,8 +61,8 @@ static inline float scalar_fma(float a, float b, float c) {
 #elif defined __wasm__ /* the stated exception to "the same bits everywhere" */
   return a * b + c;
 #else
-  /* The product is exact in double. The sum is rounded to odd (its error decides the last bit), which makes the second
-   * rounding, to float, right. An infinite or NaN sum has a NaN error and stays as it is. */
+  /* The product is exact in double. The sum is rounded to odd (its error decides the last bit), which makes the
+   * second rounding, to float, right. An infinite or NaN sum has a NaN error and stays as it is. */
   const double p = (double)a * (double)b, d = (double)c, s = p + d;
   const double t = s - p, e = (p - (s - t)) + (d - t);
   union { double f; uint64_t i; } u = { s };

@@ -1,0 +1,1 @@
+"""Readers of source models: one package a format."""
