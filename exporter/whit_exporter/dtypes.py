@@ -55,10 +55,12 @@ class DType(IntEnum):
         """The NumPy type; the small floats and integers come from ml_dtypes (a dependency of onnx)."""
         plain = _NUMPY.get(self)
         if plain is not None:
-            return np.dtype(plain)
+            found: np.dtype[Any] = np.dtype(plain)
+            return found
         import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, _ML_DTYPES[self]))
+        small: np.dtype[Any] = np.dtype(getattr(ml_dtypes, _ML_DTYPES[self]))
+        return small
 
 
 _SIZE = {

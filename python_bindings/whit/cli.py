@@ -55,7 +55,8 @@ def _parser() -> _Parser:
 
     p = command("convert", _convert, "make a .whit file of an ONNX model")
     p.add_argument("model", help="model.onnx")
-    p.add_argument("-o", "--output", help="default: beside the model, with .whit")
+    p.add_argument("target", nargs="?", metavar="model.whit", help="default: beside the model")
+    p.add_argument("-o", "--output", help="the same as model.whit")
     p.add_argument("--strip", action="store_true", help="leave out debug names")
     p.add_argument("--optimize", choices=("memory", "balanced", "speed"), default="balanced")
     p.add_argument(
@@ -120,7 +121,7 @@ def _convert(args: argparse.Namespace) -> Report:
         if not equals or not name or not output:
             raise RunError(f"--state {pair}: expected INPUT=OUTPUT")
         state[name] = output
-    output = args.output or os.path.splitext(args.model)[0] + ".whit"
+    output = args.output or args.target or os.path.splitext(args.model)[0] + ".whit"
     if not os.path.isfile(args.model):
         raise RunError(f"{args.model}: no such file")
     convert(

@@ -37,7 +37,7 @@ def check_inferred(port: Any, value: Any) -> None:
     if port.kind != "tensor" or value is None or port.shape is None:
         return
     fits = len(port.shape) == value.ndim and all(
-        not isinstance(d, int) or d == n for d, n in zip(port.shape, value.shape)
+        not isinstance(d, int) or d == n for d, n in zip(port.shape, value.shape, strict=True)
     )
     if not fits:
         raise AssertionError(f"output {port.name!r}: inferred {port.shape}, computed {value.shape}")
@@ -56,7 +56,7 @@ def make_backend() -> Any:
             self.outputs = [o.name for o in model.graph.output]
 
         def run(self, inputs: Any, **_: Any) -> list[Any]:
-            results = self.model.run(dict(zip(self.names, inputs)))
+            results = self.model.run(dict(zip(self.names, inputs, strict=False)))
             for (
                 port
             ) in self.model.outputs:  # the exporter's shape inference against what the runtime made

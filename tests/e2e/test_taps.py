@@ -103,7 +103,7 @@ def test_types_inside_a_fused_chain() -> None:
            }"""
     )
     feeds = {"x": ramp(5) * 4, "k": [1, -2, 3, -40000, 5], "u": [1, 100, 200, 3, 255]}
-    check_taps(model, feeds, ["up", "down", "p", "whole", "k2", "k3", "back", "u2", "u3"])
+    check_taps(model, feeds, ["up", "down", "p", "whole", "k2", "k3", "small", "u2", "u3"])
 
 
 def test_by_node_and_by_glob() -> None:

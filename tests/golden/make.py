@@ -202,7 +202,9 @@ def main() -> int:
         proto = source()
         given = feeds(name)
         session = onnxruntime.InferenceSession(proto.SerializeToString())
-        expected = dict(zip([o.name for o in proto.graph.output], session.run(None, given)))
+        expected = dict(
+            zip([o.name for o in proto.graph.output], session.run(None, given), strict=True)
+        )
         whit.convert(proto, path)
         arrays = {f"in:{k}": v for k, v in given.items()} | {
             f"out:{k}": v for k, v in expected.items()

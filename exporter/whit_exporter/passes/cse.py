@@ -55,7 +55,7 @@ def eliminate_common(g: Graph) -> int:
             if first is node:
                 kept.append(node)
                 continue
-            mapping.update(zip(node.outputs, first.outputs))
+            mapping.update(zip(node.outputs, first.outputs, strict=True))
         region.nodes = kept
 
     for entry in g.entries:

@@ -25,7 +25,7 @@ def _foldable(node: Node) -> bool:
 
 
 def _worth_it(node: Node) -> bool:
-    before = sum(v.const.size for v in node.inputs if v is not None and v.const is not None)
+    before = sum(_size(v) or 0 for v in node.inputs if v is not None)
     sizes = [_size(v) for v in node.outputs]
     return all(s is not None and (s <= before or s <= MAX_GROWTH) for s in sizes)
 
@@ -41,17 +41,16 @@ def fold_constants(g: Graph) -> int:
                 v is None or (v.const is not None and v.state is None) or v in constant
                 for v in node.inputs
             )
-            if ready and _foldable(node):
-                if all(v is None or v in constant for v in node.inputs) or _worth_it(node):
-                    folded.append(node)
-                    constant.update(node.outputs)
-                    continue
-            kept.append(node)
+            if ready and _foldable(node) and _worth_it(node):
+                folded.append(node)
+                constant.update(node.outputs)
+            else:
+                kept.append(node)
         region.nodes = kept
     if not folded:
         return 0
     wanted = [v for node in folded for v in node.outputs]
-    for v, array in zip(wanted, run_nodes(folded, wanted)):
+    for v, array in zip(wanted, run_nodes(folded, wanted), strict=True):
         v.const = array
         v.producer = None
         v.shape = array.shape

@@ -8,7 +8,7 @@ from ..dtypes import DType
 from ..ir import Graph, Node, Value
 
 
-def _per_channel(v: Value | None, channels: int) -> np.ndarray | None:  # type: ignore[type-arg]
+def _per_channel(v: Value | None, channels: int) -> np.ndarray | None:
     """The constant as one number a channel, if it varies along the last axis only."""
     if v is None or v.const is None or v.state is not None or v.dtype != DType.F32:
         return None
@@ -31,7 +31,7 @@ def _channels(node: Node) -> int:
     return int(w.const.shape[-1])
 
 
-def _constant(array: np.ndarray) -> Value:  # type: ignore[type-arg]
+def _constant(array: np.ndarray) -> Value:
     array = np.ascontiguousarray(array, np.float32)
     return Value(dtype=DType.F32, shape=array.shape, const=array)
 

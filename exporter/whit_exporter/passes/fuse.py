@@ -105,7 +105,7 @@ def _tile(group: Group, used_outside: set[Value]) -> Node:
         if out in read_inside:
             made = micro.settle(program, made, node)
             register[out] = made
-        if out not in used_outside and out.name:
+        if out not in used_outside and out.name and made not in program.names:
             program.names[made] = out.name
             program.perms[made] = out.perm
     tile = Node("tile", list(inputs), outputs, {}, group.nodes[-1].name, tile=program)

@@ -12,7 +12,7 @@ from ..ir import Graph, Node, Value
 WIDTH = 16
 
 
-def to_panels(w: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def to_panels(w: np.ndarray) -> np.ndarray:
     """[k, n] -> [ceil(n/16), k, 16], zero-filled."""
     k, n = w.shape
     panels = math.ceil(n / WIDTH)
@@ -21,13 +21,13 @@ def to_panels(w: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
     return np.ascontiguousarray(padded.reshape(k, panels, WIDTH).transpose(1, 0, 2))
 
 
-def from_panels(p: np.ndarray, n: int) -> np.ndarray:  # type: ignore[type-arg]
+def from_panels(p: np.ndarray, n: int) -> np.ndarray:
     """The inverse of to_panels."""
     panels, k, width = p.shape
     return np.ascontiguousarray(p.transpose(1, 0, 2).reshape(k, panels * width)[:, :n])
 
 
-def _weights(node: Node) -> np.ndarray | None:  # type: ignore[type-arg]
+def _weights(node: Node) -> np.ndarray | None:
     w = node.inputs[1]
     if (
         w is None
@@ -66,7 +66,7 @@ def _pack_conv(node: Node) -> bool:
     return True
 
 
-def _replace(node: Node, packed: np.ndarray) -> None:  # type: ignore[type-arg]
+def _replace(node: Node, packed: np.ndarray) -> None:
     old = node.inputs[1]
     assert old is not None
     node.inputs[1] = Value(name=old.name, dtype=DType.F32, shape=packed.shape, const=packed)

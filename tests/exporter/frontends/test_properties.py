@@ -274,7 +274,11 @@ def test_reduce(data: Any, kind: str) -> None:
     axes = draw(st.lists(st.integers(0, len(shape) - 1), unique=True))
     axes = [a - len(shape) if draw(st.booleans()) else a for a in axes]
     attrs = {"keepdims": draw(st.integers(0, 1)), "noop_with_empty_axes": draw(st.integers(0, 1))}
-    if not axes and attrs["noop_with_empty_axes"] and kind not in ("Sum", "Mean", "Max", "Min", "Prod"):
+    if (
+        not axes
+        and attrs["noop_with_empty_axes"]
+        and kind not in ("Sum", "Mean", "Max", "Min", "Prod")
+    ):
         attrs["noop_with_empty_axes"] = 0  # onnxruntime leaves out what it does before reducing
     check(draw, Example("Reduce" + kind, [x, ints(axes)], attrs, opset=18))
 
@@ -522,7 +526,10 @@ def test_expand_and_tile(data: Any) -> None:
     x = filled(draw, part_of(draw, shape), draw(st.sampled_from((*FLOATS, *SIGNED))))
     target = [1 if d in x.shape and draw(st.booleans()) else d for d in shape]
     want = np.broadcast_to(x, np.broadcast_shapes(x.shape, target))
-    check(draw, Example("Expand", [x, ints(target)], want=[np.ascontiguousarray(want).reshape(want.shape)]))
+    check(
+        draw,
+        Example("Expand", [x, ints(target)], want=[np.ascontiguousarray(want).reshape(want.shape)]),
+    )
     repeats = [draw(st.integers(0, 3)) for _ in x.shape]
     check(draw, Example("Tile", [x, ints(repeats)], want=[np.tile(x, repeats)]))
 
@@ -632,7 +639,10 @@ def test_conv_transpose(data: Any) -> None:
     size = [draw(st.integers(3, 5)) for _ in attrs["kernel_shape"]]
     if attrs.get("auto_pad", "").startswith("SAME"):
         del attrs["auto_pad"]
-    x, w = filled(draw, (1, group * each, *size)), filled(draw, (group * each, out, *attrs["kernel_shape"]))
+    x, w = (
+        filled(draw, (1, group * each, *size)),
+        filled(draw, (group * each, out, *attrs["kernel_shape"])),
+    )
     if draw(st.booleans()):
         attrs["output_padding"] = [draw(st.integers(0, s - 1)) for s in attrs["strides"]]
     check(draw, Example("ConvTranspose", [x, w], {**attrs, "group": group}, rtol=1e-4, atol=1e-3))
@@ -660,7 +670,10 @@ def test_resize(data: Any) -> None:
     shape = (1, 2, *(draw(st.integers(2, 5)) for _ in range(2)))
     mode = draw(st.sampled_from(("nearest", "linear", "cubic")))
     where = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
-    attrs: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": draw(st.sampled_from(where))}
+    attrs: dict[str, Any] = {
+        "mode": mode,
+        "coordinate_transformation_mode": draw(st.sampled_from(where)),
+    }
     if mode == "nearest":
         near = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
         attrs["nearest_mode"] = draw(st.sampled_from(near))
@@ -677,13 +690,18 @@ def test_resize(data: Any) -> None:
 def test_einsum(data: Any) -> None:
     draw = data.draw
     sizes = {c: draw(st.integers(1, 4)) for c in "abcd"}
-    words = [draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True)) for _ in range(2)]
+    words = [
+        draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True))
+        for _ in range(2)
+    ]
     used = sorted({c for w in words for c in w})
     result = draw(st.lists(st.sampled_from(used), unique=True))
     equation = ",".join("".join(w) for w in words) + "->" + "".join(result)
     arrays = [filled(draw, [sizes[c] for c in w]) for w in words]
     want = np.asarray(np.einsum(equation, *arrays))
-    check(draw, Example("Einsum", arrays, {"equation": equation}, want=[want], rtol=1e-4, atol=1e-3))
+    check(
+        draw, Example("Einsum", arrays, {"equation": equation}, want=[want], rtol=1e-4, atol=1e-3)
+    )
 
 
 # small graphs: what passes merge, move and drop
@@ -694,18 +712,27 @@ def grow(draw: Draw, names: list[str], k: int) -> tuple[onnx.NodeProto, dict[str
     kind = draw(st.sampled_from(("unary", "binary", "constant", "turn", "norm", "flip", "both")))
     x, y, out = draw(st.sampled_from(names)), draw(st.sampled_from(names)), f"v{k}"
     if kind == "unary":
-        return helper.make_node(draw(st.sampled_from(("Tanh", "Abs", "Neg", "Sigmoid", "Relu"))), [x], [out]), {}
+        return helper.make_node(
+            draw(st.sampled_from(("Tanh", "Abs", "Neg", "Sigmoid", "Relu"))), [x], [out]
+        ), {}
     if kind == "binary":
-        return helper.make_node(draw(st.sampled_from(("Add", "Sub", "Mul", "Max"))), [x, y], [out]), {}
+        return helper.make_node(
+            draw(st.sampled_from(("Add", "Sub", "Mul", "Max"))), [x, y], [out]
+        ), {}
     if kind == "constant":
         c = filled(draw, part_of(draw, (2, 3, 4)))
-        return helper.make_node(draw(st.sampled_from(("Add", "Mul", "Min"))), [x, f"c{k}"], [out]), {f"c{k}": c}
+        return helper.make_node(
+            draw(st.sampled_from(("Add", "Mul", "Min"))), [x, f"c{k}"], [out]
+        ), {f"c{k}": c}
     if kind == "turn":
         return helper.make_node("MatMul", [x, f"c{k}"], [out]), {f"c{k}": filled(draw, (4, 4)) / 16}
     if kind == "norm":
         return helper.make_node("Softmax", [x], [out], axis=draw(st.integers(-3, 2))), {}
     if kind == "flip":
-        slots = {f"{n}{k}": ints([v]) for n, v in (("s", -1), ("e", -99), ("a", draw(st.integers(0, 2))), ("t", -1))}
+        slots = {
+            f"{n}{k}": ints([v])
+            for n, v in (("s", -1), ("e", -99), ("a", draw(st.integers(0, 2))), ("t", -1))
+        }
         return helper.make_node("Slice", [x, *slots], [out]), slots
     return helper.make_node("Where", ["mask", x, y], [out]), {}
 
@@ -714,7 +741,11 @@ def grow(draw: Draw, names: list[str], k: int) -> tuple[onnx.NodeProto, dict[str
 @given(st.data())
 def test_graphs(data: Any) -> None:
     draw = data.draw
-    inputs = {"x": filled(draw, (2, 3, 4)), "z": filled(draw, (2, 3, 4)), "mask": filled(draw, (2, 3, 4), bool)}
+    inputs = {
+        "x": filled(draw, (2, 3, 4)),
+        "z": filled(draw, (2, 3, 4)),
+        "mask": filled(draw, (2, 3, 4), bool),
+    }
     names, nodes, constants = ["x", "z"], [], {}
     for k in range(draw(st.integers(2, 12))):
         node, extra = grow(draw, names, k)
@@ -734,4 +765,6 @@ def test_graphs(data: Any) -> None:
     want = ask_onnxruntime(model, inputs)
     got = whit.load(whit.convert(model)).run(inputs)
     for name, w in zip(outs, want, strict=True):
-        np.testing.assert_allclose(got[name], w, 1e-4, 1e-4 * max(1.0, float(abs(w).max())), err_msg=name)
+        np.testing.assert_allclose(
+            got[name], w, 1e-4, 1e-4 * max(1.0, float(abs(w).max())), err_msg=name
+        )

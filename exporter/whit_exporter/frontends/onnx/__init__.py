@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import external_data_helper, shape_inference, version_converter
 
 from ...build import Builder

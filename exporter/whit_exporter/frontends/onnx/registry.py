@@ -15,7 +15,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 import onnx
 
 from ...build import Builder
