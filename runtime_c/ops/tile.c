@@ -69,6 +69,7 @@ static const char *tile_check(const whit_call *c, uint32_t w, unsigned domain, u
   if ((reads > 0 && !(written >> tile_a(w) & 1)) || (reads > 2 && !(written >> tile_c(w) & 1)) ||
       (reads > 1 && !(written >> tile_b(w) & 1)))
     return "tile: reads a register that is not set";
+  if (op > WHIT_MICRO_store && (uint64_t)w >> (14 + 6 * reads)) return "tile: an operand that is not read must be 0";
   if (op == WHIT_MICRO_load && tile_a(w) >= c->n_in) return "tile: no such input";
   if (op != WHIT_MICRO_store) return NULL;
   if (tile_b(w) >= c->n_out || stored >> tile_b(w) & 1) return "tile: no such output, or stored twice";

@@ -65,10 +65,10 @@ def test_light_with_random_weights(path: Path) -> None:
         shape = constants[node.input[0]]
         name = node.output[0]
         deviation = np.sqrt(2 / max(np.prod(shape[1:]), 1))
-        array = (
-            rng.uniform(0.5, 2, shape) if name in positive else rng.normal(size=shape) * deviation
-        )
-        model.graph.initializer.append(onnx.numpy_helper.from_array(array.astype(np.float32), name))
+        array = rng.standard_normal(shape, np.float32) * np.float32(deviation)
+        if name in positive:
+            array = np.abs(array) + np.float32(0.5)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
         model.graph.node.remove(node)
     feeds = {
         i.name: rng.normal(size=[d.dim_value for d in i.type.tensor_type.shape.dim]).astype(
@@ -198,7 +198,8 @@ def test_digits_early_exit_runs_no_late_layer() -> None:
     for image in images:
         out = subject.run({"image": image[None, None]}, tap="*/late/*")
         late = out.keys() - {p.name for p in subject.outputs}
-        assert len(late) == (10 if out["exit"] else 0)
+        assert bool(late) == bool(out["exit"])
+        assert any(name.endswith("late_answer") for name in late) == bool(out["exit"])
         seen[int(out["exit"])] = True
     assert all(seen.values())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..evaluate import run_nodes
+from ..evaluate import EvaluateError, run_nodes
 from ..ir import Graph, Node, Value
 from ..ops import is_elementwise, ops
 
@@ -30,28 +30,35 @@ def _worth_it(node: Node) -> bool:
     return all(s is not None and (s <= before or s <= MAX_GROWTH) for s in sizes)
 
 
+def _constant(v: Value | None) -> bool:
+    return v is None or (v.const is not None and v.state is None)
+
+
 def fold_constants(g: Graph) -> int:
-    """Before: any graph. After: no pure node has only constant inputs, unless its result would bloat the file."""
-    folded: list[Node] = []
-    constant: set[Value] = set()
+    """Before: any graph. After: no pure node has only constant inputs, unless its result would bloat the file, or it
+    fails: then it stays, and fails when it runs, if it runs."""
+    changes = 0
     for region in g.regions():
         kept = []
         for node in region.nodes:
-            ready = all(
-                v is None or (v.const is not None and v.state is None) or v in constant
-                for v in node.inputs
-            )
-            if ready and _foldable(node) and _worth_it(node):
-                folded.append(node)
-                constant.update(node.outputs)
+            if (
+                all(map(_constant, node.inputs))
+                and _foldable(node)
+                and _worth_it(node)
+                and _fold(node)
+            ):
+                changes += 1
             else:
                 kept.append(node)
         region.nodes = kept
-    if not folded:
-        return 0
-    wanted = [v for node in folded for v in node.outputs]
-    for v, array in zip(wanted, run_nodes(folded, wanted), strict=True):
-        v.const = array
-        v.producer = None
-        v.shape = array.shape
-    return len(folded)
+    return changes
+
+
+def _fold(node: Node) -> bool:
+    try:
+        arrays = run_nodes([node], node.outputs)
+    except EvaluateError:
+        return False
+    for v, array in zip(node.outputs, arrays, strict=True):
+        v.const, v.producer, v.shape = array, None, array.shape
+    return True

@@ -359,3 +359,19 @@ def test_optional_in_branches() -> None:
             {"c": np.array(c), "x": x},
             want={"has": np.array(c), "y": -x if c else np.abs(x)},
         )
+
+
+def test_constants_that_fail_stay_in_their_branch() -> None:
+    text = """g (bool c, float[2] x) => (float[2] y) {
+        y = If (c) <
+            then_branch: graph = t () => (float[2] a) {
+                table = Constant<value_floats = [1.0, 2.0]>()
+                beyond = Constant<value_ints = [5, 6]>()
+                a = Gather(table, beyond) },
+            else_branch: graph = e () => (float[2] b) { b = Neg(x) }>
+    }"""
+    x = np.array([1, 2], F)
+    model = whit.load(whit.convert(parse(text)))
+    np.testing.assert_array_equal(model.run({"c": no(), "x": x})["y"], -x)
+    with pytest.raises(whit.WhitError, match="index"):
+        model.run({"c": yes(), "x": x})

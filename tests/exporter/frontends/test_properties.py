@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
@@ -23,7 +22,7 @@ import whit
 Array = np.ndarray[Any, Any]
 Draw = Callable[[Any], Any]
 few = settings(
-    max_examples=60,
+    max_examples=40,
     derandomize=True,
     deadline=None,
     database=None,
@@ -114,6 +113,7 @@ def behind_view(draw: Draw, x: Array) -> tuple[Array, list[onnx.NodeProto], dict
 
 
 def check(draw: Draw, e: Example) -> None:
+    note(repr(e))
     nodes, arrays, outs = e.nodes()
     want = e.want
     if want is None:
@@ -189,9 +189,8 @@ ARITHMETIC: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
-@pytest.mark.parametrize("op", ARITHMETIC)
-@few
-@given(st.data())
+@settings(few, max_examples=200)
+@given(st.sampled_from(list(ARITHMETIC)), st.data())
 def test_arithmetic(op: str, data: Any) -> None:
     draw = data.draw
     only_ints = op.startswith("Bit") or op == "Mod"
@@ -218,10 +217,7 @@ def test_logic(data: Any, op: str) -> None:
     check(draw, Example(op, [a, b]))
 
 
-UNARY = (
-    "Abs Neg Ceil Floor Round Sqrt Exp Log Sin Cos Tan Atan Tanh Erf Sign Sigmoid Relu Reciprocal Softplus Softsign "
-    "Asin Acos Asinh Acosh Atanh Sinh Cosh Gelu HardSwish Mish LeakyRelu Elu Selu Celu HardSigmoid ThresholdedRelu"
-).split()
+UNARY = ["Abs", "Neg", "Ceil", "Floor", "Round", "Sqrt", "Exp", "Log", "Sin", "Cos", "Tan", "Atan", "Tanh", "Erf", "Sign", "Sigmoid", "Relu", "Reciprocal", "Softplus", "Softsign", "Asin", "Acos", "Asinh", "Acosh", "Atanh", "Sinh", "Cosh", "Gelu", "HardSwish", "Mish", "LeakyRelu", "Elu", "Selu", "Celu", "HardSigmoid", "ThresholdedRelu"]
 
 
 @few
@@ -261,7 +257,7 @@ def test_where_clip(data: Any) -> None:
 
 # reductions
 
-REDUCE = "Sum Mean Max Min Prod L1 L2 SumSquare LogSum LogSumExp".split()
+REDUCE = ["Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp"]
 
 
 @few
@@ -271,6 +267,8 @@ def test_reduce(data: Any, kind: str) -> None:
     shape = draw(shapes(1, 4, 1, 5))
     real = kind in ("Mean", "L2", "LogSum", "LogSumExp")
     x = filled(draw, shape, draw(st.sampled_from(FLOATS if real else (*FLOATS, *SIGNED))), low=1)
+    if kind == "Prod" and x.dtype in SIGNED:
+        x = np.sign(x)  # onnxruntime does not wrap
     axes = draw(st.lists(st.integers(0, len(shape) - 1), unique=True))
     axes = [a - len(shape) if draw(st.booleans()) else a for a in axes]
     attrs = {"keepdims": draw(st.integers(0, 1)), "noop_with_empty_axes": draw(st.integers(0, 1))}
@@ -335,6 +333,17 @@ def test_softmax_and_norm(data: Any, op: str) -> None:
 # movement
 
 
+def sliced(shape: Sequence[int], axes: Any, starts: Any, ends: Any, steps: Any) -> list[slice]:
+    """As the standard has it. (onnxruntime takes the largest end for the front if the step is negative.)"""
+    result = [slice(None)] * len(shape)
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        if step < 0 and (end := end + shape[axis] if end < 0 else end) < 0:
+            end = None
+        too_low = step < 0 and start + shape[axis] < 0  # Python starts nowhere, ONNX at the front
+        result[axis] = slice(0 if too_low else start, end, step)
+    return result
+
+
 @few
 @given(st.data())
 def test_slice(data: Any) -> None:
@@ -346,7 +355,8 @@ def test_slice(data: Any) -> None:
     starts, ends = ([draw(bound) for _ in axes] for _ in range(2))
     steps = [draw(st.sampled_from((1, 1, 2, 3, -1, -2, -9))) for _ in axes]
     axes = [a - len(shape) if draw(st.booleans()) else a for a in axes]
-    check(draw, Example("Slice", [x, *map(ints, (starts, ends, axes, steps))]))
+    want = x[tuple(sliced(shape, axes, starts, ends, steps))]
+    check(draw, Example("Slice", [x, *map(ints, (starts, ends, axes, steps))], want=[want]))
 
 
 def indices(draw: Draw, shape: Sequence[int], size: int) -> Array:
@@ -445,7 +455,7 @@ def test_pad(data: Any, mode: str) -> None:
     most = [3 if mode in ("constant", "edge") else shape[a] - 1 for a in axes]
     pads = [draw(st.integers(0, m)) for m in most * 2]
     if mode == "constant" and draw(st.booleans()):
-        pads = [-(shape[a] // 2) if draw(st.booleans()) else p for a, p in zip(axes * 2, pads)]
+        pads = [-(shape[a] // 2) if draw(st.booleans()) else p for a, p in zip(axes * 2, pads, strict=True)]
     dtype = draw(st.sampled_from((*FLOATS, *SIGNED)))
     value = filled(draw, (), dtype) if mode == "constant" else None
     axes = [a - len(shape) if draw(st.booleans()) else a for a in axes]
@@ -505,7 +515,7 @@ def test_reshape_and_axes(data: Any) -> None:
     check(draw, Example("Transpose", [x], {"perm": perm}, want=[x.transpose(perm)]))
     at = draw(st.integers(0, len(shape) - 1))
     target = [*shape[:at], -1] if draw(st.booleans()) else [-1, *shape[at + 1 :]]
-    target = [0 if d == s and draw(st.booleans()) else d for d, s in zip(target, shape)]
+    target = [0 if d == s and draw(st.booleans()) else d for d, s in zip(target, shape, strict=False)]
     check(draw, Example("Reshape", [x, ints(target)]))
     axes = draw(st.lists(st.integers(0, len(shape)), min_size=1, max_size=2, unique=True))
     rank = len(shape) + len(axes)
@@ -558,12 +568,14 @@ def test_range_trilu_one_hot(data: Any) -> None:
     dtype = draw(st.sampled_from((np.float32, np.int64, np.int32)))
     start, limit = (np.array(draw(st.integers(-9, 9)), dtype) for _ in range(2))
     delta = np.array(draw(st.sampled_from((1, 2, -1, -3, 4))), dtype)
-    check(draw, Example("Range", [start, limit, delta], want=[np.arange(start, limit, delta)]))
+    check(
+        draw, Example("Range", [start, limit, delta], want=[np.arange(start, limit, delta, dtype)])
+    )
     x = filled(draw, draw(shapes(2, 4, 0, 4)), draw(st.sampled_from((*FLOATS, *SIGNED))))
     k, upper = draw(st.integers(-5, 5)), draw(st.integers(0, 1))
     want = np.triu(x, k) if upper else np.tril(x, k)
     check(draw, Example("Trilu", [x, np.array(k)], {"upper": upper}, want=[want]))
-    index = indices(draw, draw(shapes(0, 3)), 6)
+    index = indices(draw, draw(shapes(1, 3)), 5)
     axis = draw(st.integers(-index.ndim - 1, index.ndim))
     inputs = [index.astype(np.int64), np.array(5, np.int64), np.array([2, 7], np.float32)]
     check(draw, Example("OneHot", inputs, {"axis": axis}))
@@ -678,7 +690,11 @@ def test_resize(data: Any) -> None:
         near = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
         attrs["nearest_mode"] = draw(st.sampled_from(near))
     x = filled(draw, shape)
-    scales = np.array([1, 1, *(draw(st.sampled_from((0.5, 1.0, 2.0, 3.0))) for _ in range(2))])
+    # Of the two readings of align_corners where scale * size is not whole, onnxruntime has the other.
+    factors = (
+        (1.0, 2.0, 3.0) if "align" in attrs["coordinate_transformation_mode"] else (0.5, 1.0, 2.0)
+    )
+    scales = np.array([1, 1, *(draw(st.sampled_from(factors)) for _ in range(2))])
     sizes = ints([*shape[:2], *(draw(st.integers(1, 9)) for _ in range(2))])
     by_scale = draw(st.booleans())
     inputs = [x, None, scales.astype(np.float32)] if by_scale else [x, None, None, sizes]
@@ -737,7 +753,7 @@ def grow(draw: Draw, names: list[str], k: int) -> tuple[onnx.NodeProto, dict[str
     return helper.make_node("Where", ["mask", x, y], [out]), {}
 
 
-@settings(few, max_examples=250)
+@settings(few, max_examples=100)
 @given(st.data())
 def test_graphs(data: Any) -> None:
     draw = data.draw

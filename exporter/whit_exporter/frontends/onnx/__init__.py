@@ -324,7 +324,7 @@ class Importer:
             if e.node or e.operator:
                 raise
             raise n.fail(e.message) from e
-        except (ValueError, TypeError, IndexError, KeyError, OverflowError) as e:
+        except (ValueError, TypeError, LookupError, ArithmeticError) as e:
             raise n.fail(
                 f"its inputs or attributes do not fit the operator ({type(e).__name__}: {e})"
             ) from e
