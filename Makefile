@@ -43,6 +43,7 @@ help:
 	@echo 'make demo            converts and runs the trained models of examples/'
 	@echo 'make test            all tests (minutes)     make check   the quick ones (under a minute)'
 	@echo 'make conformance     the ONNX backend tests, with a table'
+	@echo 'make bench           against the other engines (ONLY=resnet PEERS=onnxruntime,ncnn MODE=warm THREADS=1)'
 	@echo 'make bench-overhead  nanoseconds per node and per loop iteration'
 	@echo 'make lint | format | wheel | clean | distclean'
 
@@ -132,6 +133,11 @@ lib-arm64: $(B)/arm64/libwhit.so
 
 demo: lib $(VENV)/.packages
 	@$(RUN) examples/demo.py
+
+# ONLY= models by regular expression, PEERS= engines, MODE= warm,cold,memory, THREADS= 1,2. ARGS=--docs writes docs/performance.md.
+bench: lib $(VENV)/.packages
+	@$(RUN) tests/bench/bench.py $(if $(ONLY),--only '$(ONLY)') $(if $(PEERS),--peers $(PEERS)) \
+	  $(if $(MODE),--mode $(MODE)) $(if $(THREADS),--threads $(THREADS)) $(ARGS)
 
 bench-overhead: lib $(VENV)/.packages
 	@$(RUN) tests/bench/overhead.py $(ARGS)

@@ -37,6 +37,8 @@ class Value:
     optional: bool = False
     perm: tuple[int, ...] | None = None
     """Set by the layout pass: this value is the source model's value transposed by perm."""
+    source: str = ""
+    """Set by the fusion pass: the source model's node that makes this value, if its producer has another name."""
     state: str | None = None
     """Name of the persistent state variable that this value reads; const holds the initial value."""
 

@@ -56,13 +56,14 @@ class TileProgram:
     """Instructions in SSA form: arguments are numbers of earlier instructions.
 
     names: instruction -> name of the source model's value that it makes; so fused values can still be watched.
-    perms: instruction -> its Value.perm.
+    perms: instruction -> its Value.perm. sources: instruction -> the source model's node it stands for.
     """
 
     domain: str
     code: list[Instruction] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
     perms: dict[int, tuple[int, ...] | None] = field(default_factory=dict)
+    sources: dict[int, str] = field(default_factory=dict)
 
     def load(self, port: int) -> int:
         """Input number `port`."""

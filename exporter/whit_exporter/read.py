@@ -284,7 +284,11 @@ class _Reader:
                 program.names[step] = name
                 if r["perm"] != NONE:
                     program.perms[step] = decode_perm(int(r["perm"]))
+                if r["source"] != NONE:
+                    program.sources[step] = self._debug_string(int(r["source"]))
                 continue
+            if r["source"] != NONE:
+                v.source = self._debug_string(int(r["source"]))
             if r["perm"] != NONE:
                 v.perm = decode_perm(int(r["perm"]))
             if not v.name or v.name == name:

@@ -102,6 +102,8 @@ class _Printer:
         parts.append(_type(v))
         if v.perm is not None:
             parts.append(_perm(v.perm))
+        if v.source:
+            parts.append(f"of {json.dumps(v.source)}")
         return " ".join(parts)
 
     def _ref(self, v: Value | None) -> str:
@@ -200,6 +202,8 @@ def _instructions(program: TileProgram) -> Iterable[str]:
         perm = program.perms.get(k)
         if perm is not None:
             parts.append(_perm(perm))
+        if k in program.sources:
+            parts.append(f"of {json.dumps(program.sources[k])}")
         yield " ".join(parts)
 
 
@@ -301,6 +305,8 @@ class _Parser:
         else:
             v.shape = tuple(self._many("]", self._dim))
         v.perm = self._perm()
+        if self._try("of"):
+            v.source = self._text()
         self.values[ref] = v
         return v
 
@@ -443,3 +449,5 @@ class _Parser:
         perm = self._perm()
         if perm is not None:
             program.perms[k] = perm
+        if self._try("of"):
+            program.sources[k] = self._text()

@@ -55,7 +55,14 @@ ENTRY = np.dtype([
     ("n_updates", "<u2"), ("reserved", "<u2"),
 ])  # fmt: skip
 NAME = np.dtype(
-    [("name", "<u4"), ("value", "<u4"), ("node", "<u4"), ("step", "<u4"), ("perm", "<u4")]
+    [
+        ("name", "<u4"),
+        ("value", "<u4"),
+        ("node", "<u4"),
+        ("step", "<u4"),
+        ("perm", "<u4"),
+        ("source", "<u4"),
+    ]
 )
 
 Array = np.ndarray[Any, Any]
@@ -363,10 +370,11 @@ class _Writer:
 
     def _names(self) -> list[Row]:
         """Name records, by value, step and node; a value's own name stands before its aliases."""
-        found: list[tuple[int, int, int, int, str]] = []
+        found: list[tuple[int, int, int, int, str, str]] = []
 
         def add(name: str, v: Value, step: int = 0) -> None:
-            found.append((self.numbers[v], step, self.maker.get(v, NONE), _perm_word(v.perm), name))
+            maker = self.maker.get(v, NONE)
+            found.append((self.numbers[v], step, maker, _perm_word(v.perm), name, v.source))
 
         for v in self.numbers:
             if v.name and v.name != v.state:
@@ -377,12 +385,14 @@ class _Writer:
         for name, node, k in self.tile_names:
             v = node.outputs[0]
             perm = node.tile.perms.get(k)
-            found.append((self.numbers[v], k + 1, self.maker[v], _perm_word(perm), name))
+            source = node.tile.sources.get(k, "")
+            found.append((self.numbers[v], k + 1, self.maker[v], _perm_word(perm), name, source))
         rows: list[Row] = []
-        for value, step, node_number, perm, name in sorted(
+        for value, step, node_number, perm, name, source in sorted(
             dict.fromkeys(found), key=lambda r: r[:3]
         ):
-            rows.append((self.debug_strings.add(name), value, node_number, step, perm))
+            made_by = self.debug_strings.add(source) if source else NONE
+            rows.append((self.debug_strings.add(name), value, node_number, step, perm, made_by))
         return rows
 
     def _encode(self) -> bytes:

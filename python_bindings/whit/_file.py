@@ -28,7 +28,7 @@ _STRUCTS: dict[str, np.dtype[Any]] = {
             ("name", 4), ("region", 4), ("ports", 4), ("states", 4), ("n_inputs", 2), ("n_outputs", 2),
             ("n_updates", 2), ("reserved", 2),
         ],
-        "name": [("name", 4), ("value", 4), ("node", 4), ("step", 4), ("perm", 4)],
+        "name": [("name", 4), ("value", 4), ("node", 4), ("step", 4), ("perm", 4), ("source", 4)],
     }.items()
 }  # fmt: skip
 _U8, _U32 = np.dtype("<u1"), np.dtype("<u4")
@@ -44,6 +44,8 @@ class Name:
     step: int
     perm: tuple[int, ...] | None
     """The stored value is the source's, transposed by perm; None: unchanged. As long as the longest rank."""
+    source: str = ""
+    """The source model's node that makes it, if the node here is named after another."""
 
 
 class _Table:
@@ -195,8 +197,11 @@ class File:
             return []
         strings = debug.vector(0, _U8).tobytes()
         return [
-            Name(_cut(strings, at), value, node, step, _perm(perm))
-            for at, value, node, step, perm in debug.vector(2, _STRUCTS["name"]).tolist()
+            Name(
+                _cut(strings, at), value, node, step, _perm(perm),
+                _cut(strings, source) if source != NONE else "",
+            )
+            for at, value, node, step, perm, source in debug.vector(2, _STRUCTS["name"]).tolist()
         ]
 
     @cached_property

@@ -103,7 +103,8 @@ class Tap:
             choice = tuple(None if c == "*" else int(c) for c in parts[2].split("."))
             names = self._match(text, nodes)
         if not names:
-            known = {*self.values, *(self.file.node_names[k] for k in nodes)}
+            known = {*self.values, *(n.source for n in self.values.values())}
+            known |= {self.file.node_names[k] for k in nodes}
             known |= {self._short(n) for n in known}
             close = difflib.get_close_matches(text, sorted(known), 3)
             hint = f"; close: {', '.join(close)}" if close else ""
@@ -122,7 +123,8 @@ class Tap:
         if len(short) == 1:
             return [replace(short[0], name=text)]
         node_names = self.file.node_names
-        wanted = {n for n in node_names if text in (n, self._short(n))}
+        sources = {*node_names, *(n.source for n in self.values.values())}
+        wanted = {n for n in sources if text in (n, self._short(n))}
         found = short
         if not wanted and not found and any(c in text for c in "*?["):
             pattern = re.compile(fnmatch.translate(text))
@@ -130,16 +132,16 @@ class Tap:
             def fits(name: str) -> bool:
                 return bool(pattern.match(name) or pattern.match(self._short(name)))
 
-            wanted = {n for n in node_names if fits(n)}
+            wanted = {n for n in sources if fits(n)}
             found = [n for n in self.values.values() if fits(n.name)]
-        made: dict[str, list[Name]] = {node_names[k]: [] for k in nodes}
+        made: dict[str, list[Name]] = {n: [] for n in sources}
         last = {node_names[k]: k for k in nodes}
         for n in self.values.values():
             if n.node in nodes:
-                made[node_names[n.node]].append(n)
+                made[n.source or node_names[n.node]].append(n)
         for name in made:
             if name and name in wanted:
-                found += made[name] or self._unnamed(last[name])
+                found += made[name] or (self._unnamed(last[name]) if name in last else [])
         return list({n.name: n for n in found}.values())
 
     def _short(self, name: str) -> str:

@@ -42,7 +42,8 @@ static bool nms_better(const nms_rules *r, int32_t i, int32_t j) {
   return r->scores[i] > r->scores[j] || (r->scores[i] == r->scores[j] && i < j);
 }
 
-/* Puts box into the heap of n in place of what stands at position i; no box is better than its parent. */
+/* Puts box into the heap of n in place of what stands at position i; no box is better than its
+ * parent. */
 static void nms_sift(const nms_rules *r, int32_t *heap, int32_t n, int32_t i, int32_t box) {
   for (int64_t child; (child = 2 * (int64_t)i + 1) < n; i = (int32_t)child) {
     if (child + 1 < n && nms_better(r, heap[child + 1], heap[child])) child++;
@@ -52,8 +53,8 @@ static void nms_sift(const nms_rules *r, int32_t *heap, int32_t n, int32_t i, in
   heap[i] = box;
 }
 
-/* Boxes of one class that are taken, in order, at the end of `space`, the first one last. Returns how many. The heap
- * shrinks by one for each box looked at, so both fit into n numbers. */
+/* Boxes of one class that are taken, in order, at the end of `space`, the first one last. Returns
+ * how many. The heap shrinks by one for each box looked at, so both fit into n numbers. */
 static int32_t nms_class(const nms_rules *r, int32_t *space) {
   int32_t n = 0, taken = 0;
   for (int32_t k = 0; k < r->n; k++)
@@ -63,7 +64,8 @@ static int32_t nms_class(const nms_rules *r, int32_t *space) {
     const int32_t best = space[0], last = space[--n];
     if (n) nms_sift(r, space, n, 0, last);
     bool overlaps = false;
-    for (int32_t k = 1; k <= taken && !overlaps; k++) overlaps = nms_overlap(r, space[r->n - k], best);
+    for (int32_t k = 1; k <= taken && !overlaps; k++)
+      overlaps = nms_overlap(r, space[r->n - k], best);
     if (!overlaps) space[r->n - ++taken] = best;
   }
   return taken;
@@ -77,7 +79,8 @@ static float nms_float(const whit_call *c, unsigned i) {
 static whit_status nms_all(whit_call *c, int32_t *space, int64_t *y, int32_t *count) {
   const whit_tensor *boxes = c->in[0], *scores = c->in[1];
   const int32_t images = scores->shape[0], classes = scores->shape[1], n = scores->shape[2];
-  nms_rules r = { .n = n, .iou = nms_float(c, 3), .least = nms_float(c, 4), .centre = c->attr[0] != 0 };
+  nms_rules r = { .n = n, .iou = nms_float(c, 3), .least = nms_float(c, 4) };
+  r.centre = c->attr[0] != 0;
   r.limited = c->n_in > 4 && c->in[4];
   if (c->n_in > 2 && c->in[2]) WHIT_TRY(whit_int(c, 2, &r.most));
   *count = 0;
@@ -118,7 +121,8 @@ whit_status whit_nms_shape(whit_call *c) {
   if (whit_count(c->in[1])) {
     const size_t block = whit_heap_take(c->instance, n_bytes);
     if (!block) return WHIT_E_MEMORY;
-    const whit_status s = nms_all(c, (int32_t *)(void *)(c->instance->arena + block), NULL, &shape[0]);
+    int32_t *space = (int32_t *)(void *)(c->instance->arena + block);
+    const whit_status s = nms_all(c, space, NULL, &shape[0]);
     whit_heap_drop(c->instance, block);
     WHIT_TRY(s);
   }

@@ -6,8 +6,9 @@ WHIT_OP(random, .version = 1, .in = "shape", .out = "y", .attr = "dtype:i32 seed
         .doc = "Numbers from 0 up to but not including 1, all equally likely, f32 or f64. The same "
                "seed gives the same numbers, run by run, to every new instance.");
 
-/* SplitMix64 (Steele, Lea and Flood 2014): number i is a hash of seed + i * 2^64 / golden ratio. Counting,
- * instead of keeping a generator for each node, makes the state one number of the instance. */
+/* SplitMix64 (Steele, Lea and Flood 2014): number i is a hash of seed + i * 2^64 / golden ratio.
+ * Counting, instead of keeping a generator for each node, makes the state one number of the
+ * instance. */
 static uint64_t random_mix(uint64_t x) {
   x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
   x = (x ^ x >> 27) * 0x94d049bb133111ebu;

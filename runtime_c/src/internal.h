@@ -13,7 +13,7 @@ struct whit_constant { uint64_t offset; uint32_t dims; uint8_t dtype, rank; uint
 struct whit_state    { uint32_t initial, name; };
 struct whit_port     { uint32_t name, dims; uint8_t dtype, rank, kind, reserved; };
 struct whit_entry    { uint32_t name, region, ports, states; uint16_t n_inputs, n_outputs, n_updates, reserved; };
-struct whit_name     { uint32_t name, value, node, step, perm; };
+struct whit_name     { uint32_t name, value, node, step, perm, source; };
 typedef struct whit_node whit_node;
 typedef struct whit_region whit_region;
 

@@ -164,7 +164,8 @@ static whit_status check_names(whit_model *m) {
     if (m->node_names[k] >= m->n_debug_strings) return verify_bad(m, position(m, m->node_names + k));
   for (uint32_t k = 0; k < m->n_names; k++) {
     const struct whit_name *n = &m->names[k];
-    if (n->name >= m->n_debug_strings || n->value >= m->n_values || (n->node != WHIT_NONE && n->node >= m->n_nodes))
+    if (n->name >= m->n_debug_strings || n->value >= m->n_values || (n->node != WHIT_NONE && n->node >= m->n_nodes) ||
+        (n->source != WHIT_NONE && n->source >= m->n_debug_strings))
       return verify_bad(m, position(m, n));
   }
   return WHIT_OK;

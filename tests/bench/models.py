@@ -67,15 +67,17 @@ class Net:
         name = self.fresh(hint)
         a = np.asarray(array)
         a = a.astype(np.float32) if a.dtype == np.float64 else a
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(a), name))
+        self.constants.append(numpy_helper.from_array(np.array(a, order="C"), name))
         return name
 
     def input(self, name: str, shape: Sequence[int], array: Array | None = None) -> str:
-        """A graph input; its benchmark value is `array`, or normal noise. The first building takes it four times."""
+        """A graph input; its benchmark value is `array`, or normal noise, of which the first building takes more."""
         if array is None:
-            array = self.rng.standard_normal(shape, np.float32)
-        if self.learned is None and array.dtype == np.float32 and shape[0] == 1:
-            array = self.rng.standard_normal((64 if len(shape) == 2 else 4, *shape[1:]), np.float32)
+            times = 1 if self.learned is not None else 64 if len(shape) == 2 else 4
+            noise = np.random.default_rng(
+                len(self.inputs)
+            )  # its own: the weights must not depend on times
+            array = noise.standard_normal((shape[0] * times, *shape[1:]), np.float32)
         kind = helper.np_dtype_to_tensor_dtype(array.dtype)
         self.inputs.append(helper.make_tensor_value_info(name, kind, array.shape))
         self.feeds[name] = array
@@ -86,9 +88,7 @@ class Net:
         self.outputs.append(helper.make_tensor_value_info(name, kind, None))
 
     def proto(self) -> onnx.ModelProto:
-        graph = helper.make_graph(
-            self.nodes, self.name, self.inputs, self.outputs, self.constants
-        )
+        graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, self.constants)
         opset = [helper.make_opsetid("", OPSET)]
         made = helper.make_model(graph, opset_imports=opset, ir_version=8, producer_name="bench")
         return onnx.shape_inference.infer_shapes(made) if self.learned is not None else made
@@ -120,8 +120,8 @@ class Net:
         self.n_norms += 1
         name = f"norm_{self.n_norms}"
         if self.learned is not None:
-            mean, var = (self.learned[f"{name}_{k}"] for k in ("mean", "var"))
-            values = (gamma, beta, mean.reshape(-1), var.reshape(-1))
+            seen = (self.learned[f"{name}_{k}"].reshape(-1) for k in ("mean", "var"))
+            values = (gamma, beta, *seen)
             return self.add("BatchNormalization", x, *(self.const(v, "bn") for v in values))
         over = [0, *range(2, 2 + axes)]
         mean = self.add("ReduceMean", x, axes=over)
@@ -189,7 +189,7 @@ class Net:
         return self.add("Concat", *values, axis=axis)
 
     def reshape(self, x: str, *shape: int) -> str:
-        return self.add("Reshape", x, self.const(np.array(shape), "shape"))
+        return self.add("Reshape", x, self.const(np.array(shape, np.int64), "shape"))
 
     def transpose(self, x: str, *perm: int) -> str:
         return self.add("Transpose", x, perm=perm)
@@ -431,9 +431,9 @@ def feed_forward(n: Net, x: str, wide: int) -> str:
 def encoder(n: Net, layers: int, wide: int, heads: int, length: int = 128) -> None:
     """BERT: word and position embeddings, layers with the norm after the sum."""
     ids = n.input("ids", (1, length), n.rng.integers(0, 30522, (1, length)))
-    valid = np.ones((1, length), np.int64)
+    valid = np.ones((1, length), np.float32)  # not whole numbers: ncnn has no cast
     valid[:, length * 7 // 8 :] = 0
-    given = n.add("Cast", n.input("mask", (1, length), valid), to=TensorProto.FLOAT)
+    given = n.input("mask", (1, length), valid)
     missing = n.add("Sub", n.const(1.0), n.reshape(given, 1, 1, 1, length))
     mask = n.add("Mul", missing, n.const(-1e4))
     words = n.const(n.weight((30522, wide), 1), "words")
@@ -602,7 +602,10 @@ def gru_seq2seq_loop(n: Net) -> None:
     every, last = n.add_many("GRU", 2, n.add("Gather", words, ids), *parameters(), hidden_size=wide)
     every = n.reshape(every, length, 1, wide)
     w, r, b = parameters()
-    out_w, out_b = n.const(n.weight((wide, vocabulary), wide, 4)), n.const(n.weight((vocabulary,), 9))
+    out_w, out_b = (
+        n.const(n.weight((wide, vocabulary), wide, 4)),
+        n.const(n.weight((vocabulary,), 9)),
+    )
     end = n.const(np.array([[-1 if n.learned is None else end_token(n.learned["tokens"])]]))
     body = Net(f"{n.name}_body", {})
     body.n = 100_000
@@ -611,8 +614,7 @@ def gru_seq2seq_loop(n: Net) -> None:
     _, state = body.add_many("GRU", 2, x, w, r, b, "", "state", hidden_size=wide)
     logits = body.add("Gemm", body.reshape(state, 1, wide), out_w, out_b)
     token = body.add("ArgMax", logits, axis=-1, keepdims=1)
-    going = body.reshape(body.add("Not", body.add("Equal", token, end)), -1)
-    going = body.add("Squeeze", going)
+    going = body.reshape(body.add("Not", body.add("Equal", token, end)))
     ports = (("trip", TensorProto.INT64, ()), ("go", TensorProto.BOOL, ()),
              ("token", TensorProto.INT64, (1, 1)), ("state", TensorProto.FLOAT, (1, 1, wide)))  # fmt: skip
     results = ((going, TensorProto.BOOL, ()), (token, TensorProto.INT64, (1, 1)), (state, TensorProto.FLOAT, (1, 1, wide)),

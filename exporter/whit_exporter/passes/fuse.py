@@ -92,6 +92,7 @@ def _tile(group: Group, used_outside: set[Value]) -> Node:
     register: dict[Value, int] = {v: program.load(k) for k, v in enumerate(inputs)}
     outputs: list[Value] = []
     read_inside = {v for n in group.nodes for v in n.inputs}
+    name = group.nodes[-1].name
     for node in group.nodes:
         for v in node.inputs:
             if v in scalars and v not in register:
@@ -102,13 +103,17 @@ def _tile(group: Group, used_outside: set[Value]) -> Node:
             assert out.dtype is not None
             program.store(made, len(outputs), out.dtype)
             outputs.append(out)
+            if node.name != name:
+                out.source = node.name
         if out in read_inside:
             made = micro.settle(program, made, node)
             register[out] = made
         if out not in used_outside and out.name and made not in program.names:
             program.names[made] = out.name
             program.perms[made] = out.perm
-    tile = Node("tile", list(inputs), outputs, {}, group.nodes[-1].name, tile=program)
+            if node.name != name:
+                program.sources[made] = node.name
+    tile = Node("tile", list(inputs), outputs, {}, name, tile=program)
     for v in outputs:
         v.producer = tile
     return tile

@@ -217,7 +217,44 @@ def test_logic(data: Any, op: str) -> None:
     check(draw, Example(op, [a, b]))
 
 
-UNARY = ["Abs", "Neg", "Ceil", "Floor", "Round", "Sqrt", "Exp", "Log", "Sin", "Cos", "Tan", "Atan", "Tanh", "Erf", "Sign", "Sigmoid", "Relu", "Reciprocal", "Softplus", "Softsign", "Asin", "Acos", "Asinh", "Acosh", "Atanh", "Sinh", "Cosh", "Gelu", "HardSwish", "Mish", "LeakyRelu", "Elu", "Selu", "Celu", "HardSigmoid", "ThresholdedRelu"]
+UNARY = [
+    "Abs",
+    "Neg",
+    "Ceil",
+    "Floor",
+    "Round",
+    "Sqrt",
+    "Exp",
+    "Log",
+    "Sin",
+    "Cos",
+    "Tan",
+    "Atan",
+    "Tanh",
+    "Erf",
+    "Sign",
+    "Sigmoid",
+    "Relu",
+    "Reciprocal",
+    "Softplus",
+    "Softsign",
+    "Asin",
+    "Acos",
+    "Asinh",
+    "Acosh",
+    "Atanh",
+    "Sinh",
+    "Cosh",
+    "Gelu",
+    "HardSwish",
+    "Mish",
+    "LeakyRelu",
+    "Elu",
+    "Selu",
+    "Celu",
+    "HardSigmoid",
+    "ThresholdedRelu",
+]
 
 
 @few
@@ -455,7 +492,10 @@ def test_pad(data: Any, mode: str) -> None:
     most = [3 if mode in ("constant", "edge") else shape[a] - 1 for a in axes]
     pads = [draw(st.integers(0, m)) for m in most * 2]
     if mode == "constant" and draw(st.booleans()):
-        pads = [-(shape[a] // 2) if draw(st.booleans()) else p for a, p in zip(axes * 2, pads, strict=True)]
+        pads = [
+            -(shape[a] // 2) if draw(st.booleans()) else p
+            for a, p in zip(axes * 2, pads, strict=True)
+        ]
     dtype = draw(st.sampled_from((*FLOATS, *SIGNED)))
     value = filled(draw, (), dtype) if mode == "constant" else None
     axes = [a - len(shape) if draw(st.booleans()) else a for a in axes]
@@ -515,7 +555,9 @@ def test_reshape_and_axes(data: Any) -> None:
     check(draw, Example("Transpose", [x], {"perm": perm}, want=[x.transpose(perm)]))
     at = draw(st.integers(0, len(shape) - 1))
     target = [*shape[:at], -1] if draw(st.booleans()) else [-1, *shape[at + 1 :]]
-    target = [0 if d == s and draw(st.booleans()) else d for d, s in zip(target, shape, strict=False)]
+    target = [
+        0 if d == s and draw(st.booleans()) else d for d, s in zip(target, shape, strict=False)
+    ]
     check(draw, Example("Reshape", [x, ints(target)]))
     axes = draw(st.lists(st.integers(0, len(shape)), min_size=1, max_size=2, unique=True))
     rank = len(shape) + len(axes)
