@@ -268,7 +268,7 @@ class Ncnn(Engine):
     modules = ("ncnn",)
 
     def prepare(self) -> None:
-        torch, pnnx, torch_model = map(importlib.import_module, ("torch", "pnnx", "torch_model"))
+        pnnx, torch_model = map(importlib.import_module, ("pnnx", "torch_model"))
         module, arguments = torch_model.load(self.source, read_feeds(self.source))
         stem = str(self.file).removesuffix(self.suffix)
         # pnnx does better from a traced module than from ONNX; fp16 storage off.
@@ -296,7 +296,8 @@ class Ncnn(Engine):
         for a in feeds.values():
             a = a.astype(np.int32) if a.dtype == np.int64 else a
             mats.append(ncnn.Mat(a.reshape(a.shape[1:] if a.ndim > 1 else a.shape)).clone())
-        names_in, names_out = self.net.input_names(), self.net.output_names()
+        names_in = sorted(self.net.input_names(), key=number)
+        names_out = sorted(self.net.output_names(), key=number)
 
         def call() -> None:
             with self.net.create_extractor() as run:
@@ -330,14 +331,14 @@ class LiteRt(Engine):
             str(self.file), num_threads=self.n_threads
         )
         interpreter.allocate_tensors()
-        details = sorted(interpreter.get_input_details(), key=number)
+        details = sorted(interpreter.get_input_details(), key=lambda d: number(d["name"]))
         for detail, a in zip(details, feeds.values(), strict=True):
             interpreter.set_tensor(detail["index"], a.astype(detail["dtype"]))
         self.interpreter = interpreter
         self.call = interpreter._interpreter.Invoke
 
     def outputs(self) -> Sequence[Array]:
-        details = sorted(self.interpreter.get_output_details(), key=number)
+        details = sorted(self.interpreter.get_output_details(), key=lambda d: number(d["name"]))
         return [self.interpreter.get_tensor(d["index"]) for d in details]
 
 
@@ -391,9 +392,9 @@ ENGINES: dict[str, type[Engine]] = {
 }
 
 
-def number(detail: dict[str, Any]) -> tuple[int, ...]:
-    """LiteRT names what it has no name for by position: args_0, args_1, ..., args_10."""
-    return tuple(map(int, re.findall(r"\d+", detail["name"])))
+def number(name: str) -> tuple[int, ...]:
+    """Converters name inputs and outputs by position (in0, args_1, ..., args_10), and list them in any order."""
+    return tuple(map(int, re.findall(r"\d+", name)))
 
 
 def read_feeds(source: Path) -> Feeds:
