@@ -198,7 +198,11 @@ class File:
         strings = debug.vector(0, _U8).tobytes()
         return [
             Name(
-                _cut(strings, at), value, node, step, _perm(perm),
+                _cut(strings, at),
+                value,
+                node,
+                step,
+                _perm(perm),
                 _cut(strings, source) if source != NONE else "",
             )
             for at, value, node, step, perm, source in debug.vector(2, _STRUCTS["name"]).tolist()

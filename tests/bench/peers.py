@@ -362,7 +362,8 @@ class ExecuTorch(Engine):
 
     def load(self, feeds: Feeds) -> None:
         torch = importlib.import_module("torch")
-        torch.set_num_threads(self.n_threads)
+        library = importlib.import_module("executorch.extension.pybindings.portable_lib")
+        library._unsafe_reset_threadpool(self.n_threads)
         runtime = importlib.import_module("executorch.runtime").Runtime.get()
         self.program = runtime.load_program(self.file)
         method = self.program.load_method("forward")

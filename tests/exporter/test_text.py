@@ -154,5 +154,7 @@ def test_trained_models(name: str) -> None:
     graph = read.read(convert(model))
     printed = text.dump(graph)
     back = text.parse(printed)
-    assert hash(text.dump(back)) == hash(printed)  # not the texts: a failure would be told for minutes
+    assert hash(text.dump(back)) == hash(
+        printed
+    )  # not the texts: a failure would be told for minutes
     assert hash(write.write(back)) == hash(write.write(graph))

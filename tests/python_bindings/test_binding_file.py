@@ -56,7 +56,7 @@ def test_struct_sizes_match_the_documented_ones() -> None:
         "state": 8,
         "port": 12,
         "entry": 24,
-        "name": 20,
+        "name": 24,
     }
 
 

@@ -91,6 +91,7 @@ def test_stopped_at_every_node(native: Path, path: Path, mode: str, tmp_path: Pa
     assert answer([native], path, tmp_path, "scalar", mode) == plain
 
 
+@pytest.mark.slow
 @pytest.mark.native
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_arm64(native: Path, arm64: Path, path: Path, tmp_path: Path) -> None:

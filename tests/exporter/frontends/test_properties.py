@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
@@ -32,6 +33,9 @@ few = settings(
 FLOATS = (np.float32, np.float64)
 SIGNED = (np.int32, np.int64)
 INTS = (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64)
+
+
+pytestmark = pytest.mark.slow
 
 
 @dataclass
