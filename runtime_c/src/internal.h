@@ -69,8 +69,8 @@ extern const uint32_t whit_n_ops;
   whit_status whit_##name##_shape(whit_call *c); \
   whit_status whit_##name##_run(whit_call *c)
 
-/* Pointer to list attribute number n (from 0) among the lists; scalars before lists by convention. first: words of
- * scalars that stand before the first list. *n_items: its length. */
+/* Pointer to list attribute number n (from 0) among the lists; first: words of scalars, which stand before the lists.
+ * *n_items: its length; 0 if the file is older than the list. */
 const int32_t *whit_attr_list(const whit_call *c, unsigned first, unsigned n, uint32_t *n_items);
 static inline float whit_attr_f32(const whit_call *c, unsigned word) {
   union { int32_t i; float f; } u = { c->attr[word] };

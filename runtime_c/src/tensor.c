@@ -129,9 +129,9 @@ whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b) 
 /* ---- calls -------------------------------------------------------------------------- */
 
 const int32_t *whit_attr_list(const whit_call *c, unsigned first, unsigned n, uint32_t *n_items) {
-  const int32_t *at = c->attr + first;
-  while (n--) at += 1 + (uint32_t)at[0];
-  *n_items = (uint32_t)at[0];
+  const int32_t *at = c->attr + first, *end = c->attr + c->n_attr;
+  while (n-- && at < end) at += 1 + (uint32_t)at[0];
+  *n_items = at < end ? (uint32_t)at[0] : 0;
   return at + 1;
 }
 
