@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import select
@@ -58,6 +59,7 @@ def python_of(family: str) -> Path:
     return CACHE / f"venv-{family}" / "bin" / "python"
 
 
+@functools.cache
 def environment(family: str) -> str | None:
     """Makes the family's environment if it is not there; a sentence if that fails."""
     if family == "whit":
@@ -163,7 +165,6 @@ class Server:
         self.medians: list[float] = []
         self.n_calls = 1
         self.error_of_max: float | None = None
-        self.hear(START_S)
 
     def hear(self, timeout_s: float) -> Cell:
         out = self.process.stdout
@@ -216,6 +217,8 @@ def warm(
     servers = {engine: Server(engine, model, threads) for engine in engines}
     try:
         for s in servers.values():
+            s.hear(START_S)
+        for s in servers.values():
             s.turn()
             if s.times:
                 s.n_calls = max(1, min(500, int(TURN_S * 1e9 / max(min(s.times), 1))))
@@ -241,7 +244,7 @@ def warm(
 
 
 def fresh(engines: list[str], model: str, threads: int, rounds: int) -> dict[str, Cell]:
-    """Times and bytes of fresh processes, engines taking turns; the first round only fills the page cache."""
+    """Times and bytes of fresh processes, engines taking turns. A first round, not counted, fills the page cache."""
     found: dict[str, list[Cell]] = {engine: [] for engine in engines}
     failed: dict[str, Cell] = {}
     for n in range(rounds + 1):
@@ -342,7 +345,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", default="", help="by comma (default: 1,2); of warm only")
     parser.add_argument("--rounds", type=int, default=20, help="turns of every engine, at least")
     parser.add_argument("--seconds", type=float, default=3, help="go on that long per model")
-    parser.add_argument("--fresh-rounds", type=int, default=3, help="fresh processes per engine")
+    parser.add_argument("--fresh-rounds", type=int, default=2, help="fresh processes per engine")
     parser.add_argument("--docs", action="store_true", help="write docs/performance.md")
     parser.add_argument("--baseline", action="store_true", help="keep the ratios as the baseline")
     parser.add_argument("--check", action="store_true", help="fail if a ratio got worse")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.parser
 import onnxruntime
 from onnx import TensorProto, helper
 
@@ -155,6 +156,78 @@ def branches() -> onnx.ModelProto:
     )
 
 
+def lists() -> onnx.ModelProto:
+    """A sequence that grows in a loop, is cut, joined and taken apart."""
+    return onnx.parser.parse_model("""<ir_version: 10, opset_import: ["": 21]>
+        g (float[a, b] x, int64 n) => (float[r, b] joined, float[a, b] first, int64 length)
+        <int64 zero = {0}, int64 one = {1}> {
+          empty = SequenceEmpty()
+          all = Loop(n, "", empty) <body = b (int64 i, bool go, seq(float[a, b]) s) => (bool k, seq(float[a, b]) t) {
+            k = Identity(go)
+            f = Cast<to = 1>(i)
+            v = Add(x, f)
+            t = SequenceInsert(s, v)
+          }>
+          more = SequenceInsert(all, x, zero)
+          less = SequenceErase(more, one)
+          joined = ConcatFromSequence<axis = 0>(less)
+          first = SequenceAt(less, zero)
+          length = SequenceLength(less)
+        }""")
+
+
+def recurrent() -> onnx.ModelProto:
+    """A bidirectional GRU with sequence lengths."""
+    rng = np.random.default_rng(5)
+    f, i32 = TensorProto.FLOAT, TensorProto.INT32
+    return model(
+        [
+            helper.make_node(
+                "GRU",
+                ["x", "w", "r", "b", "lens"],
+                ["y", "last"],
+                hidden_size=3,
+                direction="bidirectional",
+            )
+        ],
+        [info("x", f, ["t", 2, 4]), info("lens", i32, [2])],
+        [info("y", f, ["t", 2, 2, 3]), info("last", f, [2, 2, 3])],
+        {
+            "w": rng.standard_normal((2, 9, 4)).astype(np.float32),
+            "r": rng.standard_normal((2, 9, 3)).astype(np.float32),
+            "b": rng.standard_normal((2, 18)).astype(np.float32),
+        },
+    )
+
+
+def many() -> onnx.ModelProto:
+    """One of each of the operators that the other files lack."""
+    return onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["": 21]>
+        g (float[1, 2, 5, 6] x) => (float[1, 3, d, e] t, float[1, 2, f, h] a, float[u] q, int64[u] w,
+                                    float[1, 2, 5, 6] s, float[1, 2, 5, 6] c, int64[1, 2, 5] m, float[1, 2, 9, 6] p,
+                                    int64[k, 3] boxes, float[2, 2] n)
+        <float[2, 3, 2, 2] wt = {1, -1, 0.5, 2, 0, 1, 1, -2, 0.25, 1, 1, 1, -1, 0.5, 0.5, 2, 1, 0, 0, 1, 3, -1, 1, 0.5},
+         int64[1] minus = {-1}, int64 axis = {3}, int64[8] pads = {0, 0, 2, 0, 0, 0, 2, 0},
+         int64[1, 2, 1, 6] at = {0, 1, 2, 3, 4, 0, 4, 3, 2, 1, 0, 4}, float[1, 2, 1, 6] up = {9, 8, 7, 6, 5, 4, 3, 2, 1, 0, -1, -2},
+         float[1, 4, 4] b = {0, 0, 1, 1, 0, 0.1, 1, 1.1, 0, 10, 1, 11, 0, 10.1, 1, 11.1}, float[1, 1, 4] score = {0.9, 0.75, 0.6, 0.95},
+         int64[1] most = {3}, float[1] overlap = {0.5}> {
+          t = ConvTranspose<strides = [2, 2]>(x, wt)
+          a = AveragePool<kernel_shape = [2, 3], pads = [1, 1, 0, 1], count_include_pad = 1>(x)
+          whole = Floor(x)
+          flat = Reshape(whole, minus)
+          q, fi, inv, w = Unique(flat)
+          s = ScatterElements<axis = 2>(x, at, up)
+          c = CumSum<reverse = 1>(x, axis)
+          m = ArgMax<axis = 3, keepdims = 0>(x)
+          p = Pad<mode = "reflect">(x, pads)
+          boxes = NonMaxSuppression(b, score, most, overlap)
+          mean = ReduceMean<keepdims = 0>(x, axis_list)
+          n = Einsum<equation = "bcs,bds->cd">(mean, mean)
+        }""".replace("int64[1] most", "int64[1] axis_list = {2}, int64[1] most")
+    )
+
+
 def feeds(name: str) -> Arrays:
     rng = np.random.default_rng(3)
     scan = np.load(MODELS / "digits_test.npz")["images"][0].astype(np.float32) / 16
@@ -177,6 +250,12 @@ def feeds(name: str) -> Arrays:
         "values": {"x": np.array([[0, 2.5, 0, -1.5], [3.25, 0, 7, 0]], np.float32)},
         "convolutions": {"x": rng.standard_normal((2, 3, 9, 11)).astype(np.float32)},
         "branches": {"x": np.array([1, 2, 4], np.float32)},
+        "lists": {"x": np.array([[1, 2], [3, 4]], np.float32), "n": np.array(4, np.int64)},
+        "recurrent": {
+            "x": rng.standard_normal((5, 2, 4)).astype(np.float32),
+            "lens": np.array([5, 2], np.int32),
+        },
+        "many": {"x": 3 * rng.standard_normal((1, 2, 5, 6)).astype(np.float32)},
     }[name]
 
 
@@ -189,6 +268,9 @@ SOURCES: dict[str, Callable[[], onnx.ModelProto]] = {
     "values": values,
     "convolutions": convolutions,
     "branches": branches,
+    "lists": lists,
+    "recurrent": recurrent,
+    "many": many,
 }
 
 
