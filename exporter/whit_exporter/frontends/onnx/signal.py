@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def dft_matrix(
     sign = -1 if inverse else 1
     fixed = [int(v.v.const) for v in (rows, columns, length) if v.v.const is not None]
     if len(fixed) == 3:
-        at, size = np.arange(fixed[0]), fixed[2]
+        at, size = np.arange(fixed[0]), max(fixed[2], 1)  # of a length of 0 nothing is left
         turn = np.outer(at, np.arange(fixed[1])) % size * (2 * math.pi * sign / size)
         table = np.cos(turn[:, None, :, None] + phase)
         if inverse:
@@ -55,6 +56,10 @@ def dft(n: NodeContext, x: Expr, length: Expr | None, inverse: bool, onesided: b
     if parts not in (1, 2):
         raise n.fail("the last axis of the signal must be known to be 1 or 2")
     half = inverse and onesided
+    size = x.v.shape[1] if x.v.shape else None
+    if isinstance(size, int) and size > 1 and parts == 2 and not onesided and length is None:
+        y = fft(x, size, 1 if inverse else -1)
+        return y / float(size) if inverse else y
     if length is None:
         length = (x.dim(1) - 1) * 2 if half else x.dim(1)
     else:  # zeros after the end add nothing, so only a longer signal needs care
@@ -67,6 +72,59 @@ def dft(n: NodeContext, x: Expr, length: Expr | None, inverse: bool, onesided: b
     flat = x.transpose([0, 2, 1, 3]).reshape([("dim", 0), ("dim", 1), ("prod", 2, 4)])
     y = flat.matmul(m.cast(x.v.dtype or DType.F32))
     return y.reshape([("dim", 0), ("dim", 1), -1, results]).transpose([0, 2, 1, 3])
+
+
+def fft(x: Expr, size: int, sign: int) -> Expr:
+    """The transform, not scaled, of x [before, size, after, 2], by the smallest factor of size: as much work as the
+    sum of the factors instead of their product (Cooley and Tukey), and less rounding."""
+    first = next((p for p in range(2, math.isqrt(size) + 1) if size % p == 0), size)
+    if first == size:
+        return fft_prime(x, size, sign)
+    rest = size // first
+    rows = fft(
+        x.reshape([("dim", 0), first, -1, 2]), first, sign
+    )  # point rest * i + j: row i, column j
+    turn = np.outer(np.arange(first), np.arange(rest)) * (2 * math.pi * sign / size)
+    turned = rotate(rows.reshape([("dim", 0), first, rest, -1, 2]), turn[:, :, None])
+    columns = fft(turned.reshape([("prod", 0, 2), rest, ("dim", 3), 2]), rest, sign)
+    y = columns.reshape([-1, first, rest, ("dim", 2), 2]).transpose([0, 2, 1, 3, 4])
+    return y.reshape([("dim", 0), size, ("dim", 3), 2])
+
+
+def rotate(x: Expr, angle: np.ndarray[Any, Any]) -> Expr:
+    """x [..., 2] times exp(i angle); the angles broadcast against all axes of x but the last."""
+    b, dtype = x.b, x.v.dtype or DType.F32
+    keep = b.const(np.stack([np.cos(angle)] * 2, -1), dtype)
+    cross = b.const(np.stack([-np.sin(angle), np.sin(angle)], -1), dtype)
+    swapped = x.gather(Expr(b, b.const(np.array([1, 0], np.int64))), -1)
+    return x * Expr(b, keep) + swapped * Expr(b, cross)
+
+
+def fft_prime(x: Expr, size: int, sign: int) -> Expr:
+    """Points j and size - j share their cosines, and their sines but for the sign: half the products."""
+    b, half, dtype = x.b, size // 2, x.v.dtype or DType.F32
+
+    def points(at: list[int]) -> Expr:
+        return x.gather(Expr(b, b.const(np.array(at, np.int64))), 1)
+
+    def mix(v: Expr, weights: np.ndarray[Any, Any]) -> Expr:
+        """Sums over axis 1 with weights [result, point]."""
+        flat = v.transpose([0, 2, 3, 1]).matmul(Expr(b, b.const(weights.T, dtype)))
+        return flat.transpose([0, 3, 1, 2])
+
+    if size == 2:
+        return Expr(b, b.concat([(points([0]) + points([1])).v, (points([0]) - points([1])).v], 1))
+    low, high = points([*range(1, half + 1)]), points([*range(size - 1, half, -1)])
+    angle = 2 * math.pi * np.outer(np.arange(half + 1), np.arange(half + 1)) / size
+    together = Expr(b, b.concat([points([0]).v, (low + high).v], 1))
+    even = mix(together, np.cos(angle))
+    odd = rotate(mix(low - high, np.sin(angle[1:, 1:])), np.full((1, 1), sign * math.pi / 2))
+    start, middle = (
+        even.gather(b.const(np.array(k, np.int64)), 1) for k in ([0], range(1, half + 1))
+    )
+    back = b.const(np.arange(half - 1, -1, -1))
+    last = (middle - odd).gather(back, 1)
+    return Expr(b, b.concat([start.v, (middle + odd).v, last.v], 1))
 
 
 def scalar(n: NodeContext, i: int) -> Expr | None:
@@ -83,6 +141,27 @@ def dft_op(n: NodeContext) -> Value:
     if n.opset >= 20:
         axis = scalar(n, 2) or axis
     axis = (axis % rank).reshape([1])
+    if axis.v.const is None and all(isinstance(d, int) for d in n.shape(0)):
+        return choose_axis(n, axis.reshape([]), list(range(rank - 1)))
+    return dft_along(n, axis)
+
+
+def choose_axis(n: NodeContext, axis: Expr, axes: list[int]) -> Value:
+    """An axis that comes at run time over sizes that are known: a branch for each, so that each can be fast."""
+    b, first = n.b, n.b.const(np.array(axes[:1], np.int64))
+    if len(axes) == 1:
+        return dft_along(n, Expr(b, first))
+    is_first = axis.eq(axes[0]).v
+    with b.sub() as then:
+        then.results = [dft_along(n, Expr(b, first))]
+    with b.sub() as other:
+        other.results = [choose_axis(n, axis, axes[1:])]
+    return b.control("if", [is_first], [then, other], 1)[0]
+
+
+def dft_along(n: NodeContext, axis: Expr) -> Value:
+    """The transform along axis [1]: what lies before and after it becomes one axis each."""
+    b, rank = n.b, n.rank(0)
     shape, first = b.shape_of(n.value(0)), b.const(np.zeros(1, np.int64))
     parts, end = b.shape_of(n.value(0), rank - 1), b.const(np.array([rank - 1], np.int64))
     before = b.slice(shape, first, axis.v, first)
