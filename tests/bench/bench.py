@@ -326,6 +326,9 @@ def ratios(results: dict[str, Any]) -> dict[str, float]:
 
 def check(results: dict[str, Any]) -> int:
     """Compares with the baseline; the number of regressions."""
+    if not BASELINE.exists():
+        print("no baseline yet: make one on a quiet machine with --baseline")
+        return 1
     stored, bad = json.loads(BASELINE.read_text()), 0
     for key, now in ratios(results).items():
         before = stored.get(key)
