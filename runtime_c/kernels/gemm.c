@@ -60,27 +60,54 @@ int32_t whit_border(int32_t i, int32_t n_parts, int32_t total, int32_t unit) {
   return at < total ? (int32_t)at : total;
 }
 
-typedef struct gemm_job { const whit_kernels *k; whit_gemm g; int32_t row_parts, column_parts; } gemm_job;
+typedef struct gemm_job {
+  const whit_kernels *k;
+  const whit_gemm *g;
+  whit_gemm_after after;
+  const void *context;
+  int32_t row_parts, column_parts;
+} gemm_job;
+
+/* Twice as many parts as threads: cores differ. Rows first, while a part keeps tiles. */
+static uint32_t gemm_divide(const whit_call *c, gemm_job *job, int32_t m, int32_t n, int32_t k) {
+  const int32_t threads = whit_workers(c, (double)m * n * k);
+  job->row_parts = job->column_parts = 1;
+  if (threads > 1) {
+    job->row_parts = whit_max_i32(1, whit_min_i32(2 * threads, m / 24));
+    job->column_parts = whit_min_i32((2 * threads + job->row_parts - 1) / job->row_parts, (n + 15) / 16);
+  }
+  return (uint32_t)(job->row_parts * job->column_parts);
+}
 
 static void gemm_part(void *arg, uint32_t i) {
+  enum { BLOCK = 96 };          /* rows that are still in the cache when they are finished; the kernel's own block */
   const gemm_job *job = arg;
+  whit_gemm g = *job->g;
   const int32_t row = (int32_t)i % job->row_parts, column = (int32_t)i / job->row_parts;
-  const int32_t from = whit_border(column, job->column_parts, job->g.n, 16);
-  whit_gemm g = job->g;
-  g.n = whit_border(column + 1, job->column_parts, job->g.n, 16) - from;
+  const int32_t from = whit_border(column, job->column_parts, g.n, 16);
+  int32_t row0 = whit_border(row, job->row_parts, g.m, 1);
+  const int32_t row1 = whit_border(row + 1, job->row_parts, g.m, 1), n = g.n;
+  g.n = whit_border(column + 1, job->column_parts, n, 16) - from;
   g.b += (ptrdiff_t)from * g.k;
   g.c += from;
   if (g.bias) g.bias += from;
-  const int32_t row0 = whit_border(row, job->row_parts, g.m, 1), row1 = whit_border(row + 1, job->row_parts, g.m, 1);
-  if (g.n > 0 && row1 > row0) job->k->gemm_f32(&g, row0, row1);
+  if (g.finish.add) g.finish.add += from;
+  if (g.n <= 0) return;
+  const int32_t blocks = job->after ? (row1 - row0 + BLOCK - 1) / BLOCK : 1;
+  for (int32_t left = blocks, rows; left > 0 && row0 < row1; left--, row0 += rows) {
+    rows = (row1 - row0 + left - 1) / left;
+    job->k->gemm_f32(&g, row0, row0 + rows);
+    if (job->after) job->after(job->context, i, job->g, row0, row0 + rows, from, g.n);
+  }
 }
 
-void whit_gemm_all(const whit_call *c, const whit_gemm *g) {
-  const int32_t threads = whit_workers(c, (double)g->m * g->n * g->k);
-  gemm_job job = { c->k, *g, 1, 1 };
-  if (threads > 1) {            /* twice as many parts as threads: cores differ. Rows first, while a part keeps tiles */
-    job.row_parts = whit_max_i32(1, whit_min_i32(2 * threads, g->m / 24));
-    job.column_parts = whit_min_i32((2 * threads + job.row_parts - 1) / job.row_parts, (g->n + 15) / 16);
-  }
-  whit_parallel(c, gemm_part, &job, (uint32_t)(job.row_parts * job.column_parts));
+uint32_t whit_gemm_parts(const whit_call *c, int32_t m, int32_t n, int32_t k) {
+  gemm_job job;
+  return gemm_divide(c, &job, m, n, k);
+}
+
+void whit_gemm_all(const whit_call *c, const whit_gemm *g, whit_gemm_after after, const void *context) {
+  gemm_job job = { .k = c->k, .g = g, .after = after, .context = context };
+  const uint32_t n_parts = gemm_divide(c, &job, g->m, g->n, g->k);
+  whit_parallel(c, gemm_part, &job, n_parts);
 }

@@ -7,6 +7,16 @@
 static inline int32_t whit_min_i32(int32_t a, int32_t b) { return a < b ? a : b; }
 static inline int32_t whit_max_i32(int32_t a, int32_t b) { return a > b ? a : b; }
 
+typedef struct gemm_tile {      /* what a micro-kernel of gemm_f32.inc gets */
+  const float *const *a;        /* a pointer a row for the first piece; those of the next are a_piece further */
+  ptrdiff_t a_piece, a_from;    /* a_from: floats to skip in each piece */
+  int32_t pieces, k;            /* k: floats of a piece to go over */
+  const float *b, *from, *add;  /* from: where the sums start; add: part of the finish */
+  float *c;
+  ptrdiff_t b_panel, c_row, from_row, add_row;
+  const whit_finish *finish;    /* NULL: the sums go on */
+} gemm_tile;
+
 /* Is this a type whose products are summed in f32? */
 static inline bool whit_in_f32(unsigned dtype) { return dtype != WHIT_F64 && whit_type_is_float(dtype); }
 
@@ -26,7 +36,11 @@ int32_t whit_workers(const whit_call *c, double work);
 /* Where part i of n_parts of [0, total) begins; borders are multiples of unit. */
 int32_t whit_border(int32_t i, int32_t n_parts, int32_t total, int32_t unit);
 
-/* All rows of g, on the host's threads. */
-void whit_gemm_all(const whit_call *c, const whit_gemm *g);
+/* All rows of g, on the host's threads, in whit_gemm_parts parts. after: what is to be done with a block of the result that a
+ * part has finished, rows [row, end) and columns [column, column + n); NULL: nothing. */
+typedef void (*whit_gemm_after)(const void *context, uint32_t part, const whit_gemm *g, int32_t row, int32_t end, int32_t column,
+                                int32_t n);
+uint32_t whit_gemm_parts(const whit_call *c, int32_t m, int32_t n, int32_t k);
+void whit_gemm_all(const whit_call *c, const whit_gemm *g, whit_gemm_after after, const void *context);
 
 #endif

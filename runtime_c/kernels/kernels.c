@@ -1,5 +1,6 @@
 /* kernels.c - every kernel, compiled once per instruction set that the compiler's target can have, and the choice
  * between the tables. No -m flags are needed: the headers of isa/ set the target. */
+#include "gemm.h"
 #include "tile.h"
 
 #ifdef __clang__

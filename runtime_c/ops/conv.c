@@ -1,18 +1,22 @@
 /* conv - convolution over any number of axes, channels last. */
 #include "../src/internal.h"
+#include "epilogue.h"
 #include "../kernels/gemm.h"
 #include "../kernels/tile.h"
 #include "../kernels/window.h"
 
-WHIT_OP(conv, .version = 1, .in = "x w bias?", .out = "y",
-        .attr = "group:i32 panels:i32 channels:i32 auto_pad:i32 kernel:i32[] strides:i32[] pads:i32[] dilations:i32[]",
+WHIT_OP(conv, .version = 1, .in = "x w bias? more*", .out = "y",
+        .attr = "group:i32 panels:i32 channels:i32 auto_pad:i32 kernel:i32[] strides:i32[] pads:i32[] dilations:i32[] "
+                "epilogue:i32[]",
         .doc = "x [N, spatial, C], w [spatial, C/group, M], y [N, spatial, M]. panels = 1 (f32): w is stored as [group]"
                "[ceil(M/group/16)][kernel * C/group][16], M = channels; not where C/group = 1 and M = C (depthwise). auto_pad "
-               "0 as given, 1 same, upper, 2 same, lower, 3 none. Types below f32 are summed in f32, integers in i64.");
+               "0 as given, 1 same, upper, 2 same, lower, 3 none. Types below f32 are summed in f32, integers in i64. epilogue: a tile "
+               "program on y (its input 0) and more.");
 
 /* Convolution is a product of patches [pixels, k] and weights [k, M/group], k = kernel * C/group. Where a patch is one
- * pixel, x itself is the matrix. Else threads copy strips of patches to scratch, as much as a second-level cache holds.
- * Depthwise convolution is one multiply-add a weight, and has a kernel of its own that takes pointers to pixels. */
+ * pixel, x itself is the matrix. Else a patch is a list of pointers into x, one a tap; with few channels one a line of taps,
+ * and patches that hang over the border are copied. Threads take strips of pixels.
+ * Depthwise convolution is one multiply-add a weight, and has a kernel of its own. */
 enum { CONV_DIRECT, CONV_STRIPS, CONV_DEPTHWISE, CONV_WIDE };
 
 typedef struct conv_plan {
@@ -20,10 +24,12 @@ typedef struct conv_plan {
   whit_window w;
   float *panels, *bias, *zeros, *slots;  /* in scratch, or the operand itself */
   uint64_t slot, at_bias, at_slots;      /* floats: of one thread; where each part of scratch begins */
+  whit_epilogue e;
+  size_t at_epilogue;           /* bytes */
   uint8_t kind;
-  bool convert, pack;
+  bool convert, pack, copies;   /* copies: patches, or at least those at the border, are copied */
   int32_t group, n_in, n_out;   /* channels of a group */
-  int32_t k, pitch;             /* of a patch; floats from patch to patch */
+  int32_t k, pieces;            /* floats of a patch; pointers to it */
   int32_t lines, chunks;        /* output lines; parts of each (depthwise) */
   int32_t n_strips, strip;      /* and most pixels of one */
   int32_t n_jobs;
@@ -60,15 +66,32 @@ static whit_status conv_read(whit_call *c, whit_window *w, int32_t *shape) {
   return WHIT_OK;
 }
 
+/* Floats of a job's scratch: pointers, patches, sums that are converted afterwards. */
+static uint64_t conv_at_patches(const conv_plan *p) {
+  return (uint64_t)p->strip * (uint64_t)p->pieces * sizeof(float *) / sizeof(float);
+}
+static uint64_t conv_at_sums(const conv_plan *p) {
+  return conv_at_patches(p) + (p->copies ? (uint64_t)p->strip * (uint64_t)p->k : 0);
+}
+
 static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
+  const uint32_t last = p->w.n - 1;
+  p->copies = p->convert || (p->n_in < 16 && p->group == 1 && p->w.dilation[last] == 1);
+  p->pieces = p->copies ? p->w.outer : p->w.taps;
   /* 64K floats of patches, a multiple of the tile heights 6 and 8 if it can be; a whole number of rounds for all threads */
-  int32_t most = whit_max_i32(24, whit_min_i32(96, 65536 / whit_max_i32(p->k, 1) / 24 * 24));
+  const int32_t most = p->copies ? whit_max_i32(24, whit_min_i32(96, 65536 / whit_max_i32(p->k, 1) / 24 * 24)) : 96;
   p->n_strips = (pixels + most - 1) / most;
   if (pixels / 8 >= threads) p->n_strips = (p->n_strips + threads - 1) / threads * threads;
   p->strip = p->n_strips ? (pixels + p->n_strips - 1) / p->n_strips : 0;
   p->n_jobs = whit_min_i32(threads, p->n_strips);
-  p->pitch = p->k % 512 ? p->k : p->k + 16;  /* patches must not all fall on the same lines of the cache */
-  p->slot = (uint64_t)p->strip * ((uint64_t)p->pitch + (uint64_t)(p->convert ? p->n_out : 0));
+  p->slot = conv_at_sums(p) + (p->convert ? (uint64_t)p->strip * (uint64_t)p->n_out : 0);
+}
+
+/* Floats of zeros that pointers into the padding point at. */
+static uint64_t conv_zeros(const conv_plan *p) {
+  if (p->kind == CONV_DEPTHWISE) return (uint64_t)p->group;
+  if (p->kind != CONV_STRIPS) return 0;
+  return (uint64_t)(p->k / p->pieces + 15) / 16 * 16;
 }
 
 /* shape: y's, all checked. */
@@ -106,10 +129,15 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
   }
   p->slot += (uint64_t)w->outer;  /* the list of lines */
   p->slot = (p->slot + 15) / 16 * 16;
-  /* scratch: panels; bias or zeros; a slot a job */
+  /* scratch: panels; zeros or, of other types, the bias behind them; a slot a job; the epilogue */
   p->at_bias = p->pack && p->kind < CONV_DEPTHWISE ? (uint64_t)p->group * whit_panels_floats(p->k, p->n_out) : 0;
-  p->at_slots = p->at_bias + ((uint64_t)(p->convert || p->kind == CONV_DEPTHWISE ? channels : 0) + 15) / 16 * 16;
-  return whit_scratch(c, p->at_slots + (uint64_t)p->n_jobs * p->slot);
+  p->at_slots = p->at_bias + (conv_zeros(p) + (uint64_t)(p->convert ? channels : 0) + 15) / 16 * 16;
+  WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 4, p->kind < CONV_DEPTHWISE && !p->convert));
+  if (p->kind == CONV_DIRECT) p->n_jobs = (int32_t)whit_gemm_parts(c, pixels, p->n_out, p->k);
+  WHIT_TRY(whit_scratch(c, p->at_slots + (p->kind == CONV_DIRECT ? 0 : (uint64_t)p->n_jobs * p->slot)));
+  p->at_epilogue = whit_round(c->scratch_bytes, 64);
+  c->scratch_bytes = p->at_epilogue + whit_epilogue_bytes(&p->e, (uint32_t)p->n_jobs);
+  return WHIT_OK;
 }
 
 whit_status whit_conv_shape(whit_call *c) {
@@ -162,36 +190,77 @@ static void conv_patch(const conv_plan *p, float *row, const int32_t *lines, int
   }
 }
 
+/* Pointers of pixels [i, i + n) of a strip of `pitch`, all on one output line from position j on: a pointer a tap. */
+static void conv_point(const conv_plan *p, const float **rows, const int32_t *lines, int32_t j, int32_t n, int32_t pitch,
+                       int32_t g) {
+  const whit_window *w = &p->w;
+  const uint32_t last = w->n - 1;
+  const int32_t in = w->in[last], stride = w->stride[last], channels = p->n_in * p->group;
+  const float *x = (const float *)p->c->in[0]->data + g * p->n_in;
+  for (int32_t t = 0; t < w->outer; t++)
+    for (int32_t k = 0, at = whit_window_start(w, j); k < w->kernel[last]; k++, at += w->dilation[last], rows += pitch) {
+      /* positions [low, high) fall inside the line */
+      int32_t low = at < 0 ? (-at + stride - 1) / stride : 0, high = at < in ? (in - 1 - at) / stride + 1 : 0, i = 0;
+      if (lines[t] < 0 || high > n) high = lines[t] < 0 ? 0 : n;
+      if (low > high) low = high;
+      const ptrdiff_t step = (ptrdiff_t)stride * channels;
+      for (; i < low; i++) rows[i] = p->zeros;
+      if (i < high) rows[i] = x + ((ptrdiff_t)lines[t] * in + at + (ptrdiff_t)low * stride) * channels;
+      for (i++; i < high; i++) rows[i] = rows[i - 1] + step;
+      for (i = high; i < n; i++) rows[i] = p->zeros;
+    }
+}
+
+/* The same, a pointer a line of taps: into x, or into a copy of the patch where it hangs over the border. */
+static void conv_point_lines(const conv_plan *p, const float **rows, float *patches, const int32_t *lines, int32_t j, int32_t n,
+                             int32_t pitch, int32_t g) {
+  const whit_window *w = &p->w;
+  const uint32_t last = w->n - 1;
+  const int32_t in = w->in[last], kernel = w->kernel[last];
+  const float *x = p->c->in[0]->data;
+  for (int32_t i = 0; i < n; i++, j++, rows++, patches += p->k) {
+    const int32_t at = whit_window_start(w, j);
+    const bool copy = p->convert || at < 0 || at + kernel > in;
+    if (copy) conv_patch(p, patches, lines, j, g);
+    for (int32_t t = 0; t < w->outer; t++)
+      rows[t * pitch] = copy ? patches + t * kernel * p->n_in
+                        : lines[t] < 0 ? p->zeros : x + ((ptrdiff_t)lines[t] * in + at) * p->n_in;
+  }
+}
+
 static void conv_strips_job(void *arg, uint32_t job) {
   const conv_plan *p = arg;
   const whit_tensor *y = p->c->out[0];
   const int32_t width = p->w.out[p->w.n - 1], channels = p->n_out * p->group;
-  float *patches = p->slots + job * p->slot, *sums = patches + (size_t)p->strip * (size_t)p->pitch;
-  int32_t *lines = (int32_t *)(void *)(sums + (p->convert ? (size_t)p->strip * (size_t)p->n_out : 0));
-  int32_t line = -1;
+  float *slot = p->slots + job * p->slot, *patches = slot + conv_at_patches(p), *sums = slot + conv_at_sums(p);
+  const float **rows = (const float **)(void *)slot;
+  int32_t *lines = (int32_t *)(void *)(slot + p->slot) - p->w.outer;
   const int32_t end = whit_border((int32_t)job + 1, p->n_jobs, p->n_strips, 1);
   for (int32_t s = whit_border((int32_t)job, p->n_jobs, p->n_strips, 1); s < end; s++) {
     const int32_t first = whit_border(s, p->n_strips, p->lines * width, 1);
     const int32_t n = whit_border(s + 1, p->n_strips, p->lines * width, 1) - first;
+    const ptrdiff_t start = (ptrdiff_t)first * channels;
     for (int32_t g = 0; g < p->group; g++) {
-      int32_t j = first % width;
-      if (line != first / width) whit_window_lines(&p->w, line = first / width, lines);
-      for (int32_t i = 0; i < n; i++, j++) {
-        if (j == width) {
-          whit_window_lines(&p->w, ++line, lines);
-          j = 0;
-        }
-        conv_patch(p, patches + (ptrdiff_t)i * p->pitch, lines, j, g);
+      for (int32_t i = 0, m; i < n; i += m) {
+        const int32_t line = (first + i) / width, j = (first + i) % width;
+        m = whit_min_i32(n - i, width - j);
+        whit_window_lines(&p->w, line, lines);
+        if (p->copies) conv_point_lines(p, rows + i, patches + (ptrdiff_t)i * p->k, lines, j, m, n, g);
+        else conv_point(p, rows + i, lines, j, m, n, g);
       }
-      const ptrdiff_t at = (ptrdiff_t)first * channels + g * p->n_out;
-      const whit_gemm gemm = { patches, p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
-                               p->bias ? p->bias + g * p->n_out : NULL, p->convert ? sums : (float *)y->data + at,
-                               n, p->n_out, p->k, p->pitch, p->convert ? p->n_out : channels };
+      const ptrdiff_t at = start + g * p->n_out;
+      whit_gemm gemm = { .rows = rows, .pieces = p->pieces, .m = n, .n = p->n_out, .k = p->k,
+                         .b = p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
+                         .bias = p->bias ? p->bias + g * p->n_out : NULL,
+                         .c = p->convert ? sums : (float *)y->data + at, .c_row = p->convert ? p->n_out : channels,
+                         .finish = p->e.finish };
+      if (gemm.finish.add) gemm.finish.add += at;
       p->c->k->gemm_f32(&gemm, 0, n);
       for (int32_t i = 0; p->convert && i < n; i++)
         whit_store_f32((uint8_t *)y->data + (size_t)(at + (ptrdiff_t)i * channels) * whit_type_size(y->dtype), y->dtype,
                        sums + (ptrdiff_t)i * p->n_out, p->n_out);
     }
+    whit_epilogue_run(&p->e, job, (int32_t)start, n * channels);
   }
 }
 
@@ -235,6 +304,7 @@ static void conv_depthwise_job(void *arg, uint32_t job) {
     }
     p->c->k->depthwise_f32((float *)p->c->out[0]->data + ((ptrdiff_t)line * width + first) * channels, taps,
                            p->c->in[1]->data, p->bias, w->taps, channels, n, channels);
+    whit_epilogue_run(&p->e, job, (line * width + first) * channels, n * channels);
   }
 }
 
@@ -276,10 +346,11 @@ static void conv_prepare(conv_plan *p) {
   p->zeros = scratch + p->at_bias;
   p->bias = bias ? bias->data : NULL;
   p->panels = w->data;
-  if (p->kind == CONV_DEPTHWISE) whit_bytes_zero(p->zeros, (size_t)channels * sizeof(float));
+  whit_epilogue_begin(&p->e, (uint8_t *)p->c->scratch + p->at_epilogue, (uint32_t)p->n_jobs);
+  whit_bytes_zero(p->zeros, (size_t)conv_zeros(p) * sizeof(float));
   if (p->kind >= CONV_DEPTHWISE) return;
   if (p->convert && bias) {
-    p->bias = p->zeros;
+    p->bias = p->zeros + conv_zeros(p);
     whit_load_f32(p->bias, bias->dtype, bias->data, 1, channels);
   }
   if (!p->pack) return;
@@ -287,6 +358,20 @@ static void conv_prepare(conv_plan *p) {
   for (int32_t g = 0; g < p->group; g++)
     whit_panels_pack(p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out), w->dtype,
                      (const uint8_t *)w->data + (size_t)(g * p->n_out) * whit_type_size(w->dtype), p->k, p->n_out, channels, 1);
+}
+
+/* Where a patch is a pixel. */
+static void conv_direct(const conv_plan *p) {
+  const int32_t channels = p->group * p->n_out;
+  for (int32_t g = 0; g < p->group; g++) {
+    whit_gemm gemm = { .a = (const float *)p->c->in[0]->data + g * p->n_in, .a_row = p->n_in * p->group, .pieces = 1,
+                       .b = p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
+                       .bias = p->bias ? p->bias + g * p->n_out : NULL,
+                       .c = (float *)p->c->out[0]->data + g * p->n_out, .c_row = channels,
+                       .m = p->lines * p->w.out[p->w.n - 1], .n = p->n_out, .k = p->k, .finish = p->e.finish };
+    if (gemm.finish.add) gemm.finish.add += g * p->n_out;
+    whit_gemm_all(p->c, &gemm, p->e.plan ? whit_epilogue_after : NULL, &p->e);
+  }
 }
 
 whit_status whit_conv_run(whit_call *c) {
@@ -298,15 +383,9 @@ whit_status whit_conv_run(whit_call *c) {
   conv_prepare(&p);
   if (p.kind == CONV_WIDE) {
     conv_wide(&p);
+    whit_epilogue_run(&p.e, 0, 0, whit_count(c->out[0]));
   } else if (p.kind == CONV_DIRECT) {
-    const int32_t channels = p.group * p.n_out;
-    for (int32_t g = 0; g < p.group; g++) {
-      const whit_gemm gemm = { (const float *)c->in[0]->data + g * p.n_in,
-                               p.panels + (size_t)g * (size_t)whit_panels_floats(p.k, p.n_out),
-                               p.bias ? p.bias + g * p.n_out : NULL, (float *)c->out[0]->data + g * p.n_out,
-                               p.lines * p.w.out[p.w.n - 1], p.n_out, p.k, p.n_in * p.group, channels };
-      whit_gemm_all(c, &gemm);
-    }
+    conv_direct(&p);
   } else {
     whit_parallel(c, p.kind == CONV_DEPTHWISE ? conv_depthwise_job : conv_strips_job, &p, (uint32_t)p.n_jobs);
   }

@@ -147,8 +147,9 @@ static void transposed_add(const transposed *p, const float *x, const float *pan
   const int32_t low = first + before - span > 0 ? (first + before - span + stride - 1) / stride : 0;
   const int32_t high = whit_min_i32(w->in[last], (end - 1 + before) / stride + 1);
   if (low >= high) return;
-  const whit_gemm gemm = { x + (ptrdiff_t)low * p->n_in * p->group, panels, NULL, product, high - low, p->columns, p->n_in,
-                           p->n_in * p->group, p->columns };
+  const whit_gemm gemm = { .a = x + (ptrdiff_t)low * p->n_in * p->group, .a_row = p->n_in * p->group, .pieces = 1, .b = panels,
+                           .c = product, .c_row = p->columns, .m = high - low, .n = p->columns, .k = p->n_in,
+                           .finish = WHIT_FINISH_NONE };
   p->c->k->gemm_f32(&gemm, 0, high - low);
   for (int32_t i = low; i < high; i++)
     for (int32_t k = 0; k < w->kernel[last]; k++) {

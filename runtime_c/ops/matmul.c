@@ -1,18 +1,21 @@
 /* matmul - matrix products, over any batch axes. */
-#include "../src/internal.h"
+#include "epilogue.h"
 #include "../kernels/gemm.h"
 #include "../kernels/tile.h"
 
-WHIT_OP(matmul, .version = 1, .in = "a b bias?", .out = "y", .attr = "panels:i32 n:i32 trans_a:i32 trans_b:i32",
+WHIT_OP(matmul, .version = 1, .in = "a b bias? more*", .out = "y",
+        .attr = "panels:i32 n:i32 trans_a:i32 trans_b:i32 epilogue:i32[]",
         .strided = "a b",
         .doc = "y = a b + bias with numpy's broadcasting over batch axes. trans_a, trans_b swap the last two axes. panels = "
                "1: b is a matrix [k, n] stored as [ceil(n/16)][k][16], f32. bias [n] is for f32 only. Types below f32 are "
-               "summed in f32, integers in i64 and wrap.");
+               "summed in f32, integers in i64 and wrap. epilogue: a tile program on y (its input 0) and more.");
 
 /* The product as a list of units: batch item x block of columns x block of rows. A unit packs its block of b into panels
  * in scratch of the thread's own, where it stays in the cache, and multiplies. */
 typedef struct matmul {
   const whit_call *c;
+  whit_epilogue e;
+  size_t at_epilogue;           /* bytes of scratch */
   whit_tensor a;                /* as multiplied: after trans_a, after copying */
   const whit_tensor *b;
   ptrdiff_t b_k, b_n;           /* strides */
@@ -46,7 +49,7 @@ static bool matmul_merges(const whit_tensor *a) {
 }
 
 /* Everything about the call that follows from types, shapes and strides. */
-static void matmul_plan(matmul *p, const whit_call *c) {
+static whit_status matmul_plan(matmul *p, whit_call *c) {
   const whit_tensor *y = c->out[0];
   p->c = c;
   p->a = *c->in[0];
@@ -87,17 +90,21 @@ static void matmul_plan(matmul *p, const whit_call *c) {
   if (units && units < threads)
     p->row_parts = whit_max_i32(1, whit_min_i32((threads + (int32_t)units - 1) / (int32_t)units, p->m / 24));
   p->n_units = (int32_t)units * p->row_parts;
-  p->n_jobs = whit_min_i32(threads, p->n_units);
+  p->n_jobs = p->packed ? (int32_t)whit_gemm_parts(c, p->m, p->n, p->k) : whit_min_i32(threads, p->n_units);
   p->slot = p->packed ? 0 : (size_t)whit_panels_floats(p->k, p->block);
+  return whit_epilogue_read(&p->e, c, 3, 4, 0, p->c->in[0]->dtype == WHIT_F32);
 }
 
 static uint64_t matmul_round(int64_t n_floats) { return ((uint64_t)n_floats + 15) / 16 * 16; }
 
-static whit_status matmul_scratch(whit_call *c) {
-  matmul p;
-  matmul_plan(&p, c);
-  return whit_scratch(c, (p.copy_a ? matmul_round(whit_count(&p.a)) : 0) +
-                             (p.convert ? matmul_round(whit_count(c->out[0])) : 0) + (uint64_t)p.n_jobs * p.slot);
+static whit_status matmul_scratch(matmul *p, whit_call *c) {
+  const bool in_f32 = whit_in_f32(c->in[0]->dtype);
+  WHIT_TRY(matmul_plan(p, c));
+  WHIT_TRY(whit_scratch(c, !in_f32 ? 0 : (p->copy_a ? matmul_round(whit_count(&p->a)) : 0) +
+                                         (p->convert ? matmul_round(whit_count(c->out[0])) : 0) + (uint64_t)p->n_jobs * p->slot));
+  p->at_epilogue = whit_round(c->scratch_bytes, 64);
+  c->scratch_bytes = p->at_epilogue + whit_epilogue_bytes(&p->e, (uint32_t)whit_max_i32(1, p->n_jobs));
+  return WHIT_OK;
 }
 
 whit_status whit_matmul_shape(whit_call *c) {
@@ -129,8 +136,9 @@ whit_status whit_matmul_shape(whit_call *c) {
   shape[rank - 1] = n;
   if (bias && (bias->dtype != WHIT_F32 || a->dtype != WHIT_F32 || bias->rank != 1 || bias->shape[0] != n))
     return whit_fail(c, WHIT_E_SHAPE, "matmul: bias must be f32 [n]");
+  matmul p;
   WHIT_TRY(whit_out(c, 0, a->dtype, rank, shape));
-  return whit_in_f32(a->dtype) ? matmul_scratch(c) : WHIT_OK;
+  return matmul_scratch(&p, c);
 }
 
 /* Elements from the start of t to batch item number index of y. */
@@ -151,6 +159,10 @@ static void matmul_item(const matmul *p, int32_t item, whit_gemm *g) {
   g->k = p->k;
   g->a_row = p->a.stride[p->a.rank - 2];
   g->c_row = p->n;
+  g->rows = NULL;
+  g->pieces = 1;
+  g->finish = p->e.finish;
+  if (g->finish.add) g->finish.add += (ptrdiff_t)item * p->m * p->n;
 }
 
 static void matmul_job(void *arg, uint32_t job) {
@@ -170,10 +182,13 @@ static void matmul_job(void *arg, uint32_t job) {
     g.b = panels;
     g.c += column;
     if (g.bias) g.bias += column;
+    if (g.finish.add) g.finish.add += column;
     if (u == first || at != had)
       whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), p->k, g.n, p->b_k, p->b_n);
     had = at;
-    p->c->k->gemm_f32(&g, whit_border(row, p->row_parts, p->m, 1), whit_border(row + 1, p->row_parts, p->m, 1));
+    const int32_t row0 = whit_border(row, p->row_parts, p->m, 1), row1 = whit_border(row + 1, p->row_parts, p->m, 1);
+    p->c->k->gemm_f32(&g, row0, row1);
+    if (p->e.plan && !p->convert) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
   }
 }
 
@@ -221,13 +236,15 @@ whit_status whit_matmul_run(whit_call *c) {
   const whit_tensor *y = c->out[0];
   const int32_t count = whit_count(y);
   matmul p;
-  matmul_plan(&p, c);
   if (!count) return WHIT_OK;
+  WHIT_TRY(matmul_scratch(&p, c));
+  whit_epilogue_begin(&p.e, (uint8_t *)c->scratch + p.at_epilogue, (uint32_t)p.n_jobs);
   if (!whit_in_f32(y->dtype)) {
     p.a = *c->in[0];
     p.m = y->shape[y->rank - 2];
     if (c->attr[2]) matmul_swap(&p.a);
     matmul_wide(&p);
+    whit_epilogue_run(&p.e, 0, 0, count);
     return WHIT_OK;
   }
   p.y = y->data;
@@ -247,9 +264,12 @@ whit_status whit_matmul_run(whit_call *c) {
       whit_gemm g;
       matmul_item(&p, item, &g);
       g.b = p.b->data;
-      whit_gemm_all(c, &g);
+      whit_gemm_all(c, &g, p.e.plan && !p.convert ? whit_epilogue_after : NULL, &p.e);
     }
   }
-  if (p.convert) whit_store_f32(y->data, y->dtype, p.y, count);
+  if (p.convert) {
+    whit_store_f32(y->data, y->dtype, p.y, count);
+    whit_epilogue_run(&p.e, 0, 0, count);
+  }
   return WHIT_OK;
 }

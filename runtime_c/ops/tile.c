@@ -7,6 +7,7 @@
  * A register is a pointer to a block of elements: to memory of its own, or straight into a dense input or output of
  * the domain's type. What is the same for every block (literals, scalars, a vector along the last axis) is loaded
  * once, if its register is written nowhere else: programs should give such values registers of their own. */
+#include "epilogue.h"
 #include "../kernels/tile.h"
 
 WHIT_OP(tile, .version = 1, .in = "x*", .out = "y*", .attr = "program:i32[]", .strided = "x",
@@ -114,7 +115,7 @@ static size_t tile_part_bytes(unsigned domain, unsigned n_regs, int32_t length) 
   return whit_round(n_regs * sizeof(void *), 64) + n_regs * tile_size(domain) * (size_t)length;
 }
 
-whit_status whit_tile_shape(whit_call *c) {
+whit_status whit_tile_check(whit_call *c) {
   uint8_t rank = 0;
   int32_t shape[WHIT_MAX_RANK];
   int64_t count = 1;
@@ -128,13 +129,21 @@ whit_status whit_tile_shape(whit_call *c) {
     count *= shape[a];
     if (count > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "tile: 2^31 elements or more");
   }
+  return WHIT_OK;
+}
+
+size_t whit_tile_bytes(const whit_call *c, int32_t count, uint32_t n_parts) {
   const uint32_t head = (uint32_t)c->attr[1];
-  const unsigned domain = head & 255, n_regs = head >> 8 & 255;
-  const int32_t length = tile_length((int32_t)count);
-  c->scratch_bytes = n_regs * 8; /* tile_one */
-  if (count > 1)
-    c->scratch_bytes = whit_round(sizeof(tile_plan) + c->n_in * sizeof(tile_input), 64) +
-                       tile_parts(c, (int32_t)count) * tile_part_bytes(domain, n_regs, length);
+  return whit_round(sizeof(tile_plan) + c->n_in * sizeof(tile_input), 64) +
+         n_parts * tile_part_bytes(head & 255, head >> 8 & 255, tile_length(count));
+}
+
+whit_status whit_tile_shape(whit_call *c) {
+  WHIT_TRY(whit_tile_check(c));
+  const whit_tensor *y = NULL;
+  for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
+  const int32_t count = y ? whit_count(y) : 0;
+  c->scratch_bytes = count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count)) : ((uint32_t)c->attr[1] >> 8 & 255) * 8;
   return WHIT_OK;
 }
 
@@ -301,16 +310,19 @@ static void tile_prepare(const tile_plan *t, void **reg) {
   }
 }
 
+void whit_tile_range(const tile_plan *t, uint32_t part, int32_t start, int32_t n) {
+  void **reg = tile_registers(t, part);
+  for (int32_t m; n > 0; start += m, n -= m) {
+    m = n < t->block ? n : t->block;
+    tile_run_block(t, reg, start, m);
+  }
+}
+
 static void tile_part(void *arg, uint32_t part) {
   const tile_plan *t = arg;
-  void **reg = tile_registers(t, part);
   const int64_t n_blocks = ((int64_t)t->count + t->block - 1) / t->block;
-  const int64_t first = n_blocks * part / t->n_parts, last = n_blocks * (part + 1) / t->n_parts;
-  tile_prepare(t, reg);
-  for (int64_t b = first; b < last; b++) {
-    const int32_t start = (int32_t)(b * t->block), left = t->count - start;
-    tile_run_block(t, reg, start, left < t->block ? left : t->block);
-  }
+  const int64_t first = n_blocks * part / t->n_parts * t->block, end = n_blocks * (part + 1) / t->n_parts * t->block;
+  whit_tile_range(t, part, (int32_t)first, (int32_t)((end < t->count ? end : t->count) - first));
 }
 
 /* Joins axes along which every input goes on as it does along the one inside. */
@@ -370,14 +382,8 @@ static void tile_fix(tile_plan *t) {
   t->fixed = (once | periodic) & ~again;
 }
 
-whit_status whit_tile_run(whit_call *c) {
-  const whit_tensor *y = NULL;
-  for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
-  if (!y) return WHIT_OK;
-  const int32_t count = whit_count(y);
-  if (count == 1) tile_one(c);
-  if (count <= 1) return WHIT_OK;
-  tile_plan *t = c->scratch;
+tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scratch, uint32_t n_parts) {
+  tile_plan *t = scratch;
   const uint32_t *p = (const uint32_t *)c->attr + 1;
   t->kernels = c->k;
   t->program = p + 1;
@@ -386,11 +392,11 @@ whit_status whit_tile_run(whit_call *c) {
   t->domain = (uint8_t)(*p & 255);
   t->n_regs = (uint8_t)(*p >> 8 & 255);
   t->n_ops = (uint16_t)(*p >> 16);
-  t->count = count;
-  t->length = tile_length(count);
+  t->count = whit_count(y);
+  t->length = tile_length(t->count);
   t->general = false;
-  t->n_parts = tile_parts(c, count);
-  t->parts = (uint8_t *)c->scratch + whit_round(sizeof *t + c->n_in * sizeof(tile_input), 64);
+  t->n_parts = n_parts;
+  t->parts = (uint8_t *)scratch + whit_round(sizeof *t + c->n_in * sizeof(tile_input), 64);
   t->part_bytes = tile_part_bytes(t->domain, t->n_regs, t->length);
   tile_axes(t, c, y);
   for (unsigned i = 0; i < c->n_in; i++) {
@@ -399,6 +405,17 @@ whit_status whit_tile_run(whit_call *c) {
     t->in[i].kind = tile_kind(t, &t->in[i]);
   }
   tile_fix(t);
-  whit_parallel(c, tile_part, t, t->n_parts);
+  for (uint32_t part = 0; part < n_parts; part++) tile_prepare(t, tile_registers(t, part));
+  return t;
+}
+
+whit_status whit_tile_run(whit_call *c) {
+  const whit_tensor *y = NULL;
+  for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
+  const int32_t count = y ? whit_count(y) : 0;
+  if (count == 1) tile_one(c);
+  if (count <= 1) return WHIT_OK;
+  const uint32_t n_parts = tile_parts(c, count);
+  whit_parallel(c, tile_part, whit_tile_begin(c, y, c->scratch, n_parts), n_parts);
   return WHIT_OK;
 }

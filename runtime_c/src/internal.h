@@ -149,11 +149,24 @@ uint32_t whit_threads(const whit_call *c);
 /* Element-wise micro-operations: a register holds up to WHIT_TILE elements. See kernels/tile.inc. */
 enum { WHIT_TILE = 256 };
 
-typedef struct whit_gemm {      /* C[m,n] = A[m,k] B[k,n] (+ bias[n]); rows of A and C by stride, B in panels of 16 */
+/* What becomes of a finished sum on its way to memory: y = min(high, max(low, sum + add)); NaN stays NaN. */
+typedef struct whit_finish {
+  const float *add;             /* NULL: nothing is added; else rows add_row apart, as those of the result */
+  ptrdiff_t add_row;
+  float low, high;              /* infinities: no limit */
+} whit_finish;
+#define WHIT_FINISH_NONE { NULL, 0, -__builtin_inff(), __builtin_inff() }
+
+/* C[m,n] = A[m,k] B[k,n] + bias[n], finished. Row i of A is `pieces` pieces of k / pieces floats: piece p begins at
+ * rows[p * m + i]; or, if rows is NULL, it lies at a + i * a_row (one piece). */
+typedef struct whit_gemm {
   const float *a, *b, *bias;    /* b: [ceil(n/16)][k][16]; bias may be NULL */
   float *c;
   int32_t m, n, k;
   ptrdiff_t a_row, c_row;       /* elements from row to row */
+  const float *const *rows;
+  int32_t pieces;
+  whit_finish finish;
 } whit_gemm;
 
 /* One table per instruction set; results are the same bits in each. */

@@ -1,0 +1,117 @@
+/* epilogue.c - see epilogue.h. */
+#include "epilogue.h"
+#include "../kernels/tile.h"
+
+/* What a register of the program holds, as far as a finish can say it. */
+enum { EPILOGUE_OTHER, EPILOGUE_SUM, EPILOGUE_INPUT, EPILOGUE_NUMBER };
+typedef struct epilogue_value { unsigned kind; float number; } epilogue_value;
+
+static bool epilogue_adds(const whit_tensor *x, const whit_tensor *y) {
+  return x->dtype == WHIT_F32 && whit_same_shape(x, y) && whit_is_dense(x);
+}
+
+/* One instruction on two registers: the result's register now holds the sum, further on in its finish. */
+static bool epilogue_fold(whit_epilogue *e, unsigned op, const epilogue_value *a, const epilogue_value *b) {
+  whit_finish *f = &e->finish;
+  if (a->kind != EPILOGUE_SUM) {
+    const epilogue_value *swap = a;
+    a = b;
+    b = swap;
+  }
+  if (a->kind != EPILOGUE_SUM) return false;
+  if (op == WHIT_MICRO_add && b->kind == EPILOGUE_INPUT) {
+    const whit_tensor *x = e->in[(unsigned)b->number];
+    if (f->add_row || f->low > -__builtin_inff() || f->high < __builtin_inff() || !epilogue_adds(x, e->out[0])) return false;
+    f->add = x->data;
+    f->add_row = x->shape[x->rank - 1];
+    return true;
+  }
+  if (b->kind != EPILOGUE_NUMBER || b->number != b->number) return false;
+  if (op == WHIT_MICRO_max) {
+    if (f->low < b->number) f->low = b->number;
+    if (f->high < b->number) f->high = b->number;
+    return true;
+  }
+  if (op != WHIT_MICRO_min) return false;
+  if (f->low > b->number) f->low = b->number;
+  if (f->high > b->number) f->high = b->number;
+  return true;
+}
+
+/* Is the whole program a finish? The sum may stand in any register, but must be read on only where it was changed last. */
+static bool epilogue_simple(whit_epilogue *e) {
+  epilogue_value reg[64] = { { EPILOGUE_OTHER, 0 } };
+  const uint32_t *p = (const uint32_t *)e->call.attr + 1;
+  if ((*p & 255) != 0 || e->out[0]->dtype != WHIT_F32) return false;
+  for (uint32_t k = *p++ >> 16; k; k--) {
+    const uint32_t w = *p++;
+    const unsigned op = w & 255, dst = w >> 8 & 63, a = w >> 14 & 63, b = w >> 20 & 63;
+    if (op == WHIT_MICRO_store) return k == 1 && reg[a].kind == EPILOGUE_SUM;
+    if (op == WHIT_MICRO_load) {
+      reg[dst] = (epilogue_value){ a ? EPILOGUE_INPUT : EPILOGUE_SUM, (float)a };
+    } else if (op == WHIT_MICRO_imm) {
+      const union { uint32_t i; float f; } u = { *p++ };
+      reg[dst] = (epilogue_value){ EPILOGUE_NUMBER, u.f };
+    } else {
+      if ((op != WHIT_MICRO_add && op != WHIT_MICRO_max && op != WHIT_MICRO_min) || a == b) return false;
+      if (!epilogue_fold(e, op, &reg[a], &reg[b])) return false;
+      for (unsigned r = 0; r < 64; r++)
+        if (reg[r].kind == EPILOGUE_SUM) reg[r].kind = EPILOGUE_OTHER;
+      reg[dst].kind = EPILOGUE_SUM;
+    }
+  }
+  return false;
+}
+
+whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, unsigned words, unsigned list, bool simple) {
+  static const whit_finish none = WHIT_FINISH_NONE;
+  uint32_t n_words;
+  const int32_t *program = whit_attr_list(c, words, list, &n_words);
+  e->finish = none;
+  e->plan = NULL;
+  e->program = false;
+  if (!n_words) return c->n_in > first ? whit_fail(c, WHIT_E_FORMAT, "inputs without an epilogue") : WHIT_OK;
+  const unsigned more = c->n_in > first ? c->n_in - first : 0;
+  if (more >= WHIT_EPILOGUE_INPUTS) return whit_fail(c, WHIT_E_FORMAT, "an epilogue has at most seven inputs");
+  whit_tensor y = *c->out[0];
+  e->call = *c;
+  e->call.attr = program - 1;   /* the word that counts */
+  e->call.in = e->in;
+  e->call.out = e->out;
+  e->call.n_in = (uint16_t)(more + 1);
+  e->call.n_out = 1;
+  e->in[0] = c->out[0];
+  e->out[0] = &y;
+  for (unsigned k = 0; k < more; k++) e->in[k + 1] = c->in[first + k];
+  if (!c->running) {
+    WHIT_TRY(whit_tile_check(&e->call));
+    if (y.dtype != c->out[0]->dtype || !whit_same_shape(&y, c->out[0]))
+      return whit_fail(c, WHIT_E_SHAPE, "an epilogue must keep type and shape of the result");
+  }
+  e->out[0] = c->out[0];
+  if (simple && epilogue_simple(e)) return WHIT_OK;
+  e->finish = none;
+  e->program = true;
+  return WHIT_OK;
+}
+
+size_t whit_epilogue_bytes(const whit_epilogue *e, uint32_t n_jobs) {
+  return e->program ? whit_tile_bytes(&e->call, whit_count(e->out[0]), n_jobs) : 0;
+}
+
+void whit_epilogue_begin(whit_epilogue *e, void *scratch, uint32_t n_jobs) {
+  if (e->program) e->plan = whit_tile_begin(&e->call, e->out[0], scratch, n_jobs);
+}
+
+void whit_epilogue_run(const whit_epilogue *e, uint32_t job, int32_t start, int32_t n) {
+  if (e->plan) whit_tile_range(e->plan, job, start, n);
+}
+
+void whit_epilogue_after(const void *context, uint32_t job, const whit_gemm *g, int32_t row, int32_t end, int32_t column,
+                         int32_t n) {
+  const whit_epilogue *e = context;
+  const int32_t start = (int32_t)(g->c - (const float *)e->out[0]->data) + column, pitch = (int32_t)g->c_row;
+  if (n == pitch) whit_epilogue_run(e, job, start + row * pitch, (end - row) * pitch);
+  else
+    for (; row < end; row++) whit_epilogue_run(e, job, start + row * pitch, n);
+}

@@ -1,0 +1,39 @@
+/* epilogue.h - what conv and matmul do to their results before they leave the cache: the list attribute `epilogue` is a tile
+ * program (tile.c) in which load 0 is the operator's own result, load k the k-th of its inputs `more`, and store 0 replaces
+ * the result. Sums, limits and their like are done by the kernels in registers; anything else runs on finished blocks. */
+#ifndef WHIT_EPILOGUE_H
+#define WHIT_EPILOGUE_H
+
+#include "../src/internal.h"
+
+enum { WHIT_EPILOGUE_INPUTS = 8 };  /* the result and seven more */
+
+typedef struct whit_epilogue {
+  whit_finish finish;           /* for the kernels */
+  struct tile_plan *plan;       /* NULL: the kernels do it all */
+  bool program;                 /* something is left to run on blocks */
+  whit_call call;               /* as a tile node would have it */
+  whit_tensor *in[WHIT_EPILOGUE_INPUTS], *out[1];
+} whit_epilogue;
+
+/* Reads the epilogue of c, whose result c->out[0] is described: extra inputs from number `first` on, list attribute number
+ * `list` after `words` scalar ones. simple: the caller's kernels can finish. Checks the program unless c is running. */
+whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, unsigned words, unsigned list, bool simple);
+
+/* Bytes of scratch for so many jobs; whit_epilogue_begin wants them aligned to 64. */
+size_t whit_epilogue_bytes(const whit_epilogue *e, uint32_t n_jobs);
+void whit_epilogue_begin(whit_epilogue *e, void *scratch, uint32_t n_jobs);
+
+/* Runs the program on elements [start, start + n) of the result: whole rows of the last axis, or a part of one row. One job
+ * at a time uses a job's number. Nothing if no program is left. */
+void whit_epilogue_run(const whit_epilogue *e, uint32_t job, int32_t start, int32_t n);
+/* The same for a block of a matrix product, a whit_gemm_after. */
+void whit_epilogue_after(const void *e, uint32_t job, const whit_gemm *g, int32_t row, int32_t end, int32_t column, int32_t n);
+
+/* Of tile.c: a program with its operands, on any range of elements. */
+whit_status whit_tile_check(whit_call *c);                                /* types, shapes, program; sets the outputs */
+size_t whit_tile_bytes(const whit_call *c, int32_t count, uint32_t n_parts);
+struct tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scratch, uint32_t n_parts);
+void whit_tile_range(const struct tile_plan *t, uint32_t part, int32_t start, int32_t n);
+
+#endif
