@@ -78,6 +78,7 @@ def run_passes(
     if dump_after is not None and dump_after not in names:
         raise ConvertError(f"no pass {dump_after!r} to dump after; there are: {', '.join(names)}")
     skipped = set() if layout else {"layout"}
+    skipped |= set() if fuse else {"epilogue"}
     if check:
         verify.verify(graph)
     if dump_after == "import":

@@ -67,7 +67,7 @@ class Node:
     name: str = ""
     regions: list[Region] = field(default_factory=list)
     tile: Any = None
-    """Of a `tile` node: its TileProgram (micro.py)."""
+    """Of a `tile` node, or of an epilogue: its TileProgram (micro.py)."""
 
 
 @dataclass(slots=True, eq=False)

@@ -134,3 +134,8 @@ def by_id() -> dict[int, Op]:
 def is_elementwise(name: str) -> bool:
     """Is this an operator of the IR that the fusion pass turns into a tile program?"""
     return name == "cast" or (name in micro_ops() and name not in ("load", "store", "imm"))
+
+
+def has_epilogue(op: Op) -> bool:
+    """May a node of this operator carry a tile program for its result?"""
+    return any(a.name == "epilogue" for a in op.attrs)

@@ -270,6 +270,8 @@ class _Reader:
         node.attrs = decode_attributes(words[n_in + n_out :], op)
         if op.name == "tile":
             node.tile = micro.decode(node.attrs.pop("program"))
+        elif ops.has_epilogue(op) and (program := node.attrs.pop("epilogue")):
+            node.tile = micro.decode(program)
         if self.t.node_names.size:
             node.name = self._debug_string(int(self.t.node_names[self.next_node]))
         self.next_node += 1
@@ -312,6 +314,9 @@ def decode_attributes(words: Sequence[int] | Array, op: ops.Op) -> dict[str, Any
             {"i32": "<i4", "f32": "<f4", "i64": "<i8", "f64": "<f8"}[a.type.removesuffix("[]")]
         )
         n = 1
+        if a.is_list and at == data.size:
+            attrs[a.name] = []  # a file older than the list
+            continue
         if a.is_list:
             n = int(data[at])
             at += 1

@@ -132,12 +132,18 @@ def _primitive(node: Node) -> None:
     unknown = set(node.attrs) - {a.name for a in op.attrs} - IR_ONLY.get(op.name, frozenset())
     if unknown:
         _fail(node, f"has the unknown attribute {sorted(unknown)[0]!r}")
-    if (node.op == "tile") != (node.tile is not None):
-        _fail(node, "a tile node, and only that, has a tile program")
+    epilogue = ops.has_epilogue(op)
+    if (node.op == "tile") > (node.tile is not None) or (
+        node.tile and node.op != "tile" and not epilogue
+    ):
+        _fail(
+            node, "a tile node, or an operator with an epilogue, and only that, has a tile program"
+        )
     if node.tile is not None:
         ports = {i.port for i in node.tile.code if i.op == "store"}
         loads = {i.port for i in node.tile.code if i.op == "load"}
-        if ports != set(range(len(node.outputs))) or not loads <= set(range(len(node.inputs))):
+        n_loads = len(node.inputs) if node.op == "tile" else 1 + max(0, len(node.inputs) - 3)
+        if ports != set(range(len(node.outputs))) or not loads <= set(range(n_loads)):
             _fail(node, "the tile program's loads and stores are not the node's inputs and outputs")
 
 

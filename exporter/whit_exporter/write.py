@@ -460,7 +460,7 @@ def attribute_words(node: Node, op: ops.Op) -> list[int]:
     """A node's attributes in the order of the operator's row; what is not given is 0 or an empty list."""
     given = dict(node.attrs)
     if node.tile is not None:
-        given["program"] = node.tile.encode()
+        given["program" if node.op == "tile" else "epilogue"] = node.tile.encode()
     unknown = set(given) - {a.name for a in op.attrs} - IR_ONLY.get(op.name, frozenset())
     if unknown:
         raise ConvertError(

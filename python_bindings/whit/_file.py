@@ -247,16 +247,23 @@ def _cut(strings: bytes, at: int) -> str:
 
 
 def one_node(
-    op_id: int, attributes: Sequence[int], in_dtypes: Sequence[int], out_dtypes: Sequence[int]
+    op_id: int,
+    attributes: Sequence[int],
+    in_dtypes: Sequence[int | None],
+    out_dtypes: Sequence[int],
 ) -> bytes:
-    """A .whit file of one node with inputs and outputs of any shape."""
-    n_in, n_out = len(in_dtypes), len(out_dtypes)
-    args = list(range(n_in + n_out))
-    words = struct.pack(f"<{n_in + n_out + len(attributes)}I", *args, *attributes)
-    node = struct.pack("<4H2I", 0, n_in, n_out, len(attributes), 0, 1)
-    region = struct.pack("<4I2H", 0, 1, 0, n_in, n_in, n_out)
+    """A .whit file of one node with inputs and outputs of any shape; an optional input that is not given has the type None."""
+    given = [t for t in in_dtypes if t is not None]
+    n_in, n_out = len(given), len(out_dtypes)
+    numbers = iter(range(n_in))
+    args = [NONE if t is None else next(numbers) for t in in_dtypes]
+    args += range(n_in, n_in + n_out)
+    params = len(args) + len(attributes)
+    words = struct.pack(f"<{params + n_in + n_out}I", *args, *attributes, *range(n_in + n_out))
+    node = struct.pack("<4H2I", 0, len(in_dtypes), n_out, len(attributes), 0, 1)
+    region = struct.pack("<4I2H", 0, 1, params, params + n_in, n_in, n_out)
     ports = b"".join(
-        struct.pack("<2I4B", 0, 0, t, UNKNOWN_RANK, 0, 0) for t in (*in_dtypes, *out_dtypes)
+        struct.pack("<2I4B", 0, 0, t, UNKNOWN_RANK, 0, 0) for t in (*given, *out_dtypes)
     )
     entry = struct.pack("<4I4H", 0, 0, 0, 0, n_in, n_out, 0, 0)
     vectors = {

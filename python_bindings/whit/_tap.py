@@ -211,8 +211,8 @@ class Tap:
         c = lib()
         if probe.name.step:
             n = int(self.file.nodes[probe.node]["n_in"])
-            inputs = [c.whit_node_value(self.handle, probe.node, 0, k).contents for k in range(n)]
-            return [_native.read_tensor(t) for t in inputs]
+            inputs = [c.whit_node_value(self.handle, probe.node, 0, k) for k in range(n)]
+            return [_native.read_tensor(t.contents) if t else None for t in inputs]
         t = c.whit_node_value(self.handle, probe.node, probe.after, probe.index).contents
         return _native.read_value(self.handle, t)
 
@@ -256,10 +256,27 @@ def _undo(value: Any, perm: tuple[int, ...] | None) -> Any:
 
 
 @cache
+def _table() -> dict[str, Any]:
+    """Operators and micro-operations, from the table that the build makes of the C sources."""
+    table: dict[str, Any] = json.loads(Path(__file__).with_name("_ops.json").read_text("utf-8"))
+    return table
+
+
+@cache
 def micro_numbers() -> dict[str, int]:
-    """Numbers of the micro-operations, from the table that the build makes of runtime_c/kernels/micro.h."""
-    table = json.loads(Path(__file__).with_name("_ops.json").read_text(encoding="utf-8"))
-    return {m["name"]: m["number"] for m in table["micro"]}
+    """Numbers of the micro-operations."""
+    return {m["name"]: m["number"] for m in _table()["micro"]}
+
+
+def _before_program(op_id: int, words: list[int]) -> int:
+    """Where the program begins in a node's attributes: it is the last list, and its count stands before it."""
+    at = 0
+    for a in next(op["attrs"] for op in _table()["ops"] if op["id"] == op_id)[:-1]:
+        if a["type"].endswith("[]"):
+            at += 1 + words[at] * (2 if "64" in a["type"] else 1)
+        else:
+            at += 2 if "64" in a["type"] else 1
+    return at + 1
 
 
 def _result_dtype(name: str, domain: int, inputs: list[Array]) -> int:
@@ -279,11 +296,14 @@ def _result_dtype(name: str, domain: int, inputs: list[Array]) -> int:
     return _DOMAINS[domain]
 
 
-def run_tile(file: File, node: int, step: int, inputs: list[Array]) -> Array:
-    """The register that instruction step - 1 of a node's tile program writes: the program is run up to there."""
+def run_tile(file: File, node: int, step: int, inputs: list[Array | None]) -> Array:
+    """The register that instruction step - 1 of a node's program writes: the node is run with the program up to there."""
     micro = micro_numbers()
     numbers = {number: name for name, number in micro.items()}
-    program = [int(w) for w in file.node_attributes(node)[1:]]
+    op_id = int(file.ops[int(file.nodes[node]["op"])])
+    words = [int(w) for w in file.node_attributes(node)]
+    first = _before_program(op_id, words)
+    program = words[first:]
     domain = program[0] & 255
     kept: list[int] = []
     at, register, name = 1, 0, ""
@@ -296,10 +316,10 @@ def run_tile(file: File, node: int, step: int, inputs: list[Array]) -> Array:
             n_kept += 1
             register, name = word >> 8 & 63, numbers[word & 255]
         at += size
-    out = _result_dtype(name, domain, inputs)
+    given = [a for a in inputs if a is not None]
+    out = _result_dtype(name, domain, given)
     kept.append(micro["store"] | register << 14 | out << 26)
     header = (program[0] & 0xFFFF) | (n_kept + 1) << 16
-    words = [len(kept) + 1, header, *kept]
-    op_id = int(file.ops[int(file.nodes[node]["op"])])
-    model = one_node(op_id, words, [dtypes.from_numpy(a.dtype) for a in inputs], [out])
-    return _native.run_bytes(model, inputs)[0]
+    words = [*words[: first - 1], len(kept) + 1, header, *kept]
+    types = [None if a is None else dtypes.from_numpy(a.dtype) for a in inputs]
+    return _native.run_bytes(one_node(op_id, words, types, [out]), given)[0]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ..ir import Graph
 from .cse import eliminate_common
 from .dead_code import remove_dead
+from .epilogue import attach_epilogues
 from .fold import fold_constants
 from .fold_affine import fold_affine
 from .fuse import fuse_tiles
@@ -24,5 +25,6 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("affine", fold_affine),
     ("panels", pack_panels),
     ("fuse", fuse_tiles),
+    ("epilogue", attach_epilogues),
     ("clean", remove_dead),
 ]

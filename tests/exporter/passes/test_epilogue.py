@@ -1,0 +1,149 @@
+"""What follows a convolution or a product becomes its epilogue: same values, fewer nodes, everything still observable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import whit
+from onnx import TensorProto, helper, numpy_helper
+from whit_exporter import read
+
+Array = np.ndarray[Any, Any]
+
+
+def weights(*shape: int) -> Array:
+    return np.random.default_rng(sum(shape)).normal(0, 0.2, shape).astype(np.float32)
+
+
+def model(
+    nodes: list[onnx.NodeProto], x: list[int], constants: dict[str, Array], opset: int = 20
+) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(a, name) for name, a in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+
+
+def compare(m: onnx.ModelProto, x: Array, n_nodes: dict[str, int]) -> None:
+    """Whit's output and every value inside against onnxruntime's; how many nodes of each kind are left."""
+    names = [n.output[0] for n in m.graph.node if n.output[0] not in ("y", "before bias")]
+    data = whit.convert(m, check=True)
+    found = [n.op for _, n in read.read(data).walk()]
+    assert {op: found.count(op) for op in n_nodes} == n_nodes
+    mine = whit.load(data).run({"x": x}, tap=names)
+    for name in names:
+        m.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    theirs = ort.InferenceSession(m.SerializeToString()).run(None, {"x": x})
+    for name, want in zip(["y", *names], theirs, strict=True):
+        np.testing.assert_allclose(mine[name], want, rtol=1e-4, atol=2e-5, err_msg=name)
+    assert np.array_equal(whit.load(data)(x), mine["y"])
+
+
+ACTIVATIONS = {
+    "relu": [("Relu", {})],
+    "relu6": [("Clip", {"min": 0.0, "max": 6.0})],
+    "hardswish": [("HardSwish", {})],
+    "gelu": [("Gelu", {})],
+    "two": [("Sigmoid", {}), ("Neg", {})],
+}
+
+
+def activate(kind: str, x: str) -> list[onnx.NodeProto]:
+    nodes = []
+    for k, (op, attrs) in enumerate(ACTIVATIONS[kind]):
+        y = "y" if k == len(ACTIVATIONS[kind]) - 1 else f"a{k}"
+        if op == "Clip":
+            nodes.append(helper.make_node("Clip", [x, "low", "high"], [y]))
+        else:
+            nodes.append(helper.make_node(op, [x], [y], **attrs))
+        x = y
+    return nodes
+
+
+LIMITS = {"low": np.float32(0), "high": np.float32(6)}
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+@pytest.mark.parametrize(
+    ("c_in", "c_out", "kernel", "group", "size"),
+    [(3, 24, 3, 1, 13), (16, 40, 1, 1, 14), (20, 7, 3, 1, 5), (24, 24, 3, 24, 9), (8, 12, 3, 4, 6), (64, 130, 3, 1, 12)],
+)  # fmt: skip
+def test_conv(kind: str, c_in: int, c_out: int, kernel: int, group: int, size: int) -> None:
+    conv = helper.make_node(
+        "Conv", ["x", "w", "b"], ["c"], pads=[kernel // 2] * 4, group=group, name="conv"
+    )
+    constants = {"w": weights(c_out, c_in // group, kernel, kernel), "b": weights(c_out), **LIMITS}
+    m = model([conv, *activate(kind, "c")], [2, c_in, size, size], constants)
+    compare(m, weights(2, c_in, size, size) * 5, {"tile": 0, "conv": 1})
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+@pytest.mark.parametrize(("rows", "k", "n"), [(1, 30, 100), (7, 64, 31), (200, 33, 48)])
+def test_matmul(kind: str, rows: int, k: int, n: int) -> None:
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["before bias"], name="mm"),
+        helper.make_node("Add", ["before bias", "b"], ["c"], name="bias"),
+        *activate(kind, "c"),
+    ]
+    m = model(nodes, [3, rows, k], {"w": weights(k, n), "b": weights(n), **LIMITS})
+    compare(m, weights(3, rows, k) * 5, {"tile": 0, "matmul": 1})
+
+
+def test_residual_goes_to_the_later_of_two() -> None:
+    """x's two convolutions are added and limited: one of them does it."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w1"], ["a"], pads=[1] * 4),
+        helper.make_node("Conv", ["x", "w2"], ["b"]),
+        helper.make_node("Add", ["a", "b"], ["sum"]),
+        helper.make_node("Relu", ["sum"], ["y"]),
+    ]
+    m = model(nodes, [1, 16, 9, 9], {"w1": weights(36, 16, 3, 3), "w2": weights(36, 16, 1, 1)})
+    compare(m, weights(1, 16, 9, 9) * 5, {"tile": 0, "conv": 2})
+
+
+def test_a_result_that_others_read_stays() -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("Relu", ["a"], ["r"]),
+        helper.make_node("GlobalMaxPool", ["a"], ["p"]),
+        helper.make_node("Mul", ["r", "p"], ["y"]),
+    ]
+    m = model(nodes, [1, 16, 9, 9], {"w": weights(24, 16, 1, 1)})
+    compare(m, weights(1, 16, 9, 9), {"conv": 1, "tile": 1})
+
+
+def test_broadcast_operand() -> None:
+    """A factor of another shape than the result is read by the program."""
+    nodes = [
+        helper.make_node("ReduceMax", ["x", "axes"], ["p"]),
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("Mul", ["a", "p"], ["y"]),
+    ]
+    m = model(nodes, [2, 31, 24], {"w": weights(24, 24), "axes": np.array([1])})
+    compare(m, weights(2, 31, 24), {"matmul": 1, "tile": 0})
+
+
+def test_nan_and_infinity_pass_limits() -> None:
+    m = model(
+        [helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Clip", ["m", "low", "high"], ["y"])],
+        [3, 2],
+        {"w": np.eye(2, 40, dtype=np.float32), **LIMITS},
+    )  # fmt: skip
+    x = np.array([[np.nan, 1], [-np.inf, 2], [np.inf, -3]], np.float32)
+    with np.errstate(invalid="ignore"):
+        want = np.clip(x @ np.eye(2, 40, dtype=np.float32), 0, 6)
+    assert np.array_equal(whit.load(whit.convert(m))(x), want, equal_nan=True)
+
+
+def test_without_fusion_there_is_none() -> None:
+    m = model([helper.make_node("Conv", ["x", "w"], ["a"]), helper.make_node("Relu", ["a"], ["y"])], [1, 4, 3, 3], {"w": weights(4, 4, 1, 1)})  # fmt: skip
+    ops = [n.op for _, n in read.read(whit.convert(m, fuse=False)).walk()]
+    assert ops.count("tile") == 1
