@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-import whit
 from onnx import TensorProto, helper, numpy_helper
+
+import whit
 from whit_exporter import read
 
 Array = np.ndarray[Any, Any]
