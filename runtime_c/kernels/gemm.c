@@ -2,23 +2,21 @@
 #include "gemm.h"
 #include "tile.h"
 
-typedef float floats4 __attribute__((vector_size(16), aligned(4), may_alias));
-
 /* Four lines of a panel from columns that lie in sequence: squares of 4 x 4, transposed in registers. */
 static void panels_transpose(float *panel, const float *b, ptrdiff_t n_stride) {
   for (int j = 0; j < 16; j += 4, b += 4 * n_stride, panel += 4) {
-    const floats4 p = *(const floats4 *)(const void *)b, q = *(const floats4 *)(const void *)(b + n_stride),
-                  r = *(const floats4 *)(const void *)(b + 2 * n_stride),
-                  s = *(const floats4 *)(const void *)(b + 3 * n_stride);
+    const gemm_four p = *(const gemm_four *)(const void *)b, q = *(const gemm_four *)(const void *)(b + n_stride),
+                  r = *(const gemm_four *)(const void *)(b + 2 * n_stride),
+                  s = *(const gemm_four *)(const void *)(b + 3 * n_stride);
 #if defined __clang__ || __GNUC__ >= 12
-    const floats4 pr = __builtin_shufflevector(p, r, 0, 4, 1, 5), qs = __builtin_shufflevector(q, s, 0, 4, 1, 5),
+    const gemm_four pr = __builtin_shufflevector(p, r, 0, 4, 1, 5), qs = __builtin_shufflevector(q, s, 0, 4, 1, 5),
                   pr2 = __builtin_shufflevector(p, r, 2, 6, 3, 7), qs2 = __builtin_shufflevector(q, s, 2, 6, 3, 7);
-    *(floats4 *)(void *)panel = __builtin_shufflevector(pr, qs, 0, 4, 1, 5);
-    *(floats4 *)(void *)(panel + 16) = __builtin_shufflevector(pr, qs, 2, 6, 3, 7);
-    *(floats4 *)(void *)(panel + 32) = __builtin_shufflevector(pr2, qs2, 0, 4, 1, 5);
-    *(floats4 *)(void *)(panel + 48) = __builtin_shufflevector(pr2, qs2, 2, 6, 3, 7);
+    *(gemm_four *)(void *)panel = __builtin_shufflevector(pr, qs, 0, 4, 1, 5);
+    *(gemm_four *)(void *)(panel + 16) = __builtin_shufflevector(pr, qs, 2, 6, 3, 7);
+    *(gemm_four *)(void *)(panel + 32) = __builtin_shufflevector(pr2, qs2, 0, 4, 1, 5);
+    *(gemm_four *)(void *)(panel + 48) = __builtin_shufflevector(pr2, qs2, 2, 6, 3, 7);
 #else
-    for (int l = 0; l < 4; l++) *(floats4 *)(void *)(panel + l * 16) = (floats4){ p[l], q[l], r[l], s[l] };
+    for (int l = 0; l < 4; l++) *(gemm_four *)(void *)(panel + l * 16) = (gemm_four){ p[l], q[l], r[l], s[l] };
 #endif
   }
 }
@@ -80,7 +78,7 @@ static uint32_t gemm_divide(const whit_call *c, gemm_job *job, int32_t m, int32_
 }
 
 static void gemm_part(void *arg, uint32_t i) {
-  enum { BLOCK = 96 };          /* rows that are still in the cache when they are finished; the kernel's own block */
+  enum { BLOCK = 192 };         /* rows that are still in the cache when they are finished; the kernel's own block */
   const gemm_job *job = arg;
   whit_gemm g = *job->g;
   const int32_t row = (int32_t)i % job->row_parts, column = (int32_t)i / job->row_parts;

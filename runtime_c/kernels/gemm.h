@@ -7,6 +7,8 @@
 static inline int32_t whit_min_i32(int32_t a, int32_t b) { return a < b ? a : b; }
 static inline int32_t whit_max_i32(int32_t a, int32_t b) { return a > b ? a : b; }
 
+typedef float gemm_four __attribute__((vector_size(16), aligned(4), may_alias));
+
 typedef struct gemm_tile {      /* what a micro-kernel of gemm_f32.inc gets */
   const float *const *a;        /* a pointer a row for the first piece; those of the next are a_piece further */
   ptrdiff_t a_piece, a_from;    /* a_from: floats to skip in each piece */
