@@ -79,7 +79,7 @@ static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
   p->copies = p->convert || (p->n_in < 16 && p->group == 1 && p->w.dilation[last] == 1);
   p->pieces = p->copies ? p->w.outer : p->w.taps;
   /* 64K floats of patches, a multiple of the tile heights 6 and 8 if it can be; a whole number of rounds for all threads */
-  const int32_t most = p->copies ? whit_max_i32(24, whit_min_i32(96, 65536 / whit_max_i32(p->k, 1) / 24 * 24)) : 96;
+  const int32_t most = p->copies ? whit_max_i32(24, whit_min_i32(96, 65536 / whit_max_i32(p->k, 1) / 24 * 24)) : 192;
   p->n_strips = (pixels + most - 1) / most;
   if (pixels / 8 >= threads) p->n_strips = (p->n_strips + threads - 1) / threads * threads;
   p->strip = p->n_strips ? (pixels + p->n_strips - 1) / p->n_strips : 0;
@@ -216,15 +216,22 @@ static void conv_point_lines(const conv_plan *p, const float **rows, float *patc
                              int32_t pitch, int32_t g) {
   const whit_window *w = &p->w;
   const uint32_t last = w->n - 1;
-  const int32_t in = w->in[last], kernel = w->kernel[last];
-  const float *x = p->c->in[0]->data;
-  for (int32_t i = 0; i < n; i++, j++, rows++, patches += p->k) {
-    const int32_t at = whit_window_start(w, j);
-    const bool copy = p->convert || at < 0 || at + kernel > in;
-    if (copy) conv_patch(p, patches, lines, j, g);
-    for (int32_t t = 0; t < w->outer; t++)
-      rows[t * pitch] = copy ? patches + t * kernel * p->n_in
-                        : lines[t] < 0 ? p->zeros : x + ((ptrdiff_t)lines[t] * in + at) * p->n_in;
+  const int32_t in = w->in[last], kernel = w->kernel[last], stride = w->stride[last], at = whit_window_start(w, j);
+  const ptrdiff_t step = (ptrdiff_t)stride * p->n_in, piece = (ptrdiff_t)kernel * p->n_in;
+  int32_t low = at < 0 ? (-at + stride - 1) / stride : 0, high = in - kernel >= at ? (in - kernel - at) / stride + 1 : 0;
+  if (high > n) high = n;
+  if (p->convert || low >= high) low = high = n;
+  for (int32_t i = 0; i < n; i++) {
+    if (i == low) i = high;     /* all of these lie inside */
+    if (i >= n) break;
+    conv_patch(p, patches + (ptrdiff_t)i * p->k, lines, j + i, g);
+    for (int32_t t = 0; t < w->outer; t++) rows[(ptrdiff_t)t * pitch + i] = patches + (ptrdiff_t)i * p->k + t * piece;
+  }
+  if (low == high) return;
+  for (int32_t t = 0; t < w->outer; t++, rows += pitch) {
+    const float *x = p->zeros;
+    if (lines[t] >= 0) x = (const float *)p->c->in[0]->data + ((ptrdiff_t)lines[t] * in + at) * p->n_in + low * step;
+    for (int32_t i = low; i < high; i++, x += lines[t] < 0 ? 0 : step) rows[i] = x;
   }
 }
 
