@@ -20,6 +20,7 @@
 #undef v_set1
 #undef v_seti
 #undef v_fma
+#undef v_fma_lane
 #undef v_min
 #undef v_max
 #undef v_sqrt

@@ -15,6 +15,10 @@
 #define v_set1(x) vdupq_n_f32(x)
 #define v_seti(x) vdupq_n_s32(x)
 #define v_fma(a, b, c) vfmaq_f32(c, a, b)
+/* a times element lane of x, plus c; the lane is a constant once loops are unrolled */
+#define v_fma_lane(x, lane, a, c)                                                                             \
+  ((lane) == 0 ? vfmaq_laneq_f32(c, a, x, 0) : (lane) == 1 ? vfmaq_laneq_f32(c, a, x, 1)                      \
+   : (lane) == 2 ? vfmaq_laneq_f32(c, a, x, 2) : vfmaq_laneq_f32(c, a, x, 3))
 #define v_min(a, b) neon_min(a, b)
 #define v_max(a, b) neon_max(a, b)
 #define v_sqrt(x) vsqrtq_f32(x)
