@@ -46,9 +46,7 @@ class Size:
     symbols: tuple[str, ...] = ()
 
     def times(self, other: Size) -> Size:
-        return Size(
-            self.number * other.number, tuple(sorted((*self.symbols, *other.symbols)))
-        )
+        return Size(self.number * other.number, tuple(sorted((*self.symbols, *other.symbols))))
 
     def over(self, other: Size) -> Size | None:
         """The quotient, if it is whole."""
@@ -146,9 +144,7 @@ def blocks(a: Sequence[Size], b: Sequence[Size]) -> list[Block] | None:
     return found
 
 
-def dims_words(
-    wanted: Sequence[Size], before: Sequence[Size]
-) -> list[int] | None:
+def dims_words(wanted: Sequence[Size], before: Sequence[Size]) -> list[int] | None:
     """Attribute dims of a reshape from `before` to `wanted`; None if no words say it."""
     words: list[int] = []
     for s in wanted:

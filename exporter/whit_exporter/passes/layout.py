@@ -86,7 +86,7 @@ def _visit(node: Node, sweep: Sweep) -> int:
 
 def _sweep(region: Region, mapping: dict[Value, Value], pinned: frozenset[Value]) -> int:
     sweep = Sweep(mapping, pinned)
-    pending = deque(region.nodes)
+    pending = sweep.pending = deque(region.nodes)
     changes = 0
     while pending:
         node = pending.popleft()

@@ -6,6 +6,7 @@ emits into the sweep stands before the node.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,15 +14,19 @@ import numpy as np
 
 from ..dtypes import DType
 from ..ir import Node, Value
+from ..ops import is_elementwise
 from .axes import (
     ONE,
+    Block,
     Perm,
+    Size,
     blocks,
     count,
     dims_words,
     inverse,
     keeps_order,
     permuted,
+    shape_sizes,
     sizes_of_reshape,
 )
 
@@ -34,6 +39,8 @@ class Sweep:
         self.mapping = mapping
         self.pinned = pinned
         """Values that are read from outside all regions: new values of states."""
+        self.pending: deque[Node] = deque()
+        """What comes after the node in hand."""
 
     def emit(self, node: Node) -> None:
         self.nodes.append(node)
@@ -42,6 +49,18 @@ class Sweep:
         while v is not None and v in self.mapping:
             v = self.mapping[v]
         return v
+
+    def is_transposed_later(self, v: Value, perm: Perm) -> bool:
+        """Does anything take v, or what is made of it element by element, in the order perm?"""
+        reached = {v}
+        for node in self.pending:
+            if not reached.intersection(x for x in node.inputs if x is not None):
+                continue
+            if node.op == "transpose" and tuple(node.attrs["perm"]) == perm:
+                return True
+            if is_elementwise(node.op) or node.op in ("concat", "slice", "pad"):
+                reached.update(node.outputs)
+        return False
 
 
 Rule = Callable[[Node, Sweep], "list[Node] | None"]
@@ -106,10 +125,14 @@ def _unit_inside(v: Value, perm: Perm, sweep: Sweep) -> Value | None:
     if not keeps_order(full, back):
         return None
     dims = [1 if b < more else -2 - ((b - more) << 4 | b - more + 1) for b in back]
-    out = Value(dtype=v.dtype, shape=permuted(full, back))
-    node = Node("reshape", [v], [out], {"dims": dims, "allowzero": 0})
-    out.producer = node
-    sweep.emit(node)
+    return _reshaped(v, dims, Value(dtype=v.dtype, shape=permuted(full, back)), sweep)
+
+
+def _reshaped(x: Value, dims: list[int], like: Value | None, sweep: Sweep) -> Value:
+    """x with other axes, of like's type and shape."""
+    out = Value(dtype=x.dtype, shape=None if like is None else like.shape)
+    out.producer = Node("reshape", [x], [out], {"dims": dims, "allowzero": 0})
+    sweep.emit(out.producer)
     return out
 
 
@@ -207,8 +230,11 @@ def _sink_reduce(node: Node, sweep: Sweep) -> list[Node] | None:
     x = node.inputs[0]
     perm = perm_of(x)
     axes = list(node.attrs.get("axes", []))
-    if perm is None or x is None or not axes or any(v is not None for v in node.inputs[1:]):
+    if perm is None or x is None or any(v is not None for v in node.inputs[1:]):
         return None
+    if not axes and node.attrs.get("noop"):
+        return None
+    axes = axes or list(range(len(perm)))
     moved = sorted(perm[a % len(perm)] for a in axes)
     node.inputs[0] = source_of(x)
     node.attrs["axes"] = moved
@@ -264,7 +290,11 @@ def _sink_slice(node: Node, sweep: Sweep) -> list[Node] | None:
     x, starts = node.inputs[0], node.inputs[1]
     perm = perm_of(x)
     n = starts.shape[0] if starts is not None and starts.shape else None
-    if perm is None or x is None or not _axes_moved(node, 3, n if isinstance(n, int) else None, perm):
+    if (
+        perm is None
+        or x is None
+        or not _axes_moved(node, 3, n if isinstance(n, int) else None, perm)
+    ):
         return None
     node.inputs[0] = source_of(x)
     return _transposed(node, perm)
@@ -294,11 +324,43 @@ def _sink_expand(node: Node, sweep: Sweep) -> list[Node] | None:
     return _transposed(node, perm)
 
 
+def _rows_in_order(node: Node, sweep: Sweep) -> list[Node] | None:
+    """Flattened channels and positions times a constant matrix: its rows change places instead."""
+    flat, w = node.inputs[:2]
+    r = flat.producer if flat is not None else None
+    x = r.inputs[0] if r is not None and r.op == "reshape" else None
+    perm = perm_of(x)
+    sizes = sizes_of_reshape(r) if r is not None and perm is not None else None
+    if x is None or perm is None or sizes is None or w is None or w.const is None or w.state:
+        return None
+    cut = blocks(*sizes)
+    if cut is None or w.const.ndim != 2 or node.attrs.get("trans_a") or node.attrs.get("trans_b"):
+        return None
+    joined = [a for a in cut[-1][0] if sizes[0][a] != ONE]
+    if len(cut[-1][1]) != 1 or any(sizes[0][a].symbols for a in joined):
+        return None
+    others = [perm[a] for a in range(len(perm)) if a not in joined and sizes[0][a] != ONE]
+    if others != sorted(others) or any(p > perm[a] for a in joined for p in others):
+        return None
+    words = dims_words(sizes[1], [sizes[0][a] for a in inverse(perm)])
+    if words is None or len(joined) < 2:
+        return None
+    order = sorted(range(len(joined)), key=lambda k: perm[joined[k]])
+    n = w.const.shape[-1]
+    rows = w.const.reshape([sizes[0][a].number for a in joined] + [n])
+    moved = rows.transpose([*order, len(joined)]).reshape(-1, n)
+    flat = _reshaped(source_of(x), words, node.inputs[0], sweep)
+    node.inputs[:2] = [flat, constant(moved, w)]
+    return []
+
+
 def _sink_matmul(node: Node, sweep: Sweep) -> list[Node] | None:
     """By a matrix, rows may stand in any order; only the last axis must be the last."""
     x, w = node.inputs[:2]
     perm = perm_of(x)
-    if perm is None or x is None or w is None or w.rank != 2 or perm[-1] != len(perm) - 1:
+    if perm is None:
+        return _rows_in_order(node, sweep)
+    if x is None or w is None or w.rank != 2 or perm[-1] != len(perm) - 1:
         return None
     if node.attrs.get("trans_a") or node.outputs[0].rank != len(perm):
         return None
@@ -306,17 +368,24 @@ def _sink_matmul(node: Node, sweep: Sweep) -> list[Node] | None:
     return _transposed(node, perm)
 
 
-def sink_reshape(node: Node, sweep: Sweep) -> list[Node] | None:
-    """Past a reshape whose every cut or joined group of axes lies side by side in the untransposed value."""
+def _sink_conv(node: Node, sweep: Sweep) -> list[Node] | None:
+    """A 1x1 convolution at every position does not care for the order of positions."""
     x = node.inputs[0]
     perm = perm_of(x)
-    sizes = sizes_of_reshape(node) if perm is not None else None
-    if x is None or perm is None or sizes is None:
+    if perm is None or x is None or perm[0] != 0 or perm[-1] != len(perm) - 1:
         return None
-    before, after = sizes
-    cut = blocks(before, after)
-    if cut is None:
+    w, attrs = node.inputs[1], node.attrs
+    if w is None or w.shape is None or any(d != 1 for d in w.shape[:-2]):
         return None
+    if any(attrs.get("pads") or ()) or any(s != 1 for s in attrs.get("strides") or ()):
+        return None
+    node.inputs[0] = source_of(x)
+    return _transposed(node, perm)
+
+
+def _block_order(cut: Sequence[Block], perm: Perm, before: Sequence[Size]) -> list[int] | None:
+    """The result's axes in the order that they have in the untransposed value; None if a group of axes that is cut or
+    joined does not lie there side by side."""
     solid = sorted(p for a, p in enumerate(perm) if before[a] != ONE)
     place = {p: k for k, p in enumerate(solid)}
     keyed: list[tuple[float, list[int]]] = []
@@ -327,29 +396,69 @@ def sink_reshape(node: Node, sweep: Sweep) -> list[Node] | None:
             return None
         last = float(at[0]) if at else last + 1e-3
         keyed.append((last, theirs))
-    order = [j for _, theirs in sorted(keyed, key=lambda item: item[0]) for j in theirs]
-    source = source_of(x)
-    inside = [before[inverse(perm)[k]] for k in range(len(perm))]
-    words = dims_words([after[j] for j in order], inside)
-    if words is None:
+    return [j for _, theirs in sorted(keyed, key=lambda item: item[0]) for j in theirs]
+
+
+def _gathered(node: Node, cut: Sequence[Block], perm: Perm, sweep: Sweep) -> list[int] | None:
+    """Joins axes that lie apart (space to depth, a shuffle of channels) where the result is wanted channels-last: the one
+    copy that this takes puts the channels last at once. The source is replaced by that copy."""
+    x, y = node.inputs[0], node.outputs[0]
+    rank = y.rank or 0
+    order = [0, *range(2, rank), 1]
+    if x is None or rank < 3 or any(len(theirs) > 1 for _, theirs in cut):
         return None
-    node.inputs, node.attrs = [source], {"dims": words, "allowzero": 1}
+    if not sweep.is_transposed_later(y, tuple(order)):
+        return None
+    of = {theirs[0]: ours for ours, theirs in cut if theirs}
+    axes = [a for j in order for a in of[j]]
+    axes += [a for ours, theirs in cut if not theirs for a in ours]
+    source = source_of(x)
+    copy = Value(dtype=x.dtype, shape=permuted(x.shape, axes))
+    copy.producer = Node(
+        "transpose", [source], [copy], {"perm": [perm[a] for a in axes]}, node.name
+    )
+    sweep.emit(copy.producer)
+    node.inputs[0] = copy
+    return order
+
+
+def _sink_reshape(node: Node, sweep: Sweep) -> list[Node] | None:
+    """Past a reshape whose every cut or joined group of axes lies side by side in the untransposed value."""
+    x = node.inputs[0]
+    perm = perm_of(x)
+    sizes = sizes_of_reshape(node) if perm is not None else None
+    cut = blocks(*sizes) if sizes is not None else None
+    if x is None or perm is None or sizes is None or cut is None:
+        return None
+    order = _block_order(cut, perm, sizes[0])
+    inside, words = source_of(x), None
+    if order is not None:
+        words = dims_words([sizes[1][j] for j in order], [sizes[0][a] for a in inverse(perm)])
+    else:
+        order = _gathered(node, cut, perm, sweep)
+        if order is None or node.inputs[0] is None:
+            return None
+        inside = node.inputs[0]
+        words = dims_words([sizes[1][j] for j in order], shape_sizes(inside) or [])
+    if words is None:
+        node.inputs[0] = x
+        return None
+    node.inputs, node.attrs = [inside], {"dims": words, "allowzero": 1}
     perm = inverse(order)
-    if perm == tuple(range(len(perm))):
-        return []
-    return _transposed(node, perm)
+    return [] if perm == tuple(range(len(perm))) else _transposed(node, perm)
 
 
 SINK: dict[str, Rule] = {
     "argreduce": _sink_argreduce,
     "concat": _sink_concat,
+    "conv": _sink_conv,
     "cumulative": _sink_along,
     "expand": _sink_expand,
     "gather": _sink_gather,
     "matmul": _sink_matmul,
     "pad": _sink_pad,
     "reduce": _sink_reduce,
-    "reshape": sink_reshape,
+    "reshape": _sink_reshape,
     "slice": _sink_slice,
     "topk": _sink_along,
 }

@@ -67,7 +67,11 @@ def _plain(sizes: list[Size], like: Value) -> tuple[int | str | None, ...]:
     """Sizes as dimensions."""
     known = {d for d in like.shape or () if isinstance(d, str)}
     return tuple(
-        s.number if not s.symbols else s.symbols[0] if s.symbols[0] in known and s.number == 1 else None
+        s.number
+        if not s.symbols
+        else s.symbols[0]
+        if s.symbols[0] in known and s.number == 1
+        else None
         for s in sizes
     )
 
@@ -137,7 +141,9 @@ class Unmerge:
             return x is not None and y.shape == x.shape
         if not is_elementwise(node.op) or y.shape != shape:
             return False
-        if any(v not in self.full and self._operand(v) is None for v in node.inputs if v is not None):
+        if any(
+            v not in self.full and self._operand(v) is None for v in node.inputs if v is not None
+        ):
             return False
         self.full.add(y)
         return True
@@ -147,7 +153,9 @@ class Unmerge:
         for node in nodes:
             if _reads_inside(node, self.full):
                 return False
-            if self.full.intersection(v for v in node.inputs if v is not None) and not self._allowed(node):
+            if self.full.intersection(
+                v for v in node.inputs if v is not None
+            ) and not self._allowed(node):
                 return False
         return not self.full & (pinned | {v for v in region.results if v is not None})
 
