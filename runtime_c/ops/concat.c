@@ -35,7 +35,7 @@ whit_status whit_concat_run(whit_call *c) {
   whit_tensor part = *y;
   for (unsigned i = 0; i < c->n_in; i++) {
     part.shape[axis] = c->in[i]->shape[axis];
-    whit_copy(&part, c->in[i]);
+    whit_copy_all(c, &part, c->in[i]);
     part.data = (uint8_t *)part.data + step * (size_t)part.shape[axis];
   }
   return WHIT_OK;

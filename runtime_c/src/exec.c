@@ -34,7 +34,7 @@ whit_status whit_view_copy(whit_call *c) {
   whit_tensor view = *c->out[0];
   *c->out[0] = dense;
   view.data = (uint8_t *)c->in[0]->data + c->view_offset * (ptrdiff_t)whit_type_size(view.dtype);
-  whit_copy(&dense, &view);
+  whit_copy_all(c, &dense, &view);
   return WHIT_OK;
 }
 

@@ -125,6 +125,8 @@ uint64_t whit_order(unsigned dtype, const void *p);
 
 /* Elements of src, in order, to dst: same type and shape, any strides; they must not overlap. */
 void whit_copy(const whit_tensor *dst, const whit_tensor *src);
+/* The same on the host's threads if it is much; no part of dst may lie in another one (no stride of 0). */
+void whit_copy_all(const whit_call *c, const whit_tensor *dst, const whit_tensor *src);
 void whit_bytes_copy(void *dst, const void *src, size_t n_bytes);
 void whit_bytes_zero(void *dst, size_t n_bytes);
 
