@@ -9,13 +9,45 @@
 #define MICRO_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* One element of a fold: rows that are shorter than a vector. */
+static float fold_sum_one(const whit_fold *f, ptrdiff_t at) {
+  float acc = 0;
+  for (int32_t k = 0; k < f->n_taps; k++, at += f->step) {
+    float sum = f->lines[0][at];
+    for (int32_t l = 1; l < f->n_lines; l++) sum += f->lines[l][at];
+    acc += sum;
+  }
+  return acc;
+}
+
+static float fold_max_one(const whit_fold *f, ptrdiff_t at) {
+  float acc = -__builtin_inff();
+  for (int32_t k = 0; k < f->n_taps; k++, at += f->step)
+    for (int32_t l = 0; l < f->n_lines; l++) {
+      const float x = f->lines[l][at];
+      acc = !(x <= acc) && acc == acc ? x : acc;
+    }
+  return acc;
+}
+
+static float fold_min_one(const whit_fold *f, ptrdiff_t at) {
+  float acc = __builtin_inff();
+  for (int32_t k = 0; k < f->n_taps; k++, at += f->step)
+    for (int32_t l = 0; l < f->n_lines; l++) {
+      const float x = f->lines[l][at];
+      acc = !(x >= acc) && acc == acc ? x : acc;
+    }
+  return acc;
+}
+
 #define WHIT_KERNEL_TABLE(isa)                                                                              \
   static const whit_kernels kernels_##isa = { #isa, gemm_f32_##isa, sum_rows_f32_##isa, add_to_f32_##isa, \
-                                              max_to_f32_##isa, micro_f32_##isa, depthwise_f32_##isa };
+                                              fold_f32_##isa, micro_f32_##isa, depthwise_f32_##isa };
 
 #include "isa/scalar.h"
 #include "gemm_f32.inc"
 #include "reduce_f32.inc"
+#include "fold_f32.inc"
 #include "micro_f32.inc"
 #include "depthwise_f32.inc"
 #include "isa/end.h"
@@ -25,6 +57,7 @@ WHIT_KERNEL_TABLE(scalar)
 #include "isa/avx2.h"
 #include "gemm_f32.inc"
 #include "reduce_f32.inc"
+#include "fold_f32.inc"
 #include "micro_f32.inc"
 #include "depthwise_f32.inc"
 #include "isa/end.h"
@@ -33,6 +66,7 @@ WHIT_KERNEL_TABLE(avx2)
 #include "isa/avx512.h"
 #include "gemm_f32.inc"
 #include "reduce_f32.inc"
+#include "fold_f32.inc"
 #include "micro_f32.inc"
 #include "depthwise_f32.inc"
 #include "isa/end.h"
@@ -43,6 +77,7 @@ WHIT_KERNEL_TABLE(avx512)
 #include "isa/neon.h"
 #include "gemm_f32.inc"
 #include "reduce_f32.inc"
+#include "fold_f32.inc"
 #include "micro_f32.inc"
 #include "depthwise_f32.inc"
 #include "isa/end.h"

@@ -92,38 +92,44 @@ void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
   }
 }
 
-static void window_combine(const whit_kernels *k, bool sum, float *y, const float *x, int32_t n) {
-  if (sum) k->add_to_f32(y, x, n);
-  else k->max_to_f32(y, x, n);
+/* Positions low ... high - 1 of y, of lines that begin at position 0. */
+static void window_positions(const whit_window *w, const whit_kernels *k, unsigned kind, const float *const *lines,
+                             int32_t n_lines, int32_t channels, const float **at, int32_t low, int32_t high, float *y) {
+  const uint32_t last = w->n - 1;
+  const int32_t start = whit_window_start(w, low);
+  whit_fold f = { .lines = at, .n_lines = n_lines, .n = channels, .n_out = high - low };
+  int32_t first;
+  f.n_taps = n_lines ? whit_window_inside(w, start, &first) : 0;
+  if (f.n_taps) f.n_taps -= first;
+  f.step = (ptrdiff_t)w->dilation[last] * channels;
+  f.x_step = (ptrdiff_t)w->stride[last] * channels;
+  for (int32_t l = 0; f.n_taps && l < n_lines; l++)
+    at[l] = lines[l] + (ptrdiff_t)(start + first * w->dilation[last]) * channels;
+  k->fold_f32(&f, kind, y + (ptrdiff_t)low * channels);
 }
 
-/* First across lines, in long runs, then along the line: kernel height + width operations instead of their product. */
-void whit_window_fold(const whit_window *w, const whit_kernels *k, bool sum, const float *x, int32_t channels,
+/* Windows inside x have all their taps: one call does them. Where windows overlap much, lines are combined first, in one
+ * run: kernel height + width operations instead of their product. */
+void whit_window_fold(const whit_window *w, const whit_kernels *k, unsigned kind, const float *x, int32_t channels,
                       const int32_t *lines, float *row, float *y) {
   const uint32_t last = w->n - 1;
-  const int32_t in = w->in[last], out = w->out[last], stride = w->stride[last], length = in * channels;
-  const float *folded = NULL;
-  for (int32_t i = 0; i < out * channels; i++) y[i] = sum ? 0 : -__builtin_inff();
-  for (int32_t t = 0; t < w->outer; t++) {
-    if (lines[t] < 0) continue;
-    const float *line = x + (ptrdiff_t)lines[t] * length;
-    if (!folded) {
-      folded = line;
-      continue;
-    }
-    if (folded != row) whit_bytes_copy(row, folded, (size_t)length * sizeof *row);
-    folded = row;
-    window_combine(k, sum, row, line, length);
+  const int32_t in = w->in[last], out = w->out[last], stride = w->stride[last], width = w->kernel[last];
+  const int32_t extent = w->dilation[last] * (width - 1) + 1, before = w->before[last];
+  const float **from = whit_pool_pointers(w, row, channels), **at = from + w->outer;
+  int32_t n_lines = 0;
+  for (int32_t t = 0; t < w->outer; t++)
+    if (lines[t] >= 0) from[n_lines++] = x + (ptrdiff_t)lines[t] * in * channels;
+  if (n_lines > 1 && (int64_t)n_lines * width > (int64_t)n_lines * stride + width + 4) {
+    const whit_fold f = { from, n_lines, 1, in * channels, 1, 0, 0 };
+    k->fold_f32(&f, kind, row);
+    from[0] = row;
+    n_lines = 1;
   }
-  for (int32_t t = 0; folded && t < w->kernel[last]; t++) {
-    const int32_t from = t * w->dilation[last] - w->before[last];  /* of position 0 */
-    const int32_t low = from < 0 ? (-from - 1) / stride + 1 : 0, end = from < in ? (in - 1 - from) / stride + 1 : 0;
-    const int32_t high = end < out ? end : out;
-    if (stride == 1 && low < high)
-      window_combine(k, sum, y + low * channels, folded + (low + from) * channels, (high - low) * channels);
-    for (int32_t j = low; stride > 1 && j < high; j++)
-      window_combine(k, sum, y + j * channels, folded + (j * stride + from) * channels, channels);
-  }
+  const int32_t low = whit_min_i32(out, (before + stride - 1) / stride);
+  const int32_t high = whit_max_i32(low, whit_min_i32(out, in + before < extent ? 0 : (in + before - extent) / stride + 1));
+  for (int32_t j = 0; j < low; j++) window_positions(w, k, kind, from, n_lines, channels, at, j, j + 1, y);
+  if (low < high) window_positions(w, k, kind, from, n_lines, channels, at, low, high, y);
+  for (int32_t j = high; j < out; j++) window_positions(w, k, kind, from, n_lines, channels, at, j, j + 1, y);
 }
 
 whit_status whit_pool_read(whit_pool *p, whit_call *c) {
@@ -137,7 +143,8 @@ whit_status whit_pool_read(whit_pool *p, whit_call *c) {
   WHIT_TRY(whit_out(c, 0, x->dtype, x->rank, p->shape));
   for (uint32_t a = 0; a + 1 < p->w.n; a++) p->lines *= p->w.out[a];
   p->n_jobs = whit_min_i32(p->lines, whit_workers(c, (double)p->lines * p->w.outer * length));
-  p->slot = ((size_t)p->w.outer + (size_t)length + 15) / 16 * 16;
+  const size_t pointers = 2 * (size_t)p->w.outer * sizeof(float *) / sizeof(float);
+  p->slot = ((size_t)p->w.outer + (size_t)length + 1 + pointers + 15) / 16 * 16;
   return WHIT_OK;
 }
 

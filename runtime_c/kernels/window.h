@@ -27,9 +27,15 @@ whit_status whit_window_fit(whit_call *c, whit_window *w, int32_t auto_pad, bool
 void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines);
 
 /* y[position][channel] of one output line = maximum (NaN if there is one; -infinity without taps) or sum over the window.
- * row: scratch for one line of x. */
-void whit_window_fold(const whit_window *w, const whit_kernels *k, bool sum, const float *x, int32_t channels,
+ * lines: of the whole window. row: a job's scratch. */
+void whit_window_fold(const whit_window *w, const whit_kernels *k, unsigned kind, const float *x, int32_t channels,
                       const int32_t *lines, float *row, float *y);
+
+/* Of a job's scratch: room for two pointers a line of the window, behind the line of x and the list of lines. */
+static inline const float **whit_pool_pointers(const whit_window *w, float *row, int32_t channels) {
+  const size_t floats = (size_t)w->in[w->n - 1] * (size_t)channels + (size_t)w->outer;
+  return (const float **)(void *)(row + (floats + 1) / 2 * 2);
+}
 
 /* Position along the last axis of tap 0 of output position j; tap t is t * dilation further. */
 static inline int32_t whit_window_start(const whit_window *w, int32_t j) {
@@ -54,7 +60,7 @@ typedef struct whit_pool {
   whit_window w;
   int32_t shape[WHIT_MAX_RANK]; /* of y */
   int32_t channels, lines, n_jobs;
-  size_t slot;                  /* floats of scratch a job: a line of x, then the list of lines */
+  size_t slot;                  /* floats of scratch a job: a line of x, the list of lines, pointers to them */
 } whit_pool;
 
 whit_status whit_pool_read(whit_pool *p, whit_call *c);

@@ -77,7 +77,7 @@ static void max_pool_job(void *arg, uint32_t job) {
   for (int32_t o = whit_pool_part(p, job, &end, &lines, &row); o < end; o++) {
     whit_window_lines(&p->w, o, lines);
     if (fast)
-      whit_window_fold(&p->w, p->c->k, false, x->data, p->channels, lines, row,
+      whit_window_fold(&p->w, p->c->k, WHIT_FOLD_MAX, x->data, p->channels, lines, row,
                        (float *)y->data + (ptrdiff_t)o * p->w.out[p->w.n - 1] * p->channels);
     else
       max_pool_line(p, o, lines);

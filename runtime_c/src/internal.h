@@ -171,6 +171,15 @@ typedef struct whit_gemm {
   whit_finish finish;
 } whit_gemm;
 
+/* n_out rows of n results, each row combined out of rows of `lines`:
+ * y[p][j] = over taps k of (over lines l of lines[l][p * x_step + k * step + j]), both in sequence */
+typedef struct whit_fold {
+  const float *const *lines;    /* at least one if there is a tap */
+  int32_t n_lines, n_taps, n, n_out;
+  ptrdiff_t step, x_step;
+} whit_fold;
+enum { WHIT_FOLD_SUM, WHIT_FOLD_MAX, WHIT_FOLD_MIN };
+
 /* One table per instruction set; results are the same bits in each. */
 typedef struct whit_kernels {
   const char *name;
@@ -179,7 +188,7 @@ typedef struct whit_kernels {
   void (*sum_rows_f32)(float *y, const float *x, int32_t n_rows, int32_t k, ptrdiff_t row);
   /* y[j] += x[j] : the building block of reductions over outer axes */
   void (*add_to_f32)(float *y, const float *x, int32_t n);
-  void (*max_to_f32)(float *y, const float *x, int32_t n);   /* NaN wins */
+  void (*fold_f32)(const whit_fold *f, unsigned kind, float *y);   /* of WHIT_FOLD_*; NaN wins */
   /* One micro-operation on n elements: y = op(a, b, c) */
   void (*micro_f32)(unsigned op, float *y, const float *a, const float *b, const float *c, int32_t n);
   /* y[i][c] = bias[c] + sum over taps of x[tap[i][t]][c] * w[t][c], for n_out positions */
