@@ -21,6 +21,7 @@ typedef struct transposed {
   int32_t n_in, n_out, group, columns; /* channels of a group; columns of the product */
   int32_t lines, part, parts, most;    /* part: output positions; most: input positions that reach one */
   int32_t n_jobs;
+  bool direct;                  /* no two windows touch, and they fill the output */
   uint64_t panels, slot;        /* floats: of one group and tap of the other axes; of one thread */
 } transposed;
 
@@ -89,6 +90,10 @@ static whit_status transposed_read(transposed *p, whit_call *c) {
   p->parts = (out + p->part - 1) / p->part;
   p->most = (int32_t)((int64_t)p->part / stride + reach < w->in[last] ? p->part / stride + reach : w->in[last]);
   p->lines = p->shape[0];
+  p->direct = group == 1;
+  for (uint32_t a = 0; a < w->n; a++)
+    p->direct = p->direct && w->kernel[a] == w->stride[a] && w->dilation[a] == 1 && !w->before[a] &&
+                w->out[a] == (int64_t)w->in[a] * w->stride[a];
   for (uint32_t a = 0; a < last; a++) p->lines *= w->out[a];
   const double work = (double)whit_count(x) * p->n_out * w->taps;
   p->n_jobs = whit_min_i32(p->lines * p->parts, whit_workers(c, work));
@@ -151,13 +156,28 @@ static void transposed_add(const transposed *p, const float *x, const float *pan
                            .c = product, .c_row = p->columns, .m = high - low, .n = p->columns, .k = p->n_in,
                            .finish = WHIT_FINISH_NONE };
   p->c->k->gemm_f32(&gemm, 0, high - low);
+  const int32_t run = p->group == 1 && w->dilation[last] == 1 ? w->kernel[last] : 1; /* taps side by side in y */
   for (int32_t i = low; i < high; i++)
-    for (int32_t k = 0; k < w->kernel[last]; k++) {
+    for (int32_t k = 0; k < w->kernel[last]; k += run) {
       const int32_t at = i * stride + k * w->dilation[last] - before;
-      if (at >= first && at < end)
-        p->c->k->add_to_f32(y + (ptrdiff_t)at * p->n_out * p->group,
-                            product + (ptrdiff_t)(i - low) * p->columns + k * p->n_out, p->n_out);
+      const int32_t from = whit_max_i32(first - at, 0), to = whit_min_i32(end - at, run);
+      if (from < to)
+        p->c->k->add_to_f32(y + (ptrdiff_t)(at + from) * p->n_out * p->group,
+                            product + (ptrdiff_t)(i - low) * p->columns + (k + from) * p->n_out, (to - from) * p->n_out);
     }
+}
+
+/* Windows that lie side by side: each output has one product, so the product of a line goes straight to its place. The
+ * bias is repeated for each tap, in the place of the product that nobody needs. */
+static void transposed_direct(const transposed *p, const float *x, const float *panels, float *biases, float *y, int32_t first,
+                              int32_t end) {
+  const whit_tensor *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
+  const int32_t stride = p->w.stride[p->w.n - 1], low = first / stride;
+  for (int32_t k = 0; bias && k < p->columns; k += p->n_out)
+    whit_bytes_copy(biases + k, bias->data, (size_t)p->n_out * sizeof *biases);
+  const whit_gemm gemm = { x + (ptrdiff_t)low * p->n_in, panels, bias ? biases : NULL, y + (ptrdiff_t)first * p->n_out,
+                           (end - first) / stride, p->columns, p->n_in, p->n_in, p->columns };
+  p->c->k->gemm_f32(&gemm, 0, gemm.m);
 }
 
 static void transposed_job(void *arg, uint32_t job) {
@@ -171,6 +191,13 @@ static void transposed_job(void *arg, uint32_t job) {
   for (int32_t u = whit_border((int32_t)job, p->n_jobs, p->lines * p->parts, 1); u < stop; u++) {
     const int32_t first = u % p->parts * p->part, end = whit_min_i32(first + p->part, out);
     float *y = (float *)p->c->out[0]->data + (ptrdiff_t)(u / p->parts) * out * channels;
+    for (int32_t t = 0; p->direct && t < w->outer; t++) {
+      const int32_t line = transposed_line(w, u / p->parts, t);
+      if (line >= 0)
+        transposed_direct(p, (const float *)x->data + (ptrdiff_t)line * in * p->n_in, panels + (uint64_t)t * p->panels, product,
+                          y, first, end);
+    }
+    if (p->direct) continue;
     for (int32_t j = first; j < end; j++)
       if (bias) whit_bytes_copy(y + (ptrdiff_t)j * channels, bias->data, (size_t)channels * sizeof *y);
       else whit_bytes_zero(y + (ptrdiff_t)j * channels, (size_t)channels * sizeof *y);
