@@ -21,30 +21,47 @@ whit_status whit_argreduce_shape(whit_call *c) {
   return whit_out(c, 0, WHIT_I64, rank, shape);
 }
 
+/* One position. Types of 4-byte floats: the comparisons that whit_order stands for (-0 is 0). */
+static int32_t argreduce_f32(const float *x, int32_t n, int32_t step, bool max, bool last) {
+  float best = x[0];
+  int32_t at = 0;
+  for (int32_t i = 1; i < n; i++) {
+    const float v = x[(ptrdiff_t)i * step];
+    const bool better = max ? v > best : v < best, same = last && v == best;
+    if (!(better || same || v != v) || (best != best && (v == v || !last))) continue;
+    best = v;
+    at = i;
+  }
+  return at;
+}
+
+static int32_t argreduce_any(unsigned dtype, const uint8_t *p, int32_t n, size_t step, bool max, bool last) {
+  const bool is_float = whit_type_is_float(dtype);
+  uint64_t best = 0;
+  int32_t at = 0;
+  for (int32_t i = 0; i < n; i++, p += step) {
+    uint64_t key = whit_order(dtype, p);
+    if (!max && !(is_float && key == UINT64_MAX)) key = ~key; /* NaN stays on top */
+    if (key > best || (last && key == best)) {
+      best = key;
+      at = i;
+    }
+  }
+  return at;
+}
+
 whit_status whit_argreduce_run(whit_call *c) {
   const whit_tensor *x = c->in[0];
-  const unsigned dtype = x->dtype;
-  const bool is_float = whit_type_is_float(dtype), max = c->attr[2] != 0, last = c->attr[3] != 0;
+  const bool max = c->attr[2] != 0, last = c->attr[3] != 0;
   int32_t axis = c->attr[0];
   whit_axis(&axis, x->rank);
   const int32_t n = x->shape[axis], inner = x->stride[axis], n_out = whit_count(c->out[0]);
-  const size_t size = whit_type_size(dtype), step = (size_t)inner * size;
+  const size_t size = whit_type_size(x->dtype);
   int64_t *y = c->out[0]->data;
   for (int32_t k = 0; k < n_out; k++) {
-    const uint8_t *p = (const uint8_t *)x->data +
-                       ((size_t)(k / inner) * (size_t)n * (size_t)inner + (size_t)(k % inner)) *
-                           size;
-    uint64_t best = 0;
-    int32_t at = 0;
-    for (int32_t i = 0; i < n; i++, p += step) {
-      uint64_t key = whit_order(dtype, p);
-      if (!max && !(is_float && key == UINT64_MAX)) key = ~key; /* NaN stays on top */
-      if (key > best || (last && key == best)) {
-        best = key;
-        at = i;
-      }
-    }
-    y[k] = at;
+    const size_t from = (size_t)(k / inner) * (size_t)n * (size_t)inner + (size_t)(k % inner);
+    if (x->dtype == WHIT_F32) y[k] = argreduce_f32((const float *)x->data + from, n, inner, max, last);
+    else y[k] = argreduce_any(x->dtype, (const uint8_t *)x->data + from * size, n, (size_t)inner * size, max, last);
   }
   return WHIT_OK;
 }

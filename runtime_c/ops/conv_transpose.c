@@ -175,8 +175,9 @@ static void transposed_direct(const transposed *p, const float *x, const float *
   const int32_t stride = p->w.stride[p->w.n - 1], low = first / stride;
   for (int32_t k = 0; bias && k < p->columns; k += p->n_out)
     whit_bytes_copy(biases + k, bias->data, (size_t)p->n_out * sizeof *biases);
-  const whit_gemm gemm = { x + (ptrdiff_t)low * p->n_in, panels, bias ? biases : NULL, y + (ptrdiff_t)first * p->n_out,
-                           (end - first) / stride, p->columns, p->n_in, p->n_in, p->columns };
+  const whit_gemm gemm = { .a = x + (ptrdiff_t)low * p->n_in, .a_row = p->n_in, .pieces = 1, .b = panels,
+                           .bias = bias ? biases : NULL, .c = y + (ptrdiff_t)first * p->n_out, .c_row = p->columns,
+                           .m = (end - first) / stride, .n = p->columns, .k = p->n_in, .finish = WHIT_FINISH_NONE };
   p->c->k->gemm_f32(&gemm, 0, gemm.m);
 }
 

@@ -144,9 +144,9 @@ static float red_max1(float acc, float x, int32_t flip) {
   return v > acc || v != v ? v : acc;
 }
 
-/* acc and the result have flipped signs. */
 static float red_max_row(float acc, const float *x, int32_t n, int32_t flip) {
   int32_t k = 0;
+  if (flip) acc = -acc;
   red_f4 a = { acc, acc, acc, acc }, b = a, d = a, e = a;
   for (; k + 16 <= n; k += 16) {
     const red_f4 *v = (const red_f4 *)(const void *)(x + k);
@@ -160,25 +160,28 @@ static float red_max_row(float acc, const float *x, int32_t n, int32_t flip) {
   red_max4(&a, &d, 0);
   for (unsigned j = 0; j < 4; j++) acc = red_max1(acc, a[j], 0);
   for (; k < n; k++) acc = red_max1(acc, x[k], flip);
-  return acc;
+  return flip ? -acc : acc;
 }
 
-static void red_max_to(float *y, const float *x, int32_t n, int32_t flip) {
-  int32_t k = 0;
-  for (; k + 4 <= n; k += 4)
-    red_max4((red_f4 *)(void *)(y + k), (const red_f4 *)(const void *)(x + k), flip);
-  for (; k < n; k++) y[k] = red_max1(y[k], x[k], flip);
-}
-
-/* Walks x once, in order, a run of its last group at a time. Each y starts at the identity and
- * takes the runs, or the sums of runs, in that order: the only freedom is inside sum_rows_f32,
- * which fixes its own order. */
-static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_kept) {
+/* Rows that are combined element by element, as when pixels of channels are reduced: one call if nothing is reduced
+ * around them. */
+static bool red_fold_f32(const red_plan *p, const float *x, float *y, unsigned kind) {
   const unsigned last = p->n - 1;
-  const bool sum = p->kind == RED_SUM || p->kind == RED_MEAN, rows = red_reduced(p, last);
-  const int32_t flip = p->kind == RED_MIN ? INT32_MIN : 0, n = p->size[last];
+  if (red_reduced(p, last) || last < 1 || last > 2) return false;
+  const int32_t n = p->size[last], taps = p->size[last - 1];
+  const whit_fold f = { &x, 1, taps, n, last == 2 ? p->size[0] : 1, n, (ptrdiff_t)taps * n };
+  p->c->k->fold_f32(&f, kind, y);
+  return true;
+}
+
+/* Walks x once, in order, a run of its last group at a time. Each y starts at the identity and takes the runs, or the sums
+ * of runs, in that order: the only freedom is inside sum_rows_f32, which fixes its own order. */
+static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_kept, unsigned kind) {
+  const unsigned last = p->n - 1;
+  const bool sum = kind == WHIT_FOLD_SUM, rows = red_reduced(p, last);
+  const int32_t n = p->size[last];
   int32_t at[WHIT_MAX_RANK] = { 0 }, step[WHIT_MAX_RANK], stride = rows ? 1 : n;
-  const float start = sum ? 0 : -__builtin_inff();
+  const float start = sum ? 0 : kind == WHIT_FOLD_MAX ? -__builtin_inff() : __builtin_inff();
   for (int32_t k = 0; k < n_kept; k++) y[k] = start;
   for (unsigned g = last; g--;) {
     step[g] = red_reduced(p, g) ? 0 : stride;
@@ -186,29 +189,29 @@ static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_
   }
   if (rows && sum && last < 2 && (last == 0 || step[0])) {
     p->c->k->sum_rows_f32(y, x, n_kept, n, n);
-  } else {
-    float *to = y;
-    for (unsigned g = 0; g != UINT32_MAX; x += n) {
-      float part;
-      if (!rows && sum)
-        p->c->k->add_to_f32(to, x, n);
-      else if (!rows)
-        red_max_to(to, x, n, flip);
-      else if (sum)
-        p->c->k->sum_rows_f32(&part, x, 1, n, n), *to += part;
-      else
-        *to = red_max_row(*to, x, n, flip);
-      for (g = last - 1; g != UINT32_MAX && ++at[g] == p->size[g]; g--) {
-        to -= (ptrdiff_t)step[g] * (p->size[g] - 1);
-        at[g] = 0;
-      }
-      if (g != UINT32_MAX) to += step[g];
+    return;
+  }
+  float *to = y;
+  for (unsigned g = 0; g != UINT32_MAX; x += n) {
+    const float *lines[] = { to, x };
+    const whit_fold f = { lines, 2, 1, n, 1, 0, 0 };
+    float part;
+    if (!rows && sum) p->c->k->add_to_f32(to, x, n);
+    else if (!rows) p->c->k->fold_f32(&f, kind, to); /* in place: once more changes nothing */
+    else if (sum) p->c->k->sum_rows_f32(&part, x, 1, n, n), *to += part;
+    else *to = red_max_row(*to, x, n, kind == WHIT_FOLD_MIN ? INT32_MIN : 0);
+    for (g = last - 1; g != UINT32_MAX && ++at[g] == p->size[g]; g--) {
+      to -= (ptrdiff_t)step[g] * (p->size[g] - 1);
+      at[g] = 0;
     }
+    if (g != UINT32_MAX) to += step[g];
   }
-  for (int32_t k = 0; k < n_kept; k++) {
-    if (p->kind == RED_MEAN) y[k] /= (float)p->n_reduced;
-    if (flip) y[k] = -y[k];
-  }
+}
+
+static void red_all_f32(const red_plan *p, const float *x, float *y, int32_t n_kept) {
+  const unsigned kind = p->kind == RED_MAX ? WHIT_FOLD_MAX : p->kind == RED_MIN ? WHIT_FOLD_MIN : WHIT_FOLD_SUM;
+  if (!red_fold_f32(p, x, y, kind)) red_walk_f32(p, x, y, n_kept, kind);
+  for (int32_t k = 0; p->kind == RED_MEAN && k < n_kept; k++) y[k] /= (float)p->n_reduced;
 }
 
 /* A part of the first group's elements, where that is a kept one: parts share nothing. */
@@ -222,7 +225,7 @@ static void red_part_f32(void *arg, uint32_t part) {
     p.size[0] = (int32_t)(high - low);
     p.n_kept = (int32_t)(kept * (high - low));
   }
-  red_walk_f32(&p, (const float *)p.x + whole * low, (float *)p.y + kept * low, p.n_kept);
+  red_all_f32(&p, (const float *)p.x + whole * low, (float *)p.y + kept * low, p.n_kept);
 }
 
 enum { RED_PARALLEL = 1 << 15 }; /* elements; below, waking threads costs more than it saves */
