@@ -30,6 +30,8 @@
   X(le, 22, 2, 7)         /* a <= b */                                                                  \
   X(where, 23, 3, 7)      /* a != 0 ? b : c */                                                          \
   X(pow, 24, 2, 7)        /* a to the b as in C; integers: 1/a truncates for b < 0, 0 to the -1 is 0 */ \
+  X(fma, 25, 3, 1)        /* a * b + c, rounded once */                                                 \
+  X(clamp, 26, 3, 1)      /* a within b..c; NaN if a is; b and c are no NaN */                          \
   X(sqrt, 32, 1, 3)       /* square root, exactly rounded */                                            \
   X(exp, 33, 1, 3)        /* e to the a */                                                              \
   X(log, 34, 1, 3)        /* natural logarithm */                                                       \

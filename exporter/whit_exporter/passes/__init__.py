@@ -13,6 +13,7 @@ from .fold_affine import fold_affine
 from .fuse import fuse_tiles
 from .layout import sink_transposes
 from .panels import pack_panels
+from .peephole import simplify_programs
 
 Pass = Callable[[Graph], int]
 
@@ -26,5 +27,6 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("panels", pack_panels),
     ("fuse", fuse_tiles),
     ("epilogue", attach_epilogues),
+    ("peephole", simplify_programs),
     ("clean", remove_dead),
 ]
