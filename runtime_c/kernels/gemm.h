@@ -19,6 +19,9 @@ typedef struct gemm_tile {      /* what a micro-kernel of gemm_f32.inc gets */
   const whit_finish *finish;    /* NULL: the sums go on */
 } gemm_tile;
 
+/* Is this gemv_f32's? Decided by shape alone, for its sums have an order of their own. */
+static inline bool whit_is_row(const whit_gemm *g) { return g->m == 1 && !g->rows; }
+
 /* Is this a type whose products are summed in f32? */
 static inline bool whit_in_f32(unsigned dtype) { return dtype != WHIT_F64 && whit_type_is_float(dtype); }
 

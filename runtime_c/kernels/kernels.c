@@ -40,48 +40,19 @@ static float fold_min_one(const whit_fold *f, ptrdiff_t at) {
   return acc;
 }
 
-#define WHIT_KERNEL_TABLE(isa)                                                                              \
-  static const whit_kernels kernels_##isa = { #isa, gemm_f32_##isa, sum_rows_f32_##isa, add_to_f32_##isa, \
-                                              fold_f32_##isa, micro_f32_##isa, depthwise_f32_##isa };
-
 #include "isa/scalar.h"
-#include "gemm_f32.inc"
-#include "reduce_f32.inc"
-#include "fold_f32.inc"
-#include "micro_f32.inc"
-#include "depthwise_f32.inc"
-#include "isa/end.h"
-WHIT_KERNEL_TABLE(scalar)
+#include "every.inc"
 
 #ifdef __x86_64__
 #include "isa/avx2.h"
-#include "gemm_f32.inc"
-#include "reduce_f32.inc"
-#include "fold_f32.inc"
-#include "micro_f32.inc"
-#include "depthwise_f32.inc"
-#include "isa/end.h"
-WHIT_KERNEL_TABLE(avx2)
-
+#include "every.inc"
 #include "isa/avx512.h"
-#include "gemm_f32.inc"
-#include "reduce_f32.inc"
-#include "fold_f32.inc"
-#include "micro_f32.inc"
-#include "depthwise_f32.inc"
-#include "isa/end.h"
-WHIT_KERNEL_TABLE(avx512)
+#include "every.inc"
 #endif
 
 #ifdef __aarch64__
 #include "isa/neon.h"
-#include "gemm_f32.inc"
-#include "reduce_f32.inc"
-#include "fold_f32.inc"
-#include "micro_f32.inc"
-#include "depthwise_f32.inc"
-#include "isa/end.h"
-WHIT_KERNEL_TABLE(neon)
+#include "every.inc"
 #endif
 
 const whit_kernels *whit_kernels_for(uint32_t cpu) {

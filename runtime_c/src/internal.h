@@ -184,6 +184,7 @@ enum { WHIT_FOLD_SUM, WHIT_FOLD_MAX, WHIT_FOLD_MIN };
 typedef struct whit_kernels {
   const char *name;
   void (*gemm_f32)(const whit_gemm *g, int32_t row0, int32_t row1);
+  void (*gemv_f32)(const whit_gemm *g);  /* where m is 1; the sums have an order of their own */
   /* y[r] = sum or max over k of x[r*row + k], r < n_rows: 16 partial results, then a fixed tree */
   void (*sum_rows_f32)(float *y, const float *x, int32_t n_rows, int32_t k, ptrdiff_t row);
   /* y[j] += x[j] : the building block of reductions over outer axes */

@@ -11,6 +11,7 @@
 #endif
 
 #define NAME(x) x##_avx2
+#define ISA "avx2"
 #define VL 8
 #define TARGET /* the region says it */
 typedef int32_t int_avx2 __attribute__((vector_size(32)));
@@ -25,6 +26,8 @@ typedef int32_t int_avx2 __attribute__((vector_size(32)));
 #define v_set1(x) _mm256_set1_ps(x)
 #define v_seti(x) ((VI)_mm256_set1_epi32(x))
 #define v_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define v_quad(p) _mm256_broadcast_ps((const __m128 *)(const void *)(p))
+#define v_fma_lane(q, i, b, c) _mm256_fmadd_ps(_mm256_permute_ps(q, (i) * 0x55), b, c)
 #define v_min(a, b) _mm256_min_ps(a, b)
 #define v_max(a, b) _mm256_max_ps(a, b)
 #define v_sqrt(x) _mm256_sqrt_ps(x)

@@ -12,6 +12,7 @@
 #endif
 
 #define NAME(x) x##_avx512
+#define ISA "avx512"
 #define VL 16
 #define TARGET /* the region says it */
 typedef int32_t int_avx512 __attribute__((vector_size(64)));
@@ -26,6 +27,8 @@ typedef int32_t int_avx512 __attribute__((vector_size(64)));
 #define v_set1(x) _mm512_set1_ps(x)
 #define v_seti(x) ((VI)_mm512_set1_epi32(x))
 #define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define v_quad(p) _mm512_broadcast_f32x4(_mm_loadu_ps(p))
+#define v_fma_lane(q, i, b, c) _mm512_fmadd_ps(_mm512_permute_ps(q, (i) * 0x55), b, c)
 #define v_min(a, b) _mm512_min_ps(a, b)
 #define v_max(a, b) _mm512_max_ps(a, b)
 #define v_sqrt(x) _mm512_sqrt_ps(x)

@@ -8,6 +8,7 @@
 #endif
 
 #undef NAME
+#undef ISA
 #undef VL
 #undef TARGET
 #undef V
@@ -20,6 +21,7 @@
 #undef v_set1
 #undef v_seti
 #undef v_fma
+#undef v_quad
 #undef v_fma_lane
 #undef v_min
 #undef v_max

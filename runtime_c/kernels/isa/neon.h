@@ -2,6 +2,7 @@
 #include <arm_neon.h>
 
 #define NAME(x) x##_neon
+#define ISA "neon"
 #define VL 4
 #define TARGET /* the region says it */
 #define V float32x4_t
@@ -19,6 +20,7 @@
 #define v_fma_lane(x, lane, a, c)                                                                             \
   ((lane) == 0 ? vfmaq_laneq_f32(c, a, x, 0) : (lane) == 1 ? vfmaq_laneq_f32(c, a, x, 1)                      \
    : (lane) == 2 ? vfmaq_laneq_f32(c, a, x, 2) : vfmaq_laneq_f32(c, a, x, 3))
+#define v_quad(p) vld1q_f32(p)
 #define v_min(a, b) neon_min(a, b)
 #define v_max(a, b) neon_max(a, b)
 #define v_sqrt(x) vsqrtq_f32(x)

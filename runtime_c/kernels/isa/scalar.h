@@ -9,6 +9,7 @@
  *   v_load v_store           any alignment; v_loadi v_storei the same for VI
  *   v_set1 v_seti            all lanes equal
  *   v_fma(a, b, c)           a * b + c, rounded once
+ *   v_quad(p)                four numbers in every four lanes; v_fma_lane(x, i, b, c): x[i] * b + c, i a literal. Not here
  *   v_min(a, b) v_max(a, b)  a < b ? a : b and a > b ? a : b. So b if either is NaN or both are zeros
  *   v_sqrt v_round v_floor v_trunc   IEEE; v_round is to nearest, half to even
  *   v_eq v_lt v_le           masks, false for NaN
@@ -16,6 +17,7 @@
  *   v_bits v_float           the same bits as the other type
  *   v_to_int v_to_float      by value; v_to_int truncates, |x| must be below 2^31 (else any result, no trap) */
 #define NAME(x) x##_scalar
+#define ISA "scalar"
 #define VL 1
 #define TARGET /* the region says it */
 #define V float
