@@ -2,13 +2,19 @@
  *
  * A job is published as one 64-bit ticket: its number in the upper half, the items left in the lower. Whoever lowers the
  * ticket by one has taken an item, and has thereby seen that the job's fn and arg are still those of this job:
- * they change only after every item of it is done, and then the ticket's number is another. */
+ * they change only after every item of it is done, and then the ticket's number is another.
+ *
+ * A helper without work spins for a while, which makes the next job cost less than a microsecond, and then sleeps. Waking
+ * costs the caller a system call and tens of microseconds pass until the helper runs. So whoever finds helpers asleep works alone
+ * until that has taken, over all jobs since the last waking, as long as waking does: never more than twice the best choice, and a
+ * small model that runs now and then wakes nobody. */
 #define _POSIX_C_SOURCE 200809L
 #include "whit_platform.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 typedef void (*work_fn)(void *arg, uint32_t i);
@@ -20,13 +26,23 @@ struct whit_threads {
   _Atomic(void *) arg;
   _Atomic uint32_t sleeping, stop;
   atomic_flag busy;
+  uint64_t alone_ns;             /* of the caller who is busy: time without the sleeping helpers */
+  uint32_t forks;                /* of the process that the helpers belong to */
   pthread_mutex_t mutex;
   pthread_cond_t wake;
   uint32_t n;                    /* threads, the caller's included */
   pthread_t id[];
 };
 
-enum { SPINS = 4000 };           /* some 10 us: longer than the gap between two nodes of a run */
+enum { SPIN_NS = 100000,         /* longer than what lies between two nodes of a run that are worth dividing */
+       WAKE_NS = 20000 };        /* the caller's share of a waking: 5 to 15 us */
+
+/* A child made by fork has no helpers, and their mutex may be locked for ever: it must not touch what they share. */
+static _Atomic uint32_t n_forks;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static void count_fork(void) { atomic_fetch_add(&n_forks, 1); }
+static void watch_forks(void) { pthread_atfork(NULL, NULL, count_fork); }
+static bool helpers_gone(const struct whit_threads *t) { return t->forks != atomic_load(&n_forks); }
 
 static void pause_cpu(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -49,19 +65,28 @@ static void work(struct whit_threads *t) {
   }
 }
 
+static bool has_news(struct whit_threads *t) { return (uint32_t)atomic_load(&t->ticket) || atomic_load(&t->stop); }
+
+/* Waits for news for SPIN_NS; true if there are some. */
+static bool spin(struct whit_threads *t) {
+  const uint64_t start = whit_clock_ns();
+  do
+    for (int k = 0; k < 64; k++) {
+      if (has_news(t)) return true;
+      pause_cpu();
+    }
+  while (whit_clock_ns() - start < SPIN_NS);
+  return false;
+}
+
 static void *helper(void *context) {
   struct whit_threads *t = context;
   while (!atomic_load(&t->stop)) {
     work(t);
-    unsigned spins = 0;
-    while (spins < SPINS && !(uint32_t)atomic_load(&t->ticket) && !atomic_load(&t->stop)) {
-      pause_cpu();
-      spins++;
-    }
-    if (spins < SPINS) continue;
+    if (spin(t)) continue;
     pthread_mutex_lock(&t->mutex);
     atomic_fetch_add(&t->sleeping, 1);
-    while (!(uint32_t)atomic_load(&t->ticket) && !atomic_load(&t->stop)) pthread_cond_wait(&t->wake, &t->mutex);
+    if (!has_news(t)) pthread_cond_wait(&t->wake, &t->mutex); /* too late for that job: spin, the next one is near */
     atomic_fetch_sub(&t->sleeping, 1);
     pthread_mutex_unlock(&t->mutex);
   }
@@ -74,21 +99,38 @@ static void wake_all(struct whit_threads *t) {
   pthread_mutex_unlock(&t->mutex);
 }
 
+/* Does items from the n-th down while helpers sleep and waking them does not pay yet; how many are left. */
+static uint32_t work_alone(struct whit_threads *t, work_fn fn, void *arg, uint32_t n) {
+  const uint64_t start = whit_clock_ns(), before = t->alone_ns;
+  while (n && t->alone_ns < WAKE_NS) {
+    fn(arg, --n);
+    t->alone_ns = before + (whit_clock_ns() - start);
+  }
+  return n;
+}
+
 void whit_threads_for(void *context, work_fn fn, void *arg, uint32_t n) {
   struct whit_threads *t = context;
-  if (n < 2 || t->n < 2 || atomic_flag_test_and_set(&t->busy)) {
+  if (n < 2 || t->n < 2 || helpers_gone(t) || atomic_flag_test_and_set(&t->busy)) {
     for (uint32_t i = 0; i < n; i++) fn(arg, i);
     return;
   }
-  atomic_store(&t->fn, fn);
-  atomic_store(&t->arg, arg);
-  atomic_store(&t->done, 0);
-  atomic_store(&t->ticket, ((atomic_load(&t->ticket) >> 32) + 1) << 32 | n);
-  if (atomic_load(&t->sleeping)) wake_all(t);
-  work(t);
-  for (unsigned spins = 0; atomic_load(&t->done) != n; spins++) {
-    if (spins < SPINS) pause_cpu();
-    else sched_yield();
+  const bool asleep = atomic_load(&t->sleeping);
+  if (asleep) n = work_alone(t, fn, arg, n);
+  if (n) {
+    atomic_store(&t->fn, fn);
+    atomic_store(&t->arg, arg);
+    atomic_store(&t->done, 0);
+    atomic_store(&t->ticket, ((atomic_load(&t->ticket) >> 32) + 1) << 32 | n);
+    if (asleep && n > 1) {
+      t->alone_ns = 0;
+      wake_all(t);
+    }
+    work(t);
+    for (unsigned spins = 0; atomic_load(&t->done) != n; spins++) {
+      if (spins < 4000) pause_cpu();
+      else sched_yield();
+    }
   }
   atomic_flag_clear(&t->busy);
 }
@@ -98,6 +140,9 @@ whit_threads *whit_threads_create(uint32_t n) {
   size_t n_bytes = sizeof(struct whit_threads) + n * sizeof(pthread_t);
   struct whit_threads *t = aligned_alloc(64, (n_bytes + 63) / 64 * 64);
   if (!t) return NULL;
+  pthread_once(&fork_once, watch_forks);
+  t->forks = atomic_load(&n_forks);
+  t->alone_ns = 0;
   atomic_init(&t->ticket, 0);
   atomic_init(&t->done, 0);
   atomic_init(&t->fn, (work_fn)0);
@@ -117,11 +162,13 @@ whit_threads *whit_threads_create(uint32_t n) {
 
 void whit_threads_destroy(whit_threads *t) {
   if (!t) return;
-  atomic_store(&t->stop, 1);
-  wake_all(t);
-  for (uint32_t k = 1; k < t->n; k++) pthread_join(t->id[k], NULL);
-  pthread_cond_destroy(&t->wake);
-  pthread_mutex_destroy(&t->mutex);
+  if (!helpers_gone(t)) {
+    atomic_store(&t->stop, 1);
+    wake_all(t);
+    for (uint32_t k = 1; k < t->n; k++) pthread_join(t->id[k], NULL);
+    pthread_cond_destroy(&t->wake);
+    pthread_mutex_destroy(&t->mutex);
+  }
   free(t);
 }
 

@@ -39,9 +39,10 @@ WHIT_API uint32_t whit_cpu_features(void);
 typedef struct whit_threads whit_threads;
 
 /* Starts n - 1 threads that wait for work; the thread that calls whit_threads_for is the n-th. n: 1 to 256.
- * They spin for some microseconds, then sleep. Returns NULL if n is out of range or the system refuses. */
+ * They spin for a tenth of a millisecond, then sleep until there is enough work to be worth waking them. Returns NULL if n is out of range or the system refuses. */
 WHIT_API whit_threads *whit_threads_create(uint32_t n);
-/* Ends the threads and frees everything; NULL is fine. No call of whit_threads_for may be open. */
+/* Ends the threads and frees everything; NULL is fine. No call of whit_threads_for may be open. In a process made by
+ * fork it frees the memory. */
 WHIT_API void whit_threads_destroy(whit_threads *threads);
 /* whit_host.parallel_for, with the whit_threads as context: runs fn(arg, 0) ... fn(arg, n - 1) and returns when all are
  * done. Any thread may call it; while one call has the helpers, further ones do their work alone. In a

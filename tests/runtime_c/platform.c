@@ -49,17 +49,50 @@ static void test_threads(void) {
   whit_threads_destroy(NULL);
 }
 
+/* A job whose items are jobs of the same pool. */
+static void run_inner(void *t, uint32_t i) {
+  job j;
+  memset(&j, 0, sizeof j);
+  whit_threads_for(t, mark, &j, i + 2);
+  for (uint32_t k = 0; k < N; k++) CHECK(atomic_load(&j.done[k]) == (k < i + 2));
+}
+
+static void test_nested(void) {
+  whit_threads *t = whit_threads_create(3);
+  for (int round = 0; round < 200; round++) whit_threads_for(t, run_inner, t, 9);
+  whit_threads_destroy(t);
+}
+
+static void test_many_pools(void) {
+  for (int round = 0; round < 1000; round++) {
+    whit_threads *t = whit_threads_create(3);
+    CHECK(t);
+    if (round % 2) run_jobs(t, round % 5);
+    whit_threads_destroy(t);
+  }
+}
+
+/* Between two jobs the helpers may be at work, spinning, falling asleep or asleep. */
 static void test_fork(void) {
   whit_threads *t = whit_threads_create(4);
-  run_jobs(t, 3);
-  usleep(20000);
-  const pid_t child = fork();
-  if (!child) {
+  for (int round = 0; round < 60; round++) {
     run_jobs(t, 3);
-    _exit(0);
+    usleep((useconds_t)round * 5);
+    const pid_t child = fork();
+    if (!child) {
+      run_jobs(t, 30);
+#if !defined __SANITIZE_THREAD__ && !defined __SANITIZE_ADDRESS__ /* whose own locks do not survive fork */
+      whit_threads_destroy(t);
+      t = whit_threads_create(2);                 /* threads of its own */
+      run_jobs(t, 30);
+      whit_threads_destroy(t);
+#endif
+      _exit(0);
+    }
+    int status = 1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
   }
-  int status = 1;
-  CHECK(waitpid(child, &status, 0) == child && status == 0);
+  run_jobs(t, 3);                                 /* the parent's are as they were */
   whit_threads_destroy(t);
 }
 
@@ -77,6 +110,8 @@ int main(int argc, char **argv) {
   CHECK(argc == 2);
   const uint64_t start = whit_clock_ns();
   test_threads();
+  test_nested();
+  test_many_pools();
   test_fork();
   test_file(argv[1]);
   CHECK(whit_clock_ns() > start);
