@@ -55,6 +55,8 @@ def _gather(call: Call) -> list[Type]:
     axis = call.axis(call.attr("axis"), len(x.shape))
     if indices.shape is None:
         return [Type(x.dtype)]
+    if call.attrs("panels"):
+        return [Type(x.dtype, (*indices.shape, x.shape[1]))]
     shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
     known, at = call.elements(0), call.ints(1)
     if known is not None and at is not None and len(shape) <= 1:

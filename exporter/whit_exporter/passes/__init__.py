@@ -14,6 +14,7 @@ from .fuse import fuse_tiles
 from .layout import sink_transposes
 from .panels import pack_panels
 from .peephole import simplify_programs
+from .tie import tie_tables
 
 Pass = Callable[[Graph], int]
 
@@ -25,6 +26,7 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("fold", fold_constants),
     ("affine", fold_affine),
     ("panels", pack_panels),
+    ("tie", tie_tables),
     ("fuse", fuse_tiles),
     ("epilogue", attach_epilogues),
     ("peephole", simplify_programs),
