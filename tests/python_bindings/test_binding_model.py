@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from binding_models import (
     BRANCH,
@@ -353,6 +355,39 @@ def test_results_do_not_depend_on_threads() -> None:
     np.testing.assert_allclose(one, feeds["x"] @ feeds["w"], rtol=1e-3, atol=1e-3)
     for n in (2, 3, 7):
         np.testing.assert_array_equal(model.run(feeds, threads=n)["y"], one)
+
+
+def one_row() -> tuple[whit.Model, dict[str, np.ndarray], np.ndarray]:
+    """A product of one row, large enough to be divided, with a last panel that is not full."""
+    w = numbers(601, 500, seed=1)
+    source = parse("m (float[n, 601] x) => (float[n, 500] y) { y = MatMul(x, w) }")
+    source.graph.initializer.append(onnx.numpy_helper.from_array(w, "w"))
+    x = numbers(1, 601)
+    return whit.load(whit.convert(source)), {"x": x}, (x.astype(np.float64) @ w).astype(np.float32)
+
+
+def test_one_row_does_not_depend_on_threads() -> None:
+    model, feeds, want = one_row()
+    one = model.run(feeds)["y"]
+    np.testing.assert_allclose(one, want, rtol=1e-4, atol=1e-4)
+    for n in (2, 3, 7):
+        for _ in range(20):
+            np.testing.assert_array_equal(model.run(feeds, threads=n)["y"], one)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.native
+def test_threads_after_fork() -> None:
+    """The child runs what the parent has opened, and then with threads of its own."""
+    model, feeds, _ = one_row()
+    one = model.run(feeds, threads=3)["y"]
+    for _ in range(10):
+        child = os.fork()
+        if not child:
+            right = all(np.array_equal(model.run(feeds, threads=n)["y"], one) for n in (3, 1, 2, 3))
+            os._exit(0 if right else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    np.testing.assert_array_equal(model.run(feeds, threads=3)["y"], one)
 
 
 def test_small_floats() -> None:
