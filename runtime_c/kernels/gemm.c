@@ -2,23 +2,39 @@
 #include "gemm.h"
 #include "tile.h"
 
-/* Four lines of a panel from columns that lie in sequence: squares of 4 x 4, transposed in registers. */
+/* A square of 4 x 4, rows for columns. */
+static inline void floats_transpose(gemm_four *a) {
+  const gemm_four p = a[0], q = a[1], r = a[2], s = a[3];
+#if defined __clang__ || __GNUC__ >= 12
+  const gemm_four pr = __builtin_shufflevector(p, r, 0, 4, 1, 5), qs = __builtin_shufflevector(q, s, 0, 4, 1, 5),
+                pr2 = __builtin_shufflevector(p, r, 2, 6, 3, 7), qs2 = __builtin_shufflevector(q, s, 2, 6, 3, 7);
+  a[0] = __builtin_shufflevector(pr, qs, 0, 4, 1, 5);
+  a[1] = __builtin_shufflevector(pr, qs, 2, 6, 3, 7);
+  a[2] = __builtin_shufflevector(pr2, qs2, 0, 4, 1, 5);
+  a[3] = __builtin_shufflevector(pr2, qs2, 2, 6, 3, 7);
+#else
+  for (int l = 0; l < 4; l++) a[l] = (gemm_four){ p[l], q[l], r[l], s[l] };
+#endif
+}
+
+/* Four lines of a panel from columns that lie in sequence: squares, transposed in registers. */
 static void panels_transpose(float *panel, const float *b, ptrdiff_t n_stride) {
   for (int j = 0; j < 16; j += 4, b += 4 * n_stride, panel += 4) {
-    const gemm_four p = *(const gemm_four *)(const void *)b, q = *(const gemm_four *)(const void *)(b + n_stride),
-                  r = *(const gemm_four *)(const void *)(b + 2 * n_stride),
-                  s = *(const gemm_four *)(const void *)(b + 3 * n_stride);
-#if defined __clang__ || __GNUC__ >= 12
-    const gemm_four pr = __builtin_shufflevector(p, r, 0, 4, 1, 5), qs = __builtin_shufflevector(q, s, 0, 4, 1, 5),
-                  pr2 = __builtin_shufflevector(p, r, 2, 6, 3, 7), qs2 = __builtin_shufflevector(q, s, 2, 6, 3, 7);
-    *(gemm_four *)(void *)panel = __builtin_shufflevector(pr, qs, 0, 4, 1, 5);
-    *(gemm_four *)(void *)(panel + 16) = __builtin_shufflevector(pr, qs, 2, 6, 3, 7);
-    *(gemm_four *)(void *)(panel + 32) = __builtin_shufflevector(pr2, qs2, 0, 4, 1, 5);
-    *(gemm_four *)(void *)(panel + 48) = __builtin_shufflevector(pr2, qs2, 2, 6, 3, 7);
-#else
-    for (int l = 0; l < 4; l++) *(gemm_four *)(void *)(panel + l * 16) = (gemm_four){ p[l], q[l], r[l], s[l] };
-#endif
+    gemm_four a[4];
+    for (int l = 0; l < 4; l++) a[l] = *(const gemm_four *)(const void *)(b + l * n_stride);
+    floats_transpose(a);
+    for (int l = 0; l < 4; l++) *(gemm_four *)(void *)(panel + l * 16) = a[l];
   }
+}
+
+void whit_trees(float *sums) {
+  gemm_four a[4];
+  for (int i = 0; i < 4; i++) {
+    const gemm_four *q = (const gemm_four *)(const void *)(sums + 16 * i);
+    a[i] = (q[0] + q[2]) + (q[1] + q[3]);
+  }
+  floats_transpose(a);
+  *(gemm_four *)(void *)sums = (a[0] + a[2]) + (a[1] + a[3]);
 }
 
 void whit_panels_pack(float *panels, unsigned dtype, const void *b, int32_t k, int32_t n, ptrdiff_t k_stride,

@@ -32,6 +32,9 @@ static inline uint64_t whit_panels_floats(int32_t k, int32_t n) { return ((uint6
 void whit_panels_pack(float *panels, unsigned dtype, const void *b, int32_t k, int32_t n, ptrdiff_t k_stride,
                       ptrdiff_t n_stride);
 
+/* sums[i] = the sum of the 16 partial sums sums[16 i ...], i < 4, each by the tree of sum_rows_f32. */
+void whit_trees(float *sums);
+
 /* Asks for scratch of so many floats (shape functions). */
 whit_status whit_scratch(whit_call *c, uint64_t n_floats);
 

@@ -40,6 +40,31 @@ static float fold_min_one(const whit_fold *f, ptrdiff_t at) {
   return acc;
 }
 
+/* Partial sums in memory: a vector that is stored across two lines of the cache cannot be read back at once. */
+#define ROWS_LANES float __attribute__((aligned(64)))
+
+typedef int32_t rows_four __attribute__((vector_size(16)));
+
+/* The sum of 16 partial sums by a tree of fixed shape. */
+static inline float rows_sum(const float *lane) {
+  const gemm_four *q = (const gemm_four *)(const void *)lane, s = (q[0] + q[2]) + (q[1] + q[3]);
+  return (s[0] + s[2]) + (s[1] + s[3]);
+}
+
+/* The larger of each pair; where one is NaN, b. */
+static inline gemm_four rows_max4(const gemm_four *a, const gemm_four *b) {
+  const rows_four take = (rows_four)(*a > *b);
+  return (gemm_four)((take & (rows_four)*a) | (~take & (rows_four)*b));
+}
+
+/* The maximum of 16 numbers. */
+static inline float rows_max(const float *lane) {
+  const gemm_four *q = (const gemm_four *)(const void *)lane, a = rows_max4(&q[0], &q[2]), b = rows_max4(&q[1], &q[3]),
+              m = rows_max4(&a, &b);
+  const float low = m[0] > m[2] ? m[0] : m[2], high = m[1] > m[3] ? m[1] : m[3];
+  return low > high ? low : high;
+}
+
 #include "isa/scalar.h"
 #include "every.inc"
 

@@ -195,6 +195,15 @@ typedef struct whit_kernels {
   /* y[i][c] = bias[c] + sum over taps of x[tap[i][t]][c] * w[t][c], for n_out positions */
   void (*depthwise_f32)(float *y, const float *const *taps, const float *w, const float *bias,
                         int32_t n_taps, int32_t n_channels, int32_t n_out, ptrdiff_t y_row);
+  /* y[j] = e^(t[j] - max t), t[j] = x[j] * scale + mask[j] (mask may be NULL); found: max t, sum of y. y may be x */
+  void (*exp_row_f32)(float *y, const float *x, const float *mask, float scale, int32_t n, float *found);
+  float (*square_sum_f32)(const float *x, float mean, int32_t n);   /* sum of (x[j] - mean)^2 */
+  /* y[j] = ((x[j] - p[0]) * p[1] + p[2]) * scale[j] + bias[j]; scale and bias may be NULL, y may be x */
+  void (*affine_row_f32)(float *y, const float *x, const float *p, const float *scale, const float *bias, int32_t n);
+  /* y[r] = sum over j < n of x[j] * rows[r*row + j], r < n_rows: 16 partial sums, then a fixed tree */
+  void (*dot_rows_f32)(float *y, const float *x, const float *rows, ptrdiff_t row, int32_t n_rows, int32_t n);
+  /* y[j] = sum over r < n_rows of w[r] * rows[r*row + j], r in sequence */
+  void (*weigh_rows_f32)(float *y, const float *w, const float *rows, ptrdiff_t row, int32_t n_rows, int32_t n);
 } whit_kernels;
 const whit_kernels *whit_kernels_for(uint32_t cpu);
 

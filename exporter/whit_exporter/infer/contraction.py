@@ -165,3 +165,28 @@ def _pool(call: Call) -> list[Type]:
     shape = (ends[0], *_spatial(call, kernel), ends[1])
     y = Type(x.dtype, shape)
     return [y, Type(DType.I64, shape)] if call.node.op == "max_pool" else [y]
+
+
+@rule("attention")
+def _attention(call: Call) -> list[Type]:
+    q, k, v = call.need(0), call.need(1), call.need(2)
+    for x, name in ((q, "q"), (k, "k"), (v, "v")):
+        if x.dtype not in (None, DType.F32) or (x.shape is not None and len(x.shape) != 4):
+            call.fail(f"{name} must be f32 with four axes, got {show_shape(x.shape)}")
+    if q.shape is None or v.shape is None:
+        return [Type(DType.F32, unknown(4))]
+    batch, heads, queries, _ = q.shape
+    middle = (queries, heads) if call.attr("merge") else (heads, queries)
+    return [Type(DType.F32, (batch, *middle, v.shape[3]))]
+
+
+@rule("softmax", "norm")
+def _rows(call: Call) -> list[Type]:
+    x = call.need(0)
+    if x.dtype not in (None, DType.F32):
+        call.fail("its input must be f32")
+    if call.node.op == "norm" and x.shape is not None:
+        call.axis(call.attr("axis"), len(x.shape))
+    elif x.shape == ():
+        call.fail("its input has no axis")
+    return [Type(DType.F32, x.shape)]

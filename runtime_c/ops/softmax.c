@@ -1,0 +1,48 @@
+/* softmax - along the last axis. */
+#include "../src/internal.h"
+#include "../kernels/gemm.h"
+#include "../kernels/tile.h"
+
+WHIT_OP(softmax, .version = 1, .in = "x", .out = "y", .attr = "log:i32",
+        .doc = "y = e^(x - max x) over its sum, along the last axis, f32; or the logarithm of that. A row is NaN if an element "
+               "is, or if all are -inf.");
+
+whit_status whit_softmax_shape(whit_call *c) {
+  const whit_tensor *x = c->in[0];
+  if (x->dtype != WHIT_F32) return whit_fail(c, WHIT_E_TYPE, "softmax: x must be f32");
+  if (!x->rank) return whit_fail(c, WHIT_E_SHAPE, "softmax: x has no axis");
+  if (c->attr[0] & ~1) return whit_fail(c, WHIT_E_VALUE, "softmax: log must be 0 or 1");
+  return whit_out_like(c, 0, x);
+}
+
+typedef struct softmax { const whit_call *c; int32_t n, n_rows, n_parts; } softmax;
+
+/* One pass reads the row from memory, what follows finds it in the first-level cache. */
+static void softmax_part(void *arg, uint32_t part) {
+  const softmax *s = arg;
+  const whit_kernels *k = s->c->k;
+  const int32_t last = whit_border((int32_t)part + 1, s->n_parts, s->n_rows, 1);
+  for (int32_t r = whit_border((int32_t)part, s->n_parts, s->n_rows, 1); r < last; r++) {
+    const float *x = (const float *)s->c->in[0]->data + (ptrdiff_t)r * s->n;
+    float *y = (float *)s->c->out[0]->data + (ptrdiff_t)r * s->n, found[2];
+    k->exp_row_f32(y, x, NULL, 1.0f, s->n, found);
+    if (s->c->attr[0]) {
+      const float p[3] = { found[0], 1.0f, -(float)whit_log_f64((double)found[1]) };
+      k->affine_row_f32(y, x, p, NULL, NULL, s->n);
+    } else {
+      const float p[3] = { 0.0f, 1.0f / found[1], 0.0f };
+      k->affine_row_f32(y, y, p, NULL, NULL, s->n);
+    }
+  }
+}
+
+whit_status whit_softmax_run(whit_call *c) {
+  const whit_tensor *x = c->in[0];
+  softmax s = { .c = c, .n = x->shape[x->rank - 1] };
+  const int32_t count = whit_count(x);
+  if (!count) return WHIT_OK;
+  s.n_rows = count / s.n;
+  s.n_parts = whit_min_i32(whit_workers(c, 16.0 * count), s.n_rows);
+  whit_parallel(c, softmax_part, &s, (uint32_t)s.n_parts);
+  return WHIT_OK;
+}
