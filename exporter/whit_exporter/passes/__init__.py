@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import Graph
+from .attention import merge_heads, recognise_attention
 from .cse import eliminate_common
 from .dead_code import remove_dead
 from .epilogue import attach_epilogues
@@ -12,8 +13,11 @@ from .fold import fold_constants
 from .fold_affine import fold_affine
 from .fuse import fuse_tiles
 from .layout import sink_transposes
+from .norm import absorb_affine, recognise_norm
+from .outputs import drop_output_copies
 from .panels import pack_panels
 from .peephole import simplify_programs
+from .softmax import recognise_softmax
 from .tie import tie_tables
 
 Pass = Callable[[Graph], int]
@@ -21,14 +25,20 @@ Pass = Callable[[Graph], int]
 PIPELINE: list[tuple[str, Pass]] = [
     ("dead", remove_dead),
     ("cse", eliminate_common),
+    ("softmax", recognise_softmax),
+    ("norm", recognise_norm),
+    ("attention", recognise_attention),
+    ("heads", merge_heads),
     ("layout", sink_transposes),
     ("sweep", remove_dead),
     ("fold", fold_constants),
     ("affine", fold_affine),
+    ("gains", absorb_affine),
     ("panels", pack_panels),
     ("tie", tie_tables),
     ("fuse", fuse_tiles),
     ("epilogue", attach_epilogues),
     ("peephole", simplify_programs),
+    ("outputs", drop_output_copies),
     ("clean", remove_dead),
 ]

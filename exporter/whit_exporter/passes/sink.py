@@ -448,6 +448,29 @@ def _sink_reshape(node: Node, sweep: Sweep) -> list[Node] | None:
     return [] if perm == tuple(range(len(perm))) else _transposed(node, perm)
 
 
+def _sink_norm(node: Node, sweep: Sweep) -> list[Node] | None:
+    """Channels must stay last, and the axes that norm averages over together before them."""
+    x = node.inputs[0]
+    perm = perm_of(x)
+    if perm is None or x is None or perm[-1] != len(perm) - 1:
+        return None
+    over = sorted(perm[node.attrs["axis"] % len(perm) :])
+    if over != list(range(over[0], len(perm))):
+        return None
+    node.inputs[0] = source_of(x)
+    node.attrs["axis"] = over[0]
+    return _transposed(node, perm)
+
+
+def _sink_softmax(node: Node, sweep: Sweep) -> list[Node] | None:
+    x = node.inputs[0]
+    perm = perm_of(x)
+    if perm is None or x is None or perm[-1] != len(perm) - 1:
+        return None
+    node.inputs[0] = source_of(x)
+    return _transposed(node, perm)
+
+
 SINK: dict[str, Rule] = {
     "argreduce": _sink_argreduce,
     "concat": _sink_concat,
@@ -456,9 +479,11 @@ SINK: dict[str, Rule] = {
     "expand": _sink_expand,
     "gather": _sink_gather,
     "matmul": _sink_matmul,
+    "norm": _sink_norm,
     "pad": _sink_pad,
     "reduce": _sink_reduce,
     "reshape": _sink_reshape,
     "slice": _sink_slice,
+    "softmax": _sink_softmax,
     "topk": _sink_along,
 }

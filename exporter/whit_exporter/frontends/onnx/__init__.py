@@ -340,6 +340,10 @@ class Importer:
         if lower is not None:
             result = lower(n)
             return [result] if isinstance(result, Value) else result
+        return self.standard_body(n, domain)
+
+    def standard_body(self, n: NodeContext, domain: str) -> Sequence[Value | None]:
+        """The node by the function that the standard defines it with."""
         function = standard_function(n, domain)
         if function is None:
             raise self._unsupported(n)

@@ -256,11 +256,21 @@ def batch_normalization(n: NodeContext) -> list[Value]:
     return [(x * factor + offset).cast(dtype).v, *outputs]
 
 
+def grouped_norm(x: Expr, scale: Expr | None, bias: Expr | None, groups: int, eps: float) -> Expr:
+    """Normalisation of [N, C, ...] over each sample's groups of channels; 0: each channel is a group."""
+    rank = x.v.rank or 0
+    y = channels_last(x, rank).op("norm", scale, bias, axis=1, groups=groups, rms=0, eps=eps)
+    return channels_first(y, rank)
+
+
 @lower("InstanceNormalization")
 def instance_normalization(n: NodeContext) -> Value:
     rank = n.rank(0)
     axes = list(range(2, rank))
     x = Expr(n.b, n.value(0))
+    if x.v.dtype == DType.F32:
+        eps = n.float("epsilon", 1e-5)
+        return grouped_norm(x, Expr(n.b, n.value(1)), Expr(n.b, n.value(2)), 0, eps).v
     d = x - x.mean(axes)
     scale = per_channel(Expr(n.b, n.value(1)), rank)
     bias = per_channel(Expr(n.b, n.value(2)), rank)
@@ -310,9 +320,24 @@ def softmax_axes(n: NodeContext) -> list[int]:
     return list(range(n.int("axis", 1) % max(rank, 1), rank))
 
 
+def softmax_rows(x: Expr, axes: list[int], log: int) -> Expr | None:
+    """The primitive, with the axis brought to the end; None where it does not fit."""
+    rank = x.v.rank or 0
+    if x.v.dtype != DType.F32 or len(axes) != 1 or not -rank <= axes[0] < rank:
+        return None
+    axis = axes[0] % rank
+    there = [*(k for k in range(rank) if k != axis), axis]
+    return (
+        x.transpose(there).op("softmax", log=log).transpose([there.index(k) for k in range(rank)])
+    )
+
+
 @lower("Softmax")
 def softmax(n: NodeContext) -> Value:
     x, axes = Expr(n.b, n.value(0)), softmax_axes(n)
+    rows = softmax_rows(x, axes, 0)
+    if rows is not None:
+        return rows.v
     e = (x - x.reduce("max", axes)).exp()
     return (e / e.sum(axes)).v
 
@@ -320,6 +345,9 @@ def softmax(n: NodeContext) -> Value:
 @lower("LogSoftmax")
 def log_softmax(n: NodeContext) -> Value:
     x, axes = Expr(n.b, n.value(0)), softmax_axes(n)
+    rows = softmax_rows(x, axes, 1)
+    if rows is not None:
+        return rows.v
     d = x - x.reduce("max", axes)
     return (d - d.exp().sum(axes).log()).v
 
