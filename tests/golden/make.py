@@ -1,6 +1,6 @@
 """Makes the golden files of this release: small models with inputs and the outputs that they must give for ever.
 
-    python tests/golden/make.py FOLDER      for example tests/golden/v1
+    python tests/golden/make.py FOLDER [NAME...]      for example tests/golden/v1
 
 A released folder is never made again: its files prove that old files load. Outputs come from onnxruntime, not from Whit.
 """
@@ -228,6 +228,59 @@ def many() -> onnx.ModelProto:
     )
 
 
+def transformer() -> onnx.ModelProto:
+    """Attention with packed keys and by their rows, softmax, layer, RMS and group normalisation, with sizes that fit no vector."""
+    f, rng = TensorProto.FLOAT, np.random.default_rng(30)
+    weights: Arrays = {n: 0.2 * rng.standard_normal((24, 24)) for n in ("wq", "wk", "wv", "wc")}
+    weights |= {n: rng.standard_normal(24) for n in ("gain", "shift")} | {
+        "w": rng.standard_normal((8, 6, 1, 1))
+    }
+    weights |= {n: rng.standard_normal(8) for n in ("s", "b")}
+    weights = {k: v.astype(np.float32) for k, v in weights.items()}
+    sizes = {"split": [0, 0, 2, 12], "join": [0, 0, 24], "zero": [0], "two": [2]}
+    nodes = [helper.make_node("LayerNormalization", ["x", "gain", "shift"], ["h"], axis=-1)]
+    for n in "qkv":
+        nodes += [
+            helper.make_node("MatMul", ["h", f"w{n}"], [f"{n}_flat"]),
+            helper.make_node("Reshape", [f"{n}_flat", "split"], [f"{n}_heads"]),
+            helper.make_node("Transpose", [f"{n}_heads"], [n], perm=[0, 2, 1, 3]),
+        ]
+
+    def attend(y: str, q: str, k: str, v: str, mask: str) -> None:
+        nodes.extend([
+            helper.make_node("Transpose", [k], [f"{y}_t"], perm=[0, 1, 3, 2]),
+            helper.make_node("MatMul", [q, f"{y}_t"], [f"{y}_scores"]),
+            helper.make_node("Add", [f"{y}_scores", mask], [f"{y}_masked"]) if mask
+            else helper.make_node("Identity", [f"{y}_scores"], [f"{y}_masked"]),
+            helper.make_node("Softmax", [f"{y}_masked"], [f"{y}_weights"], axis=-1),
+            helper.make_node("MatMul", [f"{y}_weights", v], [f"{y}_heads"]),
+            helper.make_node("Transpose", [f"{y}_heads"], [f"{y}_turned"], perm=[0, 2, 1, 3]),
+            helper.make_node("Reshape", [f"{y}_turned", "join"], [y]),
+        ])  # fmt: skip
+
+    attend("all", "q", "k", "v", "mask")
+    nodes.append(helper.make_node("Slice", ["q", "zero", "two", "two"], ["few"]))
+    attend("step", "few", "past", "past", "")
+    nodes += [
+        helper.make_node("MatMul", ["all", "wc"], ["mixed"]),
+        helper.make_node("RMSNormalization", ["mixed", "gain"], ["rms"], axis=-1),
+        helper.make_node("LogSoftmax", ["rms"], ["y"], axis=-1),
+        helper.make_node("Conv", ["image", "w"], ["conv"]),
+        helper.make_node("GroupNormalization", ["conv", "s", "b"], ["group"], num_groups=4),
+        helper.make_node("InstanceNormalization", ["group", "s", "b"], ["instance"]),
+        helper.make_node("Softmax", ["instance"], ["p"], axis=1),
+    ]
+    made = model(
+        nodes,
+        [info("x", f, [2, 19, 24]), info("mask", f, [2, 1, 19, 19]), info("past", f, [2, 2, 37, 12]),
+         info("image", f, [1, 6, 5, 7])],
+        [info("y", f, [2, 19, 24]), info("step", f, [2, 2, 24]), info("p", f, [1, 8, 5, 7])],
+        weights | {k: np.array(v, np.int64) for k, v in sizes.items()},
+    )  # fmt: skip
+    made.opset_import[0].version = 23
+    return made
+
+
 def feeds(name: str) -> Arrays:
     rng = np.random.default_rng(3)
     scan = np.load(MODELS / "digits_test.npz")["images"][0].astype(np.float32) / 16
@@ -255,6 +308,12 @@ def feeds(name: str) -> Arrays:
             "x": rng.standard_normal((5, 2, 4)).astype(np.float32),
             "lens": np.array([5, 2], np.int32),
         },
+        "transformer": {
+            "x": rng.standard_normal((2, 19, 24)).astype(np.float32),
+            "mask": np.where(rng.random((2, 1, 19, 19)) < 0.8, 0, -1e9).astype(np.float32),
+            "past": rng.standard_normal((2, 2, 37, 12)).astype(np.float32),
+            "image": rng.standard_normal((1, 6, 5, 7)).astype(np.float32),
+        },
         "many": {"x": 3 * rng.standard_normal((1, 2, 5, 6)).astype(np.float32)},
     }[name]
 
@@ -271,13 +330,15 @@ SOURCES: dict[str, Callable[[], onnx.ModelProto]] = {
     "lists": lists,
     "recurrent": recurrent,
     "many": many,
+    "transformer": transformer,
 }
 
 
 def main() -> int:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name, source in SOURCES.items():
+    for name in sys.argv[2:] or SOURCES:
+        source = SOURCES[name]
         path = folder / f"{name}.whit"
         if path.exists():
             raise SystemExit(f"{path} is there already; a golden file is never made again")
