@@ -10,8 +10,9 @@
 #endif
 
 /* One element of a fold: rows that are shorter than a vector. */
-static float fold_sum_one(const whit_fold *f, ptrdiff_t at) {
+static float fold_sum_one(const whit_fold *f, int32_t flip, ptrdiff_t at) {
   float acc = 0;
+  (void)flip;
   for (int32_t k = 0; k < f->n_taps; k++, at += f->step) {
     float sum = f->lines[0][at];
     for (int32_t l = 1; l < f->n_lines; l++) sum += f->lines[l][at];
@@ -20,24 +21,14 @@ static float fold_sum_one(const whit_fold *f, ptrdiff_t at) {
   return acc;
 }
 
-static float fold_max_one(const whit_fold *f, ptrdiff_t at) {
+static float fold_max_one(const whit_fold *f, int32_t flip, ptrdiff_t at) {
   float acc = -__builtin_inff();
   for (int32_t k = 0; k < f->n_taps; k++, at += f->step)
     for (int32_t l = 0; l < f->n_lines; l++) {
-      const float x = f->lines[l][at];
+      const float x = flip ? -f->lines[l][at] : f->lines[l][at];
       acc = !(x <= acc) && acc == acc ? x : acc;
     }
-  return acc;
-}
-
-static float fold_min_one(const whit_fold *f, ptrdiff_t at) {
-  float acc = __builtin_inff();
-  for (int32_t k = 0; k < f->n_taps; k++, at += f->step)
-    for (int32_t l = 0; l < f->n_lines; l++) {
-      const float x = f->lines[l][at];
-      acc = !(x >= acc) && acc == acc ? x : acc;
-    }
-  return acc;
+  return flip ? -acc : acc;
 }
 
 /* Partial sums in memory: a vector that is stored across two lines of the cache cannot be read back at once. */
