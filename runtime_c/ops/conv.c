@@ -1,6 +1,7 @@
 /* conv - convolution over any number of axes, channels last. */
 #include "../src/internal.h"
 #include "epilogue.h"
+#include "../kernels/depthwise.h"
 #include "../kernels/gemm.h"
 #include "../kernels/tile.h"
 #include "../kernels/window.h"
@@ -16,7 +17,7 @@ WHIT_OP(conv, .version = 1, .in = "x w bias? more*", .out = "y",
 /* Convolution is a product of patches [pixels, k] and weights [k, M/group], k = kernel * C/group. Where a patch is one
  * pixel, x itself is the matrix. Else a patch is a list of pointers into x, one a tap; with few channels one a line of taps,
  * and patches that hang over the border are copied. Threads take strips of pixels.
- * Depthwise convolution is one multiply-add a weight, and has a kernel of its own. */
+ * Depthwise convolution is one multiply-add a weight, and has a file of its own. */
 enum { CONV_DIRECT, CONV_STRIPS, CONV_DEPTHWISE, CONV_WIDE };
 
 typedef struct conv_plan {
@@ -25,12 +26,13 @@ typedef struct conv_plan {
   float *panels, *bias, *zeros, *slots;  /* in scratch, or the operand itself */
   uint64_t slot, at_bias, at_slots;      /* floats: of one thread; where each part of scratch begins */
   whit_epilogue e;
+  whit_depthwise depthwise;
   size_t at_epilogue;           /* bytes */
   uint8_t kind;
   bool convert, pack, copies;   /* copies: patches, or at least those at the border, are copied */
   int32_t group, n_in, n_out;   /* channels of a group */
   int32_t k, pieces;            /* floats of a patch; pointers to it */
-  int32_t lines, chunks;        /* output lines; parts of each (depthwise) */
+  int32_t lines;                /* of y */
   int32_t n_strips, strip;      /* and most pixels of one */
   int32_t n_jobs;
 } conv_plan;
@@ -89,7 +91,6 @@ static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
 
 /* Floats of zeros that pointers into the padding point at. */
 static uint64_t conv_zeros(const conv_plan *p) {
-  if (p->kind == CONV_DEPTHWISE) return (uint64_t)p->group;
   if (p->kind != CONV_STRIPS) return 0;
   return (uint64_t)(p->k / p->pieces + 15) / 16 * 16;
 }
@@ -110,7 +111,7 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
     one = one && w->kernel[a] == 1 && w->stride[a] == 1 && !w->before[a] && !w->after[a];
     if (a + 1 < w->n) p->lines *= shape[1 + a];
   }
-  const int32_t pixels = p->lines * shape[w->n], line = whit_max_i32(1, shape[w->n]);
+  const int32_t pixels = p->lines * shape[w->n];
   const int32_t threads = whit_workers(c, (double)pixels * p->k * channels);
   p->convert = x->dtype != WHIT_F32;
   p->kind = !whit_in_f32(x->dtype) ? CONV_WIDE
@@ -121,20 +122,25 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
   p->slot = 0;
   p->n_jobs = 1;
   if (p->kind == CONV_STRIPS) conv_plan_strips(p, pixels, threads);
-  if (p->kind == CONV_DEPTHWISE) {       /* lists of pointers of 16 KB or so */
-    p->strip = whit_min_i32(whit_max_i32(4, whit_min_i32(32, 2048 / w->taps)), line);
-    p->chunks = (line + p->strip - 1) / p->strip;
-    p->n_jobs = whit_min_i32(threads, p->lines * p->chunks);
-    p->slot = ((uint64_t)p->strip + 1) * (uint64_t)w->taps * sizeof(float *) / sizeof(float);
-  }
   p->slot += (uint64_t)w->outer;  /* the list of lines */
   p->slot = (p->slot + 15) / 16 * 16;
   /* scratch: panels; zeros or, of other types, the bias behind them; a slot a job; the epilogue */
   p->at_bias = p->pack && p->kind < CONV_DEPTHWISE ? (uint64_t)p->group * whit_panels_floats(p->k, p->n_out) : 0;
   p->at_slots = p->at_bias + (conv_zeros(p) + (uint64_t)(p->convert ? channels : 0) + 15) / 16 * 16;
-  WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 4, p->kind < CONV_DEPTHWISE && !p->convert));
+  WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 4, p->kind <= CONV_DEPTHWISE && !p->convert));
+  /* depthwise kernels know limits, but no sums */
+  if (p->kind == CONV_DEPTHWISE && p->e.finish.add_row) WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 4, false));
+  uint64_t slots = p->kind == CONV_DIRECT ? 0 : (uint64_t)p->n_jobs * p->slot;
   if (p->kind == CONV_DIRECT) p->n_jobs = (int32_t)whit_gemm_parts(c, pixels, p->n_out, p->k);
-  WHIT_TRY(whit_scratch(c, p->at_slots + (p->kind == CONV_DIRECT ? 0 : (uint64_t)p->n_jobs * p->slot)));
+  if (p->kind == CONV_DEPTHWISE) {
+    whit_depthwise *d = &p->depthwise;
+    d->w = w;
+    d->channels = channels;
+    d->lines = p->lines;
+    slots = whit_depthwise_plan(d, threads, p->e.program);
+    p->n_jobs = d->n_jobs;
+  }
+  WHIT_TRY(whit_scratch(c, p->at_slots + slots));
   p->at_epilogue = whit_round(c->scratch_bytes, 64);
   c->scratch_bytes = p->at_epilogue + whit_epilogue_bytes(&p->e, (uint32_t)p->n_jobs);
   return WHIT_OK;
@@ -271,50 +277,6 @@ static void conv_strips_job(void *arg, uint32_t job) {
   }
 }
 
-/* Where the taps of position j lie, and how far those of the next position are. */
-static void conv_taps(const conv_plan *p, const float **tap, ptrdiff_t *step, const int32_t *lines, int32_t j) {
-  const whit_window *w = &p->w;
-  const float *x = p->c->in[0]->data;
-  const int32_t in = w->in[w->n - 1], kernel = w->kernel[w->n - 1], dilation = w->dilation[w->n - 1], channels = p->group;
-  for (int32_t t = 0; t < w->outer; t++)
-    for (int32_t k = 0, at = whit_window_start(w, j); k < kernel; k++, at += dilation) {
-      *tap++ = lines[t] < 0 || at < 0 || at >= in ? p->zeros : x + (ptrdiff_t)(lines[t] * in + at) * channels;
-      *step++ = lines[t] < 0 ? 0 : (ptrdiff_t)w->stride[w->n - 1] * channels;
-    }
-}
-
-static void conv_depthwise_job(void *arg, uint32_t job) {
-  const conv_plan *p = arg;
-  const whit_window *w = &p->w;
-  const int32_t width = w->out[w->n - 1], channels = p->group;
-  const int32_t extent = (w->kernel[w->n - 1] - 1) * w->dilation[w->n - 1];
-  const float **taps = (const float **)(void *)(p->slots + job * p->slot);
-  ptrdiff_t *steps = (ptrdiff_t *)(void *)(taps + (size_t)p->strip * (size_t)w->taps);
-  int32_t *lines = (int32_t *)(void *)(steps + w->taps);
-  const int32_t n_units = p->lines * p->chunks, end = whit_border((int32_t)job + 1, p->n_jobs, n_units, 1);
-  int32_t line = -1;
-  for (int32_t u = whit_border((int32_t)job, p->n_jobs, n_units, 1); u < end; u++) {
-    const int32_t first = whit_border(u % p->chunks, p->chunks, width, 1);
-    const int32_t n = whit_border(u % p->chunks + 1, p->chunks, width, 1) - first;
-    bool inside = false;
-    if (line != u / p->chunks) whit_window_lines(w, line = u / p->chunks, lines);
-    const float **tap = taps;
-    for (int32_t i = first; i < first + n; i++) {
-      const bool before = inside;
-      inside = whit_window_start(w, i) >= 0 && whit_window_start(w, i) + extent < w->in[w->n - 1];
-      if (!before || !inside) {
-        conv_taps(p, tap, steps, lines, i);
-        tap += w->taps;
-      } else {
-        for (int32_t t = 0; t < w->taps; t++, tap++) *tap = tap[-w->taps] + steps[t];
-      }
-    }
-    p->c->k->depthwise_f32((float *)p->c->out[0]->data + ((ptrdiff_t)line * width + first) * channels, taps,
-                           p->c->in[1]->data, p->bias, w->taps, channels, n, channels);
-    whit_epilogue_run(&p->e, job, (line * width + first) * channels, n * channels);
-  }
-}
-
 /* f64 and integers: element by element. */
 static void conv_wide(const conv_plan *p) {
   const whit_window *w = &p->w;
@@ -381,6 +343,24 @@ static void conv_direct(const conv_plan *p) {
   }
 }
 
+static void conv_after(const void *epilogue, uint32_t job, int32_t start, int32_t n) {
+  whit_epilogue_run(epilogue, job, start, n);
+}
+
+static void conv_depthwise(conv_plan *p) {
+  whit_depthwise *d = &p->depthwise;
+  d->x = p->c->in[0]->data;
+  d->weights = p->c->in[1]->data;
+  d->bias = p->bias;
+  d->y = p->c->out[0]->data;
+  d->low = p->e.finish.low;
+  d->high = p->e.finish.high;
+  d->after = p->e.program ? conv_after : NULL;
+  d->context = &p->e;
+  d->scratch = p->slots;
+  whit_depthwise_do(p->c, d);
+}
+
 whit_status whit_conv_run(whit_call *c) {
   conv_plan p;
   int32_t shape[WHIT_MAX_RANK];
@@ -393,8 +373,10 @@ whit_status whit_conv_run(whit_call *c) {
     whit_epilogue_run(&p.e, 0, 0, whit_count(c->out[0]));
   } else if (p.kind == CONV_DIRECT) {
     conv_direct(&p);
+  } else if (p.kind == CONV_DEPTHWISE) {
+    conv_depthwise(&p);
   } else {
-    whit_parallel(c, p.kind == CONV_DEPTHWISE ? conv_depthwise_job : conv_strips_job, &p, (uint32_t)p.n_jobs);
+    whit_parallel(c, conv_strips_job, &p, (uint32_t)p.n_jobs);
   }
   return WHIT_OK;
 }

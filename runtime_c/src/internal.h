@@ -180,6 +180,18 @@ typedef struct whit_fold {
 } whit_fold;
 enum { WHIT_FOLD_SUM, WHIT_FOLD_MAX, WHIT_FOLD_MIN };
 
+/* Depthwise convolution of some channels along one line: y[i * y_step + c] = min(high, max(low, bias[c] + sum over pieces p,
+ * taps k < taps of columns[p * n_columns + i * step + k][c] * weights[p][k * w_step + c])), n_columns = 6 * step + taps; NaN
+ * stays NaN. Seven positions at a time: columns of the next seven lie 7 * x_step further. All seven are read even if fewer
+ * are left. Of less than 16 channels, taps and step must be 1. */
+typedef struct whit_depthwise_run {
+  const float *const *columns, *const *weights;
+  const float *bias;            /* may be NULL */
+  ptrdiff_t x_step, w_step, y_step;
+  int32_t n_pieces, taps, n_columns, n_channels;
+  float low, high;
+} whit_depthwise_run;
+
 /* One table per instruction set; results are the same bits in each. */
 typedef struct whit_kernels {
   const char *name;
@@ -192,9 +204,7 @@ typedef struct whit_kernels {
   void (*fold_f32)(const whit_fold *f, unsigned kind, float *y);   /* of WHIT_FOLD_*; NaN wins */
   /* One micro-operation on n elements: y = op(a, b, c) */
   void (*micro_f32)(unsigned op, float *y, const float *a, const float *b, const float *c, int32_t n);
-  /* y[i][c] = bias[c] + sum over taps of x[tap[i][t]][c] * w[t][c], for n_out positions */
-  void (*depthwise_f32)(float *y, const float *const *taps, const float *w, const float *bias,
-                        int32_t n_taps, int32_t n_channels, int32_t n_out, ptrdiff_t y_row);
+  void (*depthwise_f32)(const whit_depthwise_run *r, float *y, int32_t n); /* n positions */
   /* y[j] = e^(t[j] - max t), t[j] = x[j] * scale + mask[j] (mask may be NULL); found: max t, sum of y. y may be x */
   void (*exp_row_f32)(float *y, const float *x, const float *mask, float scale, int32_t n, float *found);
   float (*square_sum_f32)(const float *x, float mean, int32_t n);   /* sum of (x[j] - mean)^2 */

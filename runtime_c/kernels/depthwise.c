@@ -1,0 +1,164 @@
+/* depthwise.c - convolution of each channel by itself.
+ *
+ * The work is divided into chunks of channels, so that their part of the lines that windows touch stays cached, then
+ * into runs (parts of a line) and lines. Bands are parts of the sequence of runs and lines. Where taps are dilated but
+ * positions are not strided, a run takes positions that are as far apart as the taps, so that they share columns. */
+#include "depthwise.h"
+#include "gemm.h"
+
+enum { DEPTHWISE_CHUNK = 160,   /* most channels of a chunk, a multiple of 16 */
+       DEPTHWISE_TILE = 7,      /* positions of the kernel's tile */
+       DEPTHWISE_RUN = 16 };    /* most tiles of a run */
+
+uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
+  const whit_window *w = d->w;
+  const uint32_t last = w->n - 1;
+  const int32_t width = w->out[last];
+  const bool shared = w->dilation[last] == 1 ? w->stride[last] <= 2
+                      : w->stride[last] == 1 && w->dilation[last] <= width / 4 && !after;
+  const bool known = (w->kernel[last] == 3 || w->kernel[last] == 5) && d->channels >= 16;
+  d->taps = shared && known ? w->kernel[last] : 1;
+  d->step = d->taps > 1 ? w->dilation[last] : 1;
+  d->columns = d->taps > 1 ? 6 * w->stride[last] + d->taps : 7;
+  d->runs = ((width + d->step - 1) / d->step + DEPTHWISE_RUN * DEPTHWISE_TILE - 1) / (DEPTHWISE_RUN * DEPTHWISE_TILE);
+  d->n_chunks = (d->channels + DEPTHWISE_CHUNK - 1) / DEPTHWISE_CHUNK;
+  /* bands: enough for the threads; so small that `after` finds y in second-level cache */
+  const int32_t pairs = d->step * d->runs * d->lines;
+  int32_t bands = threads > 1 ? (4 * threads + d->n_chunks - 1) / d->n_chunks : 1;
+  const int64_t y_floats = (int64_t)d->lines * width * d->channels;
+  if (after) bands = whit_max_i32(threads > 1 ? 2 * threads : 1, (int32_t)(y_floats >> 15));
+  d->n_bands = whit_max_i32(1, whit_min_i32(bands, pairs));
+  d->n_jobs = whit_min_i32(threads, d->n_bands * (after ? 1 : d->n_chunks));
+  /* of a job: pointers of pieces, zeros, the list of lines */
+  d->slot = (uint64_t)(w->taps / d->taps) * (uint64_t)(d->columns + 1) * sizeof(float *) / sizeof(float);
+  d->slot += DEPTHWISE_CHUNK + (uint64_t)w->outer;
+  d->slot = (d->slot + 15) / 16 * 16;
+  return d->slot * (uint64_t)d->n_jobs;
+}
+
+/* A job at work on a chunk. */
+typedef struct depthwise_state {
+  const whit_depthwise *d;
+  const whit_kernels *k;
+  const float *x, **columns, **weights;  /* x: from the chunk's first channel on */
+  float *zeros;
+  int32_t *lines;
+  whit_depthwise_run run;
+} depthwise_state;
+
+/* Points at the columns of seven positions: column `start` is the first tap of the first. */
+static void depthwise_point(const depthwise_state *s, int64_t start) {
+  const whit_depthwise *d = s->d;
+  const uint32_t last = d->w->n - 1;
+  const int64_t in = d->w->in[last], step = d->taps > 1 ? d->w->dilation[last] : d->w->stride[last];
+  const ptrdiff_t x_step = (ptrdiff_t)step * d->channels;
+  const int32_t n = d->columns;
+  const float **to = s->columns;
+  for (int32_t t = 0; t < d->w->outer; t++)
+    for (int32_t k = 0; k < d->w->kernel[last] && s->lines[t] >= 0; k += d->taps) {
+      int64_t column = start + (int64_t)k * d->w->dilation[last];
+      ptrdiff_t at = ((ptrdiff_t)s->lines[t] * (ptrdiff_t)in + (ptrdiff_t)column) * d->channels;
+      for (int32_t i = 0; i < n; i++, column += step, at += x_step)
+        *to++ = (uint64_t)column < (uint64_t)in ? s->x + at : s->zeros;
+    }
+}
+
+/* n positions of an output line from `at` on. Tiles that hang over the border go one by one, the others together. */
+static void depthwise_line(const depthwise_state *s, float *y, int32_t at, int32_t n) {
+  const whit_depthwise *d = s->d;
+  const uint32_t last = d->w->n - 1;
+  const int64_t stride = d->w->stride[last], step = d->step * stride;
+  const int64_t start = at * stride - d->w->before[last];
+  const int64_t extent = (int64_t)(d->w->kernel[last] - 1) * d->w->dilation[last];
+  for (int32_t i = 0, m; i < n; i += m) {
+    const int64_t here = start + i * step;
+    const int64_t inside = here < 0 ? 0 : (d->w->in[last] - 1 - here - extent + step) / step;  /* positions */
+    m = (int32_t)(inside < n - i ? inside : n - i) / DEPTHWISE_TILE * DEPTHWISE_TILE;
+    if (m <= 0) m = whit_min_i32(n - i, DEPTHWISE_TILE);
+    depthwise_point(s, here);
+    s->k->depthwise_f32(&s->run, y + i * s->run.y_step, m);
+  }
+}
+
+/* Run number `run` of any line: its first position and how many. */
+static int32_t depthwise_run(const whit_depthwise *d, int32_t run, int32_t *n) {
+  const int32_t phase = run / d->runs, part = run % d->runs;
+  const int32_t all = (d->w->out[d->w->n - 1] - phase + d->step - 1) / d->step;
+  const int32_t first = whit_border(part, d->runs, all, DEPTHWISE_TILE);
+  *n = whit_border(part + 1, d->runs, all, DEPTHWISE_TILE) - first;
+  return phase + first * d->step;
+}
+
+/* Pair number i of run and line: as depthwise_run; *row: number of the first position in y. */
+static int32_t depthwise_pair(const whit_depthwise *d, int32_t i, ptrdiff_t *row, int32_t *n) {
+  const int32_t at = depthwise_run(d, i / d->lines, n);
+  *row = (ptrdiff_t)(i % d->lines) * d->w->out[d->w->n - 1] + at;
+  return at;
+}
+
+static void depthwise_begin(depthwise_state *s, const whit_depthwise *d, const whit_kernels *k, uint32_t job) {
+  const int32_t pieces = d->w->taps / d->taps;
+  s->d = d;
+  s->k = k;
+  s->columns = (const float **)(void *)(d->scratch + job * d->slot);
+  s->weights = s->columns + (ptrdiff_t)pieces * d->columns;
+  s->zeros = (float *)(void *)(s->weights + pieces);
+  s->lines = (int32_t *)(void *)(s->zeros + DEPTHWISE_CHUNK);
+  whit_bytes_zero(s->zeros, DEPTHWISE_CHUNK * sizeof(float));
+  s->run = (whit_depthwise_run){
+    .columns = s->columns, .weights = s->weights, .w_step = d->channels, .y_step = (ptrdiff_t)d->step * d->channels,
+    .x_step = (ptrdiff_t)d->w->stride[d->w->n - 1] * d->step * d->channels, .taps = d->taps,
+    .n_columns = d->columns, .low = d->low, .high = d->high
+  };
+}
+
+static void depthwise_band(depthwise_state *s, int32_t chunk, int32_t begin, int32_t end) {
+  const whit_depthwise *d = s->d;
+  const int32_t c0 = whit_border(chunk, d->n_chunks, d->channels, 16), kernel = d->w->kernel[d->w->n - 1];
+  s->x = d->x + c0;
+  s->run.bias = d->bias ? d->bias + c0 : NULL;
+  s->run.n_channels = whit_border(chunk + 1, d->n_chunks, d->channels, 16) - c0;
+  for (; begin < end; begin++) {
+    int32_t n;
+    ptrdiff_t row;
+    const int32_t at = depthwise_pair(d, begin, &row, &n);
+    whit_window_lines(d->w, begin % d->lines, s->lines);
+    s->run.n_pieces = 0;
+    for (int32_t t = 0; t < d->w->outer; t++)
+      for (int32_t k = 0; k < kernel && s->lines[t] >= 0; k += d->taps)
+        s->weights[s->run.n_pieces++] = d->weights + ((ptrdiff_t)t * kernel + k) * d->channels + c0;
+    depthwise_line(s, d->y + row * d->channels + c0, at, n);
+  }
+}
+
+/* Positions of a run lie side by side (step is 1). */
+static void depthwise_after(const whit_depthwise *d, uint32_t job, int32_t begin, int32_t end) {
+  for (; begin < end; begin++) {
+    int32_t n;
+    ptrdiff_t row;
+    depthwise_pair(d, begin, &row, &n);
+    if (n) d->after(d->context, job, (int32_t)row * d->channels, n * d->channels);
+  }
+}
+
+typedef struct depthwise_task { const whit_call *c; const whit_depthwise *d; } depthwise_task;
+
+static void depthwise_job(void *arg, uint32_t job) {
+  const depthwise_task *task = arg;
+  const whit_depthwise *d = task->d;
+  const int32_t pairs = d->step * d->runs * d->lines, together = d->after ? d->n_chunks : 1;
+  const int32_t items = d->n_bands * (d->n_chunks / together), end = whit_border((int32_t)job + 1, d->n_jobs, items, 1);
+  depthwise_state s;
+  depthwise_begin(&s, d, task->c->k, job);
+  for (int32_t i = whit_border((int32_t)job, d->n_jobs, items, 1); i < end; i++) {
+    const int32_t from = whit_border(i % d->n_bands, d->n_bands, pairs, 1);
+    const int32_t to = whit_border(i % d->n_bands + 1, d->n_bands, pairs, 1);
+    for (int32_t k = 0; k < together; k++) depthwise_band(&s, i / d->n_bands + k, from, to);
+    if (d->after) depthwise_after(d, job, from, to);
+  }
+}
+
+void whit_depthwise_do(const whit_call *c, whit_depthwise *d) {
+  depthwise_task task = { c, d };
+  whit_parallel(c, depthwise_job, &task, (uint32_t)d->n_jobs);
+}
