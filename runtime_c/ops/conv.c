@@ -5,20 +5,22 @@
 #include "../kernels/gemm.h"
 #include "../kernels/tile.h"
 #include "../kernels/window.h"
+#include "../kernels/winograd.h"
 
 WHIT_OP(conv, .version = 1, .in = "x w bias? more*", .out = "y",
         .attr = "group:i32 panels:i32 channels:i32 auto_pad:i32 kernel:i32[] strides:i32[] pads:i32[] dilations:i32[] "
                 "epilogue:i32[]",
         .doc = "x [N, spatial, C], w [spatial, C/group, M], y [N, spatial, M]. panels = 1 (f32): w is stored as [group]"
-               "[ceil(M/group/16)][kernel * C/group][16], M = channels; not where C/group = 1 and M = C (depthwise). auto_pad "
-               "0 as given, 1 same, upper, 2 same, lower, 3 none. Types below f32 are summed in f32, integers in i64. epilogue: a tile "
-               "program on y (its input 0) and more.");
+               "[ceil(M/group/16)][kernel * C/group][16], M = channels; not where C/group = 1 and M = C (depthwise). panels = 2 "
+               "(f32, 3x3, group, strides and dilations 1): w is stored as [36][ceil(M/16)][C][16], transformed for Winograd's "
+               "F(4x4, 3x3) at the points 0, +-11/16, +-3/2 and infinity. auto_pad 0 as given, 1 same, upper, 2 same, lower, 3 none. "
+               "Types below f32 are summed in f32, integers in i64. epilogue: a tile program on y (its input 0) and more.");
 
 /* Convolution is a product of patches [pixels, k] and weights [k, M/group], k = kernel * C/group. Where a patch is one
  * pixel, x itself is the matrix. Else a patch is a list of pointers into x, one a tap; with few channels one a line of taps,
  * and patches that hang over the border are copied. Threads take strips of pixels.
- * Depthwise convolution is one multiply-add a weight, and has a file of its own. */
-enum { CONV_DIRECT, CONV_STRIPS, CONV_DEPTHWISE, CONV_WIDE };
+ * Depthwise convolution is one multiply-add a weight, and has a file of its own; so has Winograd's. */
+enum { CONV_DIRECT, CONV_STRIPS, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_WIDE };
 
 typedef struct conv_plan {
   const whit_call *c;
@@ -48,7 +50,7 @@ static whit_status conv_read(whit_call *c, whit_window *w, int32_t *shape) {
   if (x->rank < 3) return whit_fail(c, WHIT_E_SHAPE, "conv: x has no spatial axis");
   if (x->dtype != k->dtype || x->dtype == WHIT_BOOL || (bias && bias->dtype != x->dtype))
     return whit_fail(c, WHIT_E_TYPE, "conv: types do not fit");
-  const bool panels = c->attr[1] && !conv_is_depthwise(x, group, c->attr[2]);
+  const bool winograd = c->attr[1] == 2, panels = winograd || (c->attr[1] && !conv_is_depthwise(x, group, c->attr[2]));
   const int32_t channels = panels ? c->attr[2] : k->rank ? k->shape[k->rank - 1] : -1;
   if (group < 1 || channels < 0 || n_in % group || channels % group)
     return whit_fail(c, WHIT_E_VALUE, "conv: channels do not divide into groups");
@@ -56,7 +58,8 @@ static whit_status conv_read(whit_call *c, whit_window *w, int32_t *shape) {
     return whit_fail(c, WHIT_E_SHAPE, "conv: w must be [spatial, C/group, M]");
   WHIT_TRY(whit_window_read(c, w, 4, panels ? NULL : k->shape));
   if ((int64_t)w->taps * (n_in / group) > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "conv: the kernel is too large");
-  if (panels && (x->dtype != WHIT_F32 || k->rank != 4 || k->shape[0] != group ||
+  if (winograd) WHIT_TRY(whit_winograd_check(c, w, channels));
+  if (panels && !winograd && (x->dtype != WHIT_F32 || k->rank != 4 || k->shape[0] != group ||
                  k->shape[1] != ((int64_t)channels / group + 15) / 16 || k->shape[2] != w->taps * (n_in / group) ||
                  k->shape[3] != 16))
     return whit_fail(c, WHIT_E_SHAPE, "conv: panels of w do not fit x and channels");
@@ -114,11 +117,13 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
   const int32_t pixels = p->lines * shape[w->n];
   const int32_t threads = whit_workers(c, (double)pixels * p->k * channels);
   p->convert = x->dtype != WHIT_F32;
-  p->kind = !whit_in_f32(x->dtype) ? CONV_WIDE
+  p->kind = c->attr[1] == 2 ? CONV_WINOGRAD
+            : !whit_in_f32(x->dtype) ? CONV_WIDE
             : p->convert ? CONV_STRIPS
             : conv_is_depthwise(x, p->group, channels) ? CONV_DEPTHWISE
             : one ? CONV_DIRECT : CONV_STRIPS;
-  p->pack = p->kind == CONV_DEPTHWISE ? false : !c->attr[1] || conv_is_depthwise(x, p->group, c->attr[2]);
+  p->pack = p->kind != CONV_DEPTHWISE && p->kind != CONV_WINOGRAD &&
+            (!c->attr[1] || conv_is_depthwise(x, p->group, c->attr[2]));
   p->slot = 0;
   p->n_jobs = 1;
   if (p->kind == CONV_STRIPS) conv_plan_strips(p, pixels, threads);
@@ -130,7 +135,8 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
   WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 4, p->kind <= CONV_DEPTHWISE && !p->convert));
   /* depthwise kernels know limits, but no sums */
   if (p->kind == CONV_DEPTHWISE && p->e.finish.add_row) WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 4, false));
-  uint64_t slots = p->kind == CONV_DIRECT ? 0 : (uint64_t)p->n_jobs * p->slot;
+  uint64_t slots = p->kind == CONV_DIRECT ? 0
+                   : p->kind == CONV_WINOGRAD ? whit_winograd_floats(c, w, &p->n_jobs) : (uint64_t)p->n_jobs * p->slot;
   if (p->kind == CONV_DIRECT) p->n_jobs = (int32_t)whit_gemm_parts(c, pixels, p->n_out, p->k);
   if (p->kind == CONV_DEPTHWISE) {
     whit_depthwise *d = &p->depthwise;
@@ -375,6 +381,8 @@ whit_status whit_conv_run(whit_call *c) {
     conv_direct(&p);
   } else if (p.kind == CONV_DEPTHWISE) {
     conv_depthwise(&p);
+  } else if (p.kind == CONV_WINOGRAD) {
+    whit_winograd_run(c, &p.w, &p.e.finish, p.e.plan ? whit_epilogue_after : NULL, &p.e);
   } else {
     whit_parallel(c, conv_strips_job, &p, (uint32_t)p.n_jobs);
   }

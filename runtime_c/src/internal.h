@@ -191,6 +191,13 @@ typedef struct whit_depthwise_run {
   int32_t n_pieces, taps, n_columns, n_channels;
   float low, high;
 } whit_depthwise_run;
+typedef struct whit_winograd_out { /* a tile of 4 x 4 results from its 36 products m[p * m_step + channel] */
+  float *y;
+  const float *m, *bias, *add;  /* m, bias: readable up to a multiple of 16 channels; add may be NULL */
+  ptrdiff_t m_step, y_line, y_pixel, add_line, add_pixel;
+  float low, high;
+  int32_t n_channels, lines, columns;  /* of the tile, as far as y reaches */
+} whit_winograd_out;
 
 /* One table per instruction set; results are the same bits in each. */
 typedef struct whit_kernels {
@@ -205,6 +212,9 @@ typedef struct whit_kernels {
   /* One micro-operation on n elements: y = op(a, b, c) */
   void (*micro_f32)(unsigned op, float *y, const float *a, const float *b, const float *c, int32_t n);
   void (*depthwise_f32)(const whit_depthwise_run *r, float *y, int32_t n); /* n positions */
+  /* a tile's 36 pixels, at least 16 channels each, to the points: v[p * v_step + channel] */
+  void (*winograd_in_f32)(float *v, ptrdiff_t v_step, const float *const *pixels, int32_t n_channels);
+  void (*winograd_out_f32)(const whit_winograd_out *o);
   /* y[j] = e^(t[j] - max t), t[j] = x[j] * scale + mask[j] (mask may be NULL); found: max t, sum of y. y may be x */
   void (*exp_row_f32)(float *y, const float *x, const float *mask, float scale, int32_t n, float *found);
   float (*square_sum_f32)(const float *x, float mean, int32_t n);   /* sum of (x[j] - mean)^2 */
