@@ -19,6 +19,7 @@ from .panels import pack_panels
 from .peephole import simplify_programs
 from .softmax import recognise_softmax
 from .tie import tie_tables
+from .winograd import store_winograd
 
 Pass = Callable[[Graph], int]
 
@@ -34,6 +35,7 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("fold", fold_constants),
     ("affine", fold_affine),
     ("gains", absorb_affine),
+    ("winograd", store_winograd),
     ("panels", pack_panels),
     ("tie", tie_tables),
     ("fuse", fuse_tiles),

@@ -46,7 +46,7 @@ def _pack_matmul(node: Node) -> bool:
         return False
     if node.attrs.get("trans_b"):
         w = w.T
-    _replace(node, to_panels(w))
+    replace_weights(node, to_panels(w))
     node.attrs.update(panels=1, n=int(w.shape[1]), trans_b=0)
     return True
 
@@ -61,12 +61,13 @@ def _pack_conv(node: Node) -> bool:
         return False
     k = math.prod(w.shape[:-1])
     flat = w.reshape(k, group, m // group)
-    _replace(node, np.stack([to_panels(flat[:, g]) for g in range(group)]))
+    replace_weights(node, np.stack([to_panels(flat[:, g]) for g in range(group)]))
     node.attrs.update(panels=1, channels=int(m), kernel=list(w.shape[:-2]))
     return True
 
 
-def _replace(node: Node, packed: np.ndarray) -> None:
+def replace_weights(node: Node, packed: np.ndarray) -> None:
+    """Gives the node this constant as its weights, under their name."""
     old = node.inputs[1]
     assert old is not None
     node.inputs[1] = Value(name=old.name, dtype=DType.F32, shape=packed.shape, const=packed)
