@@ -7,6 +7,7 @@ and the way back are the runtime's part, runtime_c/kernels/winograd_f32.inc, wit
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, field
 from functools import cache
@@ -64,14 +65,15 @@ def _sizes(node: Node) -> tuple[int, int]:
 
 def _panel_bytes(w: np.ndarray) -> int:
     """Of the filters in panels, plain."""
-    return 4 * int(np.prod(w.shape[:-1])) * math.ceil(w.shape[-1] / WIDTH) * WIDTH
+    *k, m = (int(n) for n in w.shape)
+    return 4 * math.prod(k) * -(-m // WIDTH) * WIDTH
 
 
 def saving(node: Node, w: np.ndarray) -> float:
     """Multiply-adds' worth of time that Winograd saves in a run; 0 where it does not pay."""
     pixels, tiles = _sizes(node)
-    c, n_bytes = w.shape[-2], _panel_bytes(w)
-    m = math.ceil(w.shape[-1] / WIDTH) * WIDTH
+    c, m = (int(n) for n in w.shape[-2:])
+    m, n_bytes = -(-m // WIDTH) * WIDTH, _panel_bytes(w)
     direct = pixels * 9.0 * c * m + STREAM * n_bytes
     winograd = tiles * N_POINTS * (c * m + TRANSFORM * (c + m)) + STREAM * 4 * n_bytes
     return direct - winograd if winograd < WORTH * direct else 0.0
@@ -92,7 +94,7 @@ def _filters(node: Node) -> Value | None:
 
 @dataclass(slots=True)
 class _Choice:
-    """The convolutions that share filters."""
+    """The convolutions that share filters, which are stored once if they are equal."""
 
     filters: np.ndarray
     nodes: list[Node] = field(default_factory=list)
@@ -102,6 +104,10 @@ class _Choice:
         savings = [saving(n, self.filters) for n in self.nodes]
         return sum(savings) if all(savings) else 0.0
 
+    def readers(self, uses: dict[Value, int]) -> int:
+        """How often anything reads the filters."""
+        return sum(uses[w] for w in {n.inputs[1] for n in self.nodes} if w is not None)
+
     @property
     def growth(self) -> int:
         return 3 * _panel_bytes(self.filters)
@@ -109,13 +115,14 @@ class _Choice:
 
 def _choices(g: Graph) -> list[_Choice]:
     """What pays, best first. Filters that something else reads too would have to be stored twice, and are left."""
-    found: dict[Value, _Choice] = {}
+    found: dict[tuple[tuple[int, ...], bytes], _Choice] = {}
     for _, node in g.walk():
         w = _filters(node)
         if w is not None and w.const is not None:
-            found.setdefault(w, _Choice(w.const)).nodes.append(node)
+            key = (w.const.shape, hashlib.blake2b(np.ascontiguousarray(w.const)).digest())
+            found.setdefault(key, _Choice(w.const)).nodes.append(node)
     uses = g.uses()
-    paying = [c for w, c in found.items() if uses[w] == len(c.nodes) and c.saving > 0]
+    paying = [c for c in found.values() if c.saving > 0 and c.readers(uses) == len(c.nodes)]
     return sorted(paying, key=lambda c: -c.saving / c.growth)
 
 
