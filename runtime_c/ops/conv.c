@@ -12,7 +12,7 @@ WHIT_OP(conv, .version = 1, .in = "x w bias? more*", .out = "y",
                 "epilogue:i32[]",
         .doc = "x [N, spatial, C], w [spatial, C/group, M], y [N, spatial, M]. panels = 1 (f32): w is stored as [group]"
                "[ceil(M/group/16)][kernel * C/group][16], M = channels; not where C/group = 1 and M = C (depthwise). panels = 2 "
-               "(f32, 3x3, group, strides and dilations 1): w is stored as [36][ceil(M/16)][C][16], transformed for Winograd's "
+               "(f32, 3x3, group, strides and dilations 1, C from 16 on): w is stored as [36][ceil(M/16)][C][16], transformed for Winograd's "
                "F(4x4, 3x3) at the points 0, +-11/16, +-3/2 and infinity. auto_pad 0 as given, 1 same, upper, 2 same, lower, 3 none. "
                "Types below f32 are summed in f32, integers in i64. epilogue: a tile program on y (its input 0) and more.");
 

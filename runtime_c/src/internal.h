@@ -193,9 +193,9 @@ typedef struct whit_depthwise_run {
 } whit_depthwise_run;
 typedef struct whit_winograd_out { /* a tile of 4 x 4 results from its 36 products m[p * m_step + channel] */
   float *y;
-  const float *m, *bias, *add;  /* m, bias: readable up to a multiple of 16 channels; add may be NULL */
-  ptrdiff_t m_step, y_line, y_pixel, add_line, add_pixel;
-  float low, high;
+  const float *m, *bias;        /* readable up to a multiple of 16 channels */
+  const whit_finish *finish;    /* its rows are as y's */
+  ptrdiff_t m_step, at, line, pixel;   /* at: of the tile in y; floats from line to line, pixel to pixel */
   int32_t n_channels, lines, columns;  /* of the tile, as far as y reaches */
 } whit_winograd_out;
 

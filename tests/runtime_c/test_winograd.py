@@ -81,13 +81,13 @@ def error(got: Array, want: Array) -> float:
 SHAPES: list[tuple[tuple[int, int, int, int], int, tuple[int, int, int, int]]] = [
     ((1, 16, 8, 8), 16, (1, 1, 1, 1)),
     ((1, 16, 4, 4), 32, (0, 0, 0, 0)),      # a result smaller than a tile
-    ((1, 1, 3, 3), 1, (0, 0, 0, 0)),        # one pixel
-    ((1, 1, 1, 1), 1, (1, 1, 1, 1)),
-    ((2, 3, 7, 9), 5, (0, 2, 1, 0)),        # fewer channels than a vector has
-    ((3, 17, 5, 6), 33, (0, 1, 2, 2)),      # one more than that; batch
+    ((1, 16, 3, 3), 1, (0, 0, 0, 0)),        # one pixel
+    ((1, 31, 1, 1), 1, (1, 1, 1, 1)),
+    ((2, 18, 7, 9), 5, (0, 2, 1, 0)),       # fewer channels out than a vector has
+    ((3, 17, 5, 6), 33, (0, 1, 2, 2)),      # one more than a vector has; batch
     ((1, 24, 13, 11), 40, (2, 2, 2, 2)),
     ((1, 20, 31, 6), 7, (1, 0, 0, 1)),
-    ((1, 8, 6, 50), 48, (7, 9, 8, 12)),     # tiles of nothing but padding
+    ((1, 28, 6, 50), 48, (7, 9, 8, 12)),     # tiles of nothing but padding
     ((2, 64, 30, 30), 64, (1, 1, 1, 1)),    # several blocks of tiles
     ((1, 300, 14, 14), 300, (1, 1, 1, 1)),  # few tiles: threads share the channels; k in blocks
     ((1, 40, 21, 21), 1000, (1, 1, 1, 1)),  # channels in parts
@@ -188,8 +188,9 @@ def test_no_result(tmp_path: Path) -> None:
 # ---- files that lie -----------------------------------------------------------------------------------
 
 
-def damaged(change: Callable[[Node], None]) -> bytes:
+def damaged(change: Callable[[Node], None], channels: int = 20) -> bytes:
     g = read.read(converted(model((1, 20, 8, 8), normal(24, 20, 3, 3), pads=[1] * 4)))
+    g.entries[0].region.params[0].shape = (1, channels, 8, 8)
     change(convs(g)[0])
     return write.write(g)
 
@@ -209,7 +210,7 @@ def filters(shape: tuple[int, ...]) -> Callable[[Node], None]:
     ids=str,
 )  # fmt: skip
 def test_wrong_filters(shape: tuple[int, ...]) -> None:
-    with pytest.raises(RunError, match=r"panels = 2 must be \[36, ceil\(channels/16\), C, 16\]"):
+    with pytest.raises(RunError, match=r"panels = 2 takes w \[36, ceil\(channels/16\), C, 16\]"):
         whit.load(damaged(filters(shape)))(np.zeros((1, 20, 8, 8), np.float32))
 
 
@@ -218,7 +219,7 @@ def test_wrong_filters(shape: tuple[int, ...]) -> None:
 )
 def test_wrong_window(attrs: dict[str, Any]) -> None:
     data = damaged(lambda node: node.attrs.update(attrs))
-    with pytest.raises(RunError, match=r"panels = 2 is for f32, one group, 3 x 3"):
+    with pytest.raises(RunError, match=r"panels = 2 takes .* for one group, 3 x 3"):
         whit.load(data)(np.zeros((1, 20, 8, 8), np.float32))
 
 
@@ -229,8 +230,21 @@ def test_wrong_channels(channels: int) -> None:
         whit.load(data)(np.zeros((1, 20, 8, 8), np.float32))
 
 
+def test_few_channels() -> None:
+    """The kernel's vectors need 16 channels."""
+
+    def change(node: Node) -> None:
+        w = node.inputs[1]
+        assert w is not None and w.const is not None
+        w.const = np.ascontiguousarray(w.const[:, :, :15])
+        w.shape = w.const.shape
+
+    with pytest.raises(RunError, match="C from 16 on"):
+        whit.load(damaged(change, channels=15))(np.zeros((1, 15, 8, 8), np.float32))
+
+
 def test_other_input() -> None:
-    """Channels, rank and type that the filters are not for."""
+    """Channels and rank that the filters are not for."""
     g = read.read(converted(model((1, 20, 8, 8), normal(24, 20, 3, 3))))
     for entry in g.entries:
         entry.region.params[0].shape = None

@@ -87,9 +87,11 @@ def _filters(node: Node) -> Value | None:
     w = node.inputs[1] if node.op == "conv" else None
     if w is None or w.const is None or w.state is not None or w.dtype != DType.F32:
         return None
-    fits = w.const.ndim == 4 and w.const.shape[:2] == (3, 3) and w.const.size > 0
+    fits = w.const.ndim == 4 and w.const.shape[:2] == (3, 3) and w.const.shape[2] >= WIDTH
     ones = [node.attrs.get("group", 1), *node.attrs.get("strides", ()), *node.attrs.get("dilations", ())]  # fmt: skip
-    return w if fits and not node.attrs.get("panels") and set(ones) == {1} else None
+    return (
+        w if fits and w.const.size and not node.attrs.get("panels") and set(ones) == {1} else None
+    )
 
 
 @dataclass(slots=True)
