@@ -50,7 +50,7 @@ static void winograd_make(winograd_plan *p, const whit_call *c, const whit_windo
   p->wide = winograd_ceil(w->out[1], WINOGRAD_TILE);
   p->n_tiles = x->shape[0] * p->high * p->wide;
   const int32_t panels = winograd_ceil(p->n_out, 16);
-  const int32_t threads = whit_workers(c, (double)p->n_tiles * WINOGRAD_POINTS * p->n_in * p->n_out);
+  const int32_t threads = whit_workers(c, 36.0 * p->n_tiles * p->n_in * p->n_out);
   const int32_t most = whit_max_i32(24, whit_min_i32(48, WINOGRAD_FLOATS / WINOGRAD_POINTS / p->n_in / 24 * 24));
   /* Threads share the tiles; if there are few of them, the output channels, and each makes V for itself. */
   const bool share = p->n_tiles / 24 >= threads;
