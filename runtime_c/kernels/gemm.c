@@ -83,9 +83,9 @@ typedef struct gemm_job {
 } gemm_job;
 
 /* Twice as many parts as threads: cores differ. Rows first, while a part keeps tiles. A multiply-add of a single row counts
- * four times, for its weight comes from a far cache or from memory. */
+ * twice, for its weight comes from a far cache or from memory. */
 static uint32_t gemm_divide(const whit_call *c, gemm_job *job, int32_t m, int32_t n, int32_t k) {
-  const int32_t threads = whit_workers(c, (double)m * n * k * (m == 1 ? 4 : 1));
+  const int32_t threads = whit_workers(c, (double)m * n * k * (m == 1 ? 2 : 1));
   job->row_parts = job->column_parts = 1;
   if (threads > 1) {
     job->row_parts = whit_max_i32(1, whit_min_i32(2 * threads, m / 24));
