@@ -124,28 +124,40 @@ def _find_affine(p: Pattern, last: Node) -> list[Node] | None:
     return None
 
 
-def _find_groups(p: Pattern, last: Node) -> list[Node] | None:
-    """[N, C, ...] seen as [N, groups, rest] for an instance normalisation, and back: transposes, which find partners later."""
+def _split(p: Pattern, last: Node) -> tuple[Node, Node, list[Value | None]] | None:
+    """The normalisation and the reshape before it, if they are of a group norm: [N, C, ...] seen as [N, groups, rest]. And the
+    parameters, one a group. Either an instance normalisation between transposes, or one over the last axis."""
     after = p.by(last.inputs[0], "transpose")
-    norm = p.by(after.inputs[0], "norm") if after is not None else None
+    norm = p.by(after.inputs[0] if after is not None else last.inputs[0], "norm")
     turned = p.by(norm.inputs[0], "transpose") if norm is not None else None
-    before = p.by(turned.inputs[0], "reshape") if turned is not None else None
-    x = before.inputs[0] if before is not None else None
-    if (
-        after is None
-        or norm is None
-        or turned is None
-        or before is None
-        or x is None
-        or x.shape is None
-    ):
+    if norm is None or (after is None) != (turned is None):
         return None
-    split, rank = before.outputs[0].shape, len(x.shape)
-    if norm.attrs["groups"] or norm.attrs["axis"] != 1 or split is None or None in x.shape:
+    given = list((*norm.inputs[1:], None, None)[:2])
+    if after is None or turned is None:
+        fits = norm.attrs["groups"] == 1 and norm.attrs["axis"] in (-1, 2) and given == [None, None]
+        before = p.by(norm.inputs[0], "reshape")
+    else:
+        fits = norm.attrs["groups"] == 0 and norm.attrs["axis"] == 1
+        fits = fits and all(list(t.attrs["perm"]) == [0, 2, 1] for t in (after, turned))
+        before = p.by(turned.inputs[0], "reshape")
+        p.take(after, turned)
+    if before is None or not fits:
         return None
-    if any(list(t.attrs["perm"]) != [0, 2, 1] for t in (after, turned)):
+    p.take(norm, before)
+    return norm, before, given
+
+
+def _find_groups(p: Pattern, last: Node) -> list[Node] | None:
+    """Channels last, by transposes that find partners later."""
+    found = _split(p, last)
+    if found is None:
         return None
-    if len(split) != 3 or rank < 3 or x.shape[0] != split[0] or last.outputs[0].shape != x.shape:
+    norm, before, given = found
+    x, split = before.inputs[0], before.outputs[0].shape
+    if x is None or x.shape is None or None in x.shape or split is None or len(split) != 3:
+        return None
+    rank = len(x.shape)
+    if rank < 3 or x.shape[0] != split[0] or last.outputs[0].shape != x.shape or not p.closed(last):
         return None
     groups, channels = split[1], x.shape[1]
     if (
@@ -155,18 +167,16 @@ def _find_groups(p: Pattern, last: Node) -> list[Node] | None:
         or channels % groups
     ):
         return None
-    parts = [_vector(v, groups, 1) for v in (*norm.inputs[1:], None, None)[:2]]
-    if any(v is not None and part is None for v, part in zip(norm.inputs[1:], parts, strict=False)):
-        return None
-    p.take(after, norm, turned, before)
-    if not p.closed(last):
+    parts = [_vector(v, groups, 1) for v in given]
+    if any(v is not None and part is None for v, part in zip(given, parts, strict=True)):
         return None
     wide = [None if c is None else floats(np.repeat(c, channels // groups)) for c in parts]
     inside = (x.shape[0], *x.shape[2:], x.shape[1])
     a, b = (Value(dtype=DType.F32, shape=inside) for _ in range(2))
     there, back = [0, *range(2, rank), 1], [0, rank - 1, *range(1, rank - 1)]
+    attrs = {**norm.attrs, "axis": 1, "groups": groups}
     return [
         Node("transpose", [x], [a], {"perm": there}, last.name),
-        Node("norm", [a, *wide], [b], {**norm.attrs, "groups": groups}, last.name),
+        Node("norm", [a, *wide], [b], attrs, last.name),
         Node("transpose", [b], last.outputs, {"perm": back}, last.name),
     ]

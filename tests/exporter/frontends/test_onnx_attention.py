@@ -29,13 +29,13 @@ FUSED = [
     case(FLAT, HEADS),
     case([*FLAT, real(5, 7)], HEADS),
     case([Q, K, V, real(2, 1, 5, 7)]),
-    case([Q, K, V, KEEP]),
     case([Q, K, V, None, *PAST], outputs=3),
     case([*FLAT, real(2, 4, 5, 10), *PAST], HEADS, outputs=3),
     case([Q[:, :, :1], K, V]),
 ]
 BY_BODY = [
     case([Q, K, V], {"softcap": 2.0}),
+    case([Q, K, V, KEEP]),
     case([a.astype(np.float16) for a in (Q, K, V)]),
 ]
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from patterns import Net, nodes, numbers
 
+import whit
+
 X = numbers(2, 5, 12) * 3 + 1
 W, SHIFT = numbers(12), numbers(12)
 
@@ -86,6 +88,19 @@ def test_group_norm_of_torch(groups: int, shape: tuple[int, ...]) -> None:
     y = net.op("Add", net.op("Mul", y, numbers(*along)), numbers(*along))
     assert net.check(y) == {"norm": 1, "transpose": 2}
     assert net.check(y, free="x")["norm"] == 1
+
+
+def test_group_norm_spelled_out() -> None:
+    """Between convolutions, so that its transposes cancel; a tap on what is gone says so."""
+    net = Net(x=numbers(1, 3, 8, 8))
+    x = net.op("Conv", "x", numbers(6, 3, 3, 3), kernel_shape=[3, 3])
+    split = net.op("Reshape", x, np.array([0, 2, -1]))
+    y = net.op("Reshape", spelled_out(net, split, False, "Div", "Pow"), np.array([1, 6, 6, 6]))
+    y = net.op("Mul", y, numbers(6, 1, 1))
+    y = net.op("Conv", y, numbers(4, 6, 3, 3), kernel_shape=[3, 3])
+    assert net.check(y) == {"conv": 2, "norm": 1, "transpose": 2}
+    with pytest.raises(whit.RunError, match="fusion left nothing of it"):
+        whit.load(whit.convert(net.model(y))).run(net.feeds, tap=split)
 
 
 @pytest.mark.parametrize("groups", [1, 2, 0])

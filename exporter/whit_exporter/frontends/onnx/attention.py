@@ -39,7 +39,7 @@ def _fused(n: NodeContext) -> list[Value | None] | None:
     if any(None in s for s in shapes) or not _fit(*shapes):
         return None
     mask = n.opt(3)
-    added = None if mask is None else _additive(n, mask, shapes)
+    added = None if mask is None else _additive(mask, shapes)
     if mask is not None and added is None:
         return None
     dim = shapes[0][3]
@@ -87,15 +87,13 @@ def _fit(q: Sequence[object], k: Sequence[object], v: Sequence[object]) -> bool:
     return (q[0], k[1], k[2], q[3]) == (k[0], v[1], v[2], k[3]) and v[0] == k[0]
 
 
-def _additive(n: NodeContext, mask: Value, shapes: Sequence[Sequence[object]]) -> Value | None:
-    """The mask as numbers to be added, if it has all keys."""
+def _additive(mask: Value, shapes: Sequence[Sequence[object]]) -> Value | None:
+    """The mask, if it is of numbers to be added and has all keys. With one of truth values a query that sees nothing gives 0, which
+    the primitive does not."""
     q, k, _ = shapes
     if mask.shape is None or not 1 <= len(mask.shape) <= 4 or mask.shape[-1] != k[2]:
         return None
     allowed = [(q[0], 1), (q[1], 1), (q[2], 1), (k[2],)][4 - len(mask.shape) :]
     if any(d not in a for d, a in zip(mask.shape, allowed, strict=True)):
         return None
-    if mask.dtype == DType.BOOL:
-        zero, never = (n.b.const(x, DType.F32) for x in (0.0, -math.inf))
-        return n.b.op("where", mask, zero, never)
     return mask if mask.dtype == DType.F32 else None
