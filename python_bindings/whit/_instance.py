@@ -65,6 +65,8 @@ class Instance:
         ]
         """Per tensor input: its number, and the call that sets its data."""
         self._set_inputs(feeds)
+        for k in range(n_outputs):  # will be bound: no arena for them
+            self._check(c.whit_output_bind(self.handle, k, None, 0))
         n_bytes = ctypes.c_size_t()
         self._check(c.whit_plan(self.handle, ctypes.addressof(n_bytes)))
         self.arena = _native.aligned(max(n_bytes.value, 64))

@@ -179,8 +179,9 @@ WHIT_API whit_status whit_plan(whit_instance *i, size_t *n_bytes);
  * Returns WHIT_E_MEMORY if n_bytes is too small for the plan. */
 WHIT_API whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes);
 
-/* Lets output k, if its shape was known to the plan, be written straight to data (n_bytes long). Returns
- * WHIT_E_UNSUPPORTED if the shape depends on the run (read whit_output afterwards instead). */
+/* Lets output k, if its shape was known to the plan, be written straight to data (n_bytes long) by all runs until the next
+ * call or plan. data may be NULL before whit_plan: output k will be bound before each run, so that plan reserves no arena for it.
+ * Returns WHIT_E_UNSUPPORTED if the shape depends on the run (read whit_output afterwards instead). */
 WHIT_API whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_bytes);
 
 /* Runs, or continues a run that returned WHIT_STOPPED or WHIT_E_MEMORY. Allocates nothing.
@@ -201,7 +202,8 @@ WHIT_API whit_status whit_sequence_at(const whit_instance *i, const whit_tensor 
 /* ---- looking inside --------------------------------------------------------------------------- */
 
 /* Called before (after = 0) and after (after = 1) each node; a result other than 0 stops the run at the next
- * node boundary with WHIT_STOPPED. Values are valid during the call. */
+ * node boundary with WHIT_STOPPED. Values are valid during the call; a node may write its output over an input that nothing
+ * else needs, so inputs are to be read before it. */
 typedef int (*whit_observer)(void *context, whit_instance *i, uint32_t node, int after);
 WHIT_API void whit_observe(whit_instance *i, whit_observer observer, void *context);
 /* Input (outputs = 0) or output number k of a node, or NULL. During an observer call or after a run. */

@@ -24,6 +24,8 @@ whit_status whit_concat_shape(whit_call *c) {
     return whit_fail(c, WHIT_E_SIZE, "the output would have 2^31 elements or more");
   for (unsigned a = 0; a < x->rank; a++) shape[a] = x->shape[a];
   shape[axis] = (int32_t)sum;
+  c->joins = true;
+  for (int32_t a = 0; a < axis; a++) c->joins &= shape[a] == 1;
   return whit_out(c, 0, x->dtype, x->rank, shape);
 }
 
@@ -35,7 +37,7 @@ whit_status whit_concat_run(whit_call *c) {
   whit_tensor part = *y;
   for (unsigned i = 0; i < c->n_in; i++) {
     part.shape[axis] = c->in[i]->shape[axis];
-    whit_copy_all(c, &part, c->in[i]);
+    if (part.data != c->in[i]->data) whit_copy_all(c, &part, c->in[i]); /* else it has been written there */
     part.data = (uint8_t *)part.data + step * (size_t)part.shape[axis];
   }
   return WHIT_OK;

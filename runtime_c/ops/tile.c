@@ -104,6 +104,11 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
   return p == end && n_stored == c->n_out ? WHIT_OK : whit_fail(c, WHIT_E_FORMAT, "tile: an output is not stored");
 }
 
+/* With one output, stored by the last instruction, all inputs of a block have been read when it is written. */
+static bool tile_stores_last(const whit_call *c) {
+  return c->n_out == 1 && tile_op((uint32_t)c->attr[c->attr[0]]) == WHIT_MICRO_store;
+}
+
 static uint32_t tile_parts(const whit_call *c, int32_t count) {
   const uint32_t n = count < TILE_MIN_PARALLEL ? 1 : whit_threads(c);
   return n < TILE_MAX_PARTS ? n : TILE_MAX_PARTS;
@@ -143,6 +148,7 @@ whit_status whit_tile_shape(whit_call *c) {
   const whit_tensor *y = NULL;
   for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
   const int32_t count = y ? whit_count(y) : 0;
+  c->over = tile_stores_last(c) ? 0xff : 0;
   c->scratch_bytes = count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count)) : ((uint32_t)c->attr[1] >> 8 & 255) * 8;
   return WHIT_OK;
 }

@@ -19,7 +19,8 @@ void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c) {
   c->scratch = NULL;
   c->scratch_bytes = 0;
   c->view_offset = 0;
-  c->view = c->running = false;
+  c->view = c->running = c->joins = false;
+  c->over = 0;
 }
 
 bool whit_view_allowed(const whit_value *out, const whit_call *c) {
@@ -41,6 +42,7 @@ whit_status whit_view_copy(whit_call *c) {
 /* The same for a view of everything in order: one run of bytes. */
 whit_status whit_dense_copy(whit_call *c) {
   const whit_tensor *out = c->out[0];
+  if (out->data == c->in[0]->data) return WHIT_OK;
   whit_bytes_copy(out->data, c->in[0]->data, (size_t)whit_count(out) * whit_type_size(out->dtype));
   return WHIT_OK;
 }
@@ -137,7 +139,7 @@ static whit_status run_step(whit_instance *i, uint32_t pc) {
   if (step->mode == WHIT_STEP_DYNAMIC) {
     s = run_dynamic(i, pc, &c);
   } else {
-    c.scratch = i->arena;
+    c.scratch = i->arena + (size_t)step->scratch_at * 64;
     c.running = true;
     s = step->run(&c);
   }
@@ -191,6 +193,11 @@ static whit_status bind_inputs(whit_instance *i) {
       if (!own) return WHIT_E_MEMORY;
       for (int32_t j = 0; j < v->t.shape[0]; j++) own[j].t = items[j];
     }
+  }
+  for (unsigned k = 0; k < m->entries[i->entry].n_outputs; k++) {
+    const whit_value *v = &i->values[m->words[r->results + k]];
+    if (v->flags & WHIT_V_BOUND && !v->t.data)
+      return whit_error(i, WHIT_E_ORDER, WHIT_NONE, "an output has no memory: call whit_output_bind");
   }
   return WHIT_OK;
 }

@@ -174,13 +174,21 @@ const whit_tensor *whit_output(const whit_instance *i, uint32_t k) {
 
 whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_bytes) {
   const struct whit_entry *e = &i->model->entries[i->entry];
-  if (k >= e->n_outputs || !data) return WHIT_E_ARGUMENT;
-  if (!i->planned) return WHIT_E_ORDER;
+  if (k >= e->n_outputs) return WHIT_E_ARGUMENT;
   whit_value *v = &i->values[i->model->words[i->model->regions[e->region].results + k]];
+  if (!data) {
+    v->flags |= WHIT_V_BOUND;
+    v->t.data = NULL;
+    i->planned = false;
+    return WHIT_OK;
+  }
+  if (!i->planned) return WHIT_E_ORDER;
   if (!(v->flags & WHIT_V_PLACED)) return WHIT_E_UNSUPPORTED;
   if (n_bytes < (size_t)whit_count(&v->t) * whit_type_size(v->t.dtype)) return WHIT_E_MEMORY;
   v->flags |= WHIT_V_BOUND;
   v->t.data = data;
+  for (uint32_t part = v->release; part != WHIT_NONE; part = i->values[part].release)
+    i->values[part].t.data = (uint8_t *)data + i->values[part].offset;
   return WHIT_OK;
 }
 

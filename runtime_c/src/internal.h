@@ -38,6 +38,9 @@ typedef struct whit_call {
   bool view;                    /* set by a shape function: out[0] can be a view of in[0]: its strides and
                                    view_offset say which; the planner decides whether it is one or a copy */
   bool running;                 /* every input's data is there */
+  bool joins;                   /* set by a shape function: out[0] is the inputs' bytes one after the other */
+  uint8_t over;                 /* set by a shape function, a bit per input: out[0] may be written over it, if it is dense
+                                   and of its size; such inputs are read element by element, as out[0] is written */
   uint32_t node;                /* for errors */
 } whit_call;
 
@@ -240,7 +243,8 @@ enum { WHIT_V_DEFINED = 1,  /* in scope while planning */
        WHIT_V_BOUND = 256,  /* output written straight to the caller's memory */
        WHIT_V_RESULT = 1024, /* of the region being planned */
        WHIT_V_PARAM = 2048,
-       WHIT_V_VIEW = 512 }; /* data = data of the node's first input + offset */
+       WHIT_V_VIEW = 512,   /* data = data of the node's first input + offset */
+       WHIT_V_INSIDE = 4096 }; /* placed in another value's memory; while planning: `next`, at `offset` there */
 
 typedef struct whit_value {
   whit_tensor t;
@@ -260,8 +264,12 @@ typedef struct whit_value {
 typedef struct whit_step {    /* what the plan made of a node */
   whit_op_fn run;             /* NULL: view, nothing but a pointer */
   uint32_t release;           /* first dynamic value to let go after the node */
-  uint32_t region, other;     /* of a control node: its regions */
-  uint8_t mode;
+  union {
+    struct { uint32_t region, other; };       /* of a control node: its regions */
+    struct { uint32_t scratch, scratch_at; }; /* of a plain one: size and place in the arena, in 64 bytes */
+  };
+  uint8_t mode, over;
+  bool joins;
 } whit_step;
 enum { WHIT_STEP_SKIP, WHIT_STEP_READY, WHIT_STEP_VIEW, WHIT_STEP_DYNAMIC, WHIT_STEP_CONTROL };
 
@@ -282,7 +290,7 @@ struct whit_instance {
   uint8_t *known;             /* pool for data computed while planning */
   size_t known_used, known_bytes;
   uint8_t *arena, *state;
-  size_t arena_bytes, static_bytes, scratch_bytes, needed;
+  size_t arena_bytes, static_bytes, needed;
   size_t heap_free;           /* first free block, offset from arena */
   uint64_t steps_done;
   uint64_t random_counter;    /* how far all the random nodes have come, over all runs */
@@ -323,6 +331,9 @@ whit_status whit_dense_copy(whit_call *c);
 static inline uint8_t *whit_slot(const whit_instance *i, const whit_value *v, bool second) {
   return i->arena + v->offset + (second ? v->n_bytes : 0);
 }
+
+/* place.c: memory for what the plan of an entry's region has left to be placed; values from `lowest` on. */
+void whit_place(whit_instance *i, const whit_region *entry, uint32_t lowest);
 
 /* heap.c: blocks in the arena behind the planned part; a block is its data's offset in the arena. */
 void whit_heap_reset(whit_instance *i);

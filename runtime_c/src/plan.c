@@ -1,5 +1,5 @@
 /* plan.c - one walk over the program for one set of input shapes: shape functions run, small known values are computed,
- * every other value of known shape gets a place in the arena by lifetime. What depends on data stays dynamic. */
+ * every other value of known shape is a view or gets a place (place.c). What depends on data stays dynamic. */
 #include "internal.h"
 
 static const uint32_t *region_params(const whit_instance *i, const whit_region *r) {
@@ -17,7 +17,7 @@ static size_t tensor_bytes(const whit_tensor *t) {
 
 static whit_value *plan_define(whit_instance *i, uint32_t v, uint32_t pc, unsigned flags) {
   whit_value *value = &i->values[v];
-  const unsigned keep = WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | WHIT_V_GROWS;
+  const unsigned keep = WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | WHIT_V_GROWS | WHIT_V_BOUND;
   value->flags = (uint16_t)((value->flags & keep) | WHIT_V_DEFINED | flags);
   value->birth = value->death = value->release = pc;
   value->depth = (uint16_t)(i->depth - 1);
@@ -119,8 +119,10 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
     return WHIT_OK;
   }
   if (s) return whit_error(i, s, pc, "shapes or types do not fit");
-  if (c.scratch_bytes > i->scratch_bytes) i->scratch_bytes = c.scratch_bytes;
   step->mode = WHIT_STEP_READY;
+  step->scratch = (uint32_t)((c.scratch_bytes + 63) / 64);
+  step->over = c.over;
+  step->joins = c.joins;
   if (c.view && whit_view_allowed(&i->values[args[n->n_in]], &c)) {
     step->mode = WHIT_STEP_VIEW;
     set_outputs(i, &c, args + n->n_in, pc, WHIT_V_VIEW);
@@ -128,7 +130,11 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
     v->offset = (size_t)(c.view_offset * (ptrdiff_t)whit_type_size(v->t.dtype));
     return WHIT_OK;
   }
-  if (!op->run) step->run = whit_is_dense(c.out[0]) && !c.view_offset ? whit_dense_copy : whit_view_copy;
+  if (!op->run) {
+    const bool run_of_bytes = whit_is_dense(c.out[0]) && !c.view_offset;
+    step->run = run_of_bytes ? whit_dense_copy : whit_view_copy;
+    step->joins = run_of_bytes && whit_count(c.out[0]) == whit_count(c.in[0]);
+  }
   if (c.view) WHIT_TRY(plan_dense_view(&c));
   set_outputs(i, &c, args + n->n_in, pc, WHIT_V_PLACED);
   return WHIT_OK;
@@ -374,70 +380,7 @@ static whit_status plan_walk(whit_instance *i) {
   }
 }
 
-/* ---- lifetimes and places ------------------------------------------------------------------------------- */
-
-static void outlive(whit_instance *i, uint32_t v, uint32_t death) {
-  if (v != WHIT_NONE && i->values[v].death < death) i->values[v].death = death;
-}
-
-/* Memory that another value looks into lives as long as that one. Backwards, so that chains add up. */
-static void extend_lifetimes(whit_instance *i, uint32_t begin, uint32_t end) {
-  for (uint32_t pc = end; pc-- > begin;) {
-    const whit_node *n = &i->model->nodes[pc];
-    const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
-    const whit_step *step = &i->steps[pc];
-    if (step->mode == WHIT_STEP_VIEW || (step->mode == WHIT_STEP_DYNAMIC && !i->ops[n->op]->run)) {
-      if (n->n_out && n->n_in && outs[0] != WHIT_NONE) outlive(i, args[0], i->values[outs[0]].death);
-    } else if (step->mode == WHIT_STEP_CONTROL && whit_is_loop(i->ops[n->op])) {
-      const uint32_t *results = region_results(i, &i->model->regions[step->region]);
-      for (unsigned k = 0; k + 2 < n->n_in; k++) {
-        uint32_t death = n->end - 1;
-        if (outs[k] != WHIT_NONE && i->values[outs[k]].death > death) death = i->values[outs[k]].death;
-        outlive(i, args[k + 2], death);
-        outlive(i, results[k + 1], death);
-      }
-    }
-  }
-}
-
-/* Lowest gap among the values alive at birth; the list of live values is in order of offset. `release` links it. */
-static void plan_place(whit_instance *i, uint32_t *live, uint32_t v) {
-  whit_value *value = &i->values[v];
-  const size_t n_bytes = value->n_bytes * (value->flags & WHIT_V_TWICE ? 2 : 1);
-  size_t at = whit_round(i->scratch_bytes, 64);
-  uint32_t *link = live;
-  while (*link != WHIT_NONE) {
-    whit_value *other = &i->values[*link];
-    if (other->death < value->birth) {
-      *link = other->release;
-      continue;
-    }
-    if (other->offset >= at + n_bytes) break;
-    at = other->offset + other->n_bytes * (other->flags & WHIT_V_TWICE ? 2 : 1);
-    link = &other->release;
-  }
-  /* Values that died must not hide a place: the rest of the list is cleaned when somebody walks it. */
-  value->offset = at;
-  value->release = *link;
-  *link = v;
-  if (i->static_bytes < at + n_bytes) i->static_bytes = at + n_bytes;
-}
-
-static void place_all(whit_instance *i, uint32_t begin, uint32_t end, uint32_t first) {
-  for (uint32_t pc = begin; pc < end; pc++) i->steps[pc].release = WHIT_NONE;
-  for (uint32_t v = i->next_value; v-- > first;) {
-    whit_value *value = &i->values[v];
-    if (!(value->flags & WHIT_V_PLACED)) continue;
-    value->next = i->steps[value->birth].release;
-    i->steps[value->birth].release = v;
-  }
-  uint32_t live = WHIT_NONE;
-  i->static_bytes = whit_round(i->scratch_bytes, 64);
-  for (uint32_t pc = begin; pc < end; pc++) {
-    for (uint32_t v = i->steps[pc].release; v != WHIT_NONE; v = i->values[v].next) plan_place(i, &live, v);
-    i->steps[pc].release = WHIT_NONE;
-  }
-}
+/* ---- the interface -------------------------------------------------------------------------------------- */
 
 static void list_releases(whit_instance *i, uint32_t first) {
   for (uint32_t v = first; v < i->next_value; v++) {
@@ -447,8 +390,6 @@ static void list_releases(whit_instance *i, uint32_t first) {
     i->steps[value->release].release = v;
   }
 }
-
-/* ---- the interface -------------------------------------------------------------------------------------- */
 
 static whit_status define_shared(whit_instance *i) {
   const whit_model *m = i->model;
@@ -492,9 +433,10 @@ whit_status whit_plan(whit_instance *i, size_t *n_bytes) {
   const whit_region *r = &m->regions[m->entries[i->entry].region];
   i->planned = i->has_arena = i->running = i->dynamic = false;
   i->error = NULL;
-  i->scratch_bytes = i->known_used = 0;
+  i->known_used = 0;
   for (uint32_t v = 0; v < m->n_values; v++) {
-    i->values[v].flags &= WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE;
+    const unsigned bound = i->values[v].t.data ? 0 : WHIT_V_BOUND;    /* only announced: see whit_output_bind */
+    i->values[v].flags &= (uint16_t)(WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | bound);
     i->values[v].block = 0;
   }
   WHIT_TRY(define_shared(i));
@@ -502,10 +444,12 @@ whit_status whit_plan(whit_instance *i, size_t *n_bytes) {
   WHIT_TRY(define_inputs(i));
   i->depth = 0;
   WHIT_TRY(plan_walk(i));
+  for (unsigned k = 0; k < r->n_results; k++) {
+    whit_value *v = &i->values[region_results(i, r)[k]];
+    if (!(v->flags & WHIT_V_PLACED)) v->flags &= (uint16_t)~WHIT_V_BOUND;
+  }
   const uint32_t lowest = first != WHIT_NONE ? first : m->n_constants + m->n_states;
-  for (unsigned k = 0; k < r->n_results; k++) outlive(i, region_results(i, r)[k], r->end);
-  extend_lifetimes(i, r->begin, r->end);
-  place_all(i, r->begin, r->end, lowest);
+  whit_place(i, r, lowest);
   list_releases(i, lowest);
   i->depth = 0;
   i->planned = true;

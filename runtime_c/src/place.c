@@ -1,0 +1,274 @@
+/* place.c - where every value of known shape lies: who can share memory with whom, and the arena, by lifetime. */
+#include "internal.h"
+
+static bool is_item(const whit_value *v) {
+  return (v->flags & (WHIT_V_PLACED | WHIT_V_INSIDE | WHIT_V_BOUND)) == WHIT_V_PLACED;
+}
+
+static size_t item_bytes(const whit_value *v) { return v->flags & WHIT_V_TWICE ? 2 * v->n_bytes : v->n_bytes; }
+
+/* ---- lifetimes ------------------------------------------------------------------------------------------ */
+
+static void outlive(whit_instance *i, uint32_t v, uint32_t death) {
+  if (v != WHIT_NONE && i->values[v].death < death) i->values[v].death = death;
+}
+
+/* Memory that another value looks into lives as long as that one. Backwards, so that chains add up. */
+static void extend_lifetimes(whit_instance *i, const whit_region *entry) {
+  const uint32_t *words = i->model->words;
+  for (unsigned k = 0; k < entry->n_results; k++) outlive(i, words[entry->results + k], entry->end);
+  for (uint32_t pc = entry->end; pc-- > entry->begin;) {
+    const whit_node *n = &i->model->nodes[pc];
+    const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
+    const whit_step *step = &i->steps[pc];
+    if (step->mode == WHIT_STEP_VIEW || (step->mode == WHIT_STEP_DYNAMIC && !i->ops[n->op]->run)) {
+      if (n->n_out && n->n_in && outs[0] != WHIT_NONE) outlive(i, args[0], i->values[outs[0]].death);
+    } else if (step->mode == WHIT_STEP_CONTROL && whit_is_loop(i->ops[n->op])) {
+      const uint32_t *results = words + i->model->regions[step->region].results;
+      for (unsigned k = 0; k + 2 < n->n_in; k++) {
+        uint32_t death = n->end - 1;
+        if (outs[k] != WHIT_NONE && i->values[outs[k]].death > death) death = i->values[outs[k]].death;
+        outlive(i, args[k + 2], death);
+        outlive(i, results[k + 1], death);
+      }
+    }
+  }
+}
+
+/* ---- sharing -------------------------------------------------------------------------------------------- */
+
+/* The value whose memory a value lies in: views are followed. */
+static uint32_t owner_of(const whit_instance *i, uint32_t v) {
+  while (i->values[v].flags & WHIT_V_VIEW) v = *whit_args(i, &i->model->nodes[i->values[v].birth]);
+  return v;
+}
+
+static size_t exact_bytes(const whit_value *v) { return (size_t)whit_count(&v->t) * whit_type_size(v->t.dtype); }
+
+/* Is v, a value in the memory of owner, all of it in order? */
+static bool is_whole(const whit_value *v, const whit_value *owner) {
+  return v == owner || (whit_is_dense(&v->t) && exact_bytes(v) == exact_bytes(owner));
+}
+
+/* May output out of node pc be written over the memory of its input k? The input must be used up here, all of it, and no other
+ * input may look at it in another order. */
+static bool may_overwrite(const whit_instance *i, uint32_t pc, const whit_value *out, unsigned k) {
+  const whit_node *n = &i->model->nodes[pc];
+  const uint32_t *args = whit_args(i, n), owner = owner_of(i, args[k]);
+  if (i->values[owner].death != pc || exact_bytes(&i->values[owner]) != exact_bytes(out)) return false;
+  for (unsigned j = 0; j < n->n_in; j++) {
+    const whit_value *other = args[j] == WHIT_NONE ? NULL : &i->values[args[j]];
+    if (other && owner_of(i, args[j]) == owner && (!is_whole(other, &i->values[owner]) || whit_count(&other->t) != whit_count(&out->t))) return false;
+  }
+  return true;
+}
+
+/* Node pc's output is written over an input, or is its inputs one after the other: these get their place in the output's memory.
+ * Called backwards: the output knows by then whether it lies in somebody else's. */
+static void share_memory(whit_instance *i, uint32_t pc) {
+  const whit_node *n = &i->model->nodes[pc];
+  const whit_step *step = &i->steps[pc];
+  const uint32_t *args = whit_args(i, n), out_number = args[n->n_in];
+  whit_value *out = &i->values[out_number];
+  if ((out->flags & (WHIT_V_PLACED | WHIT_V_TWICE)) != WHIT_V_PLACED) return;
+  const bool inside = out->flags & WHIT_V_INSIDE;
+  whit_value *home = inside ? &i->values[out->next] : out;
+  size_t at = inside ? out->offset : 0;
+  for (unsigned k = 0; k < n->n_in; k++) {
+    const uint32_t owner = args[k] == WHIT_NONE ? WHIT_NONE : owner_of(i, args[k]);
+    whit_value *x = &i->values[owner];
+    if (owner == WHIT_NONE) continue;
+    const bool fits = is_item(x) && !(x->flags & (WHIT_V_TWICE | WHIT_V_OWN)) && x->depth == out->depth &&
+                      is_whole(&i->values[args[k]], x) && (!inside || x->death < out->death) &&
+                      (step->joins || (step->over >> k & 1 && may_overwrite(i, pc, out, k)));
+    if (fits) {
+      x->flags |= WHIT_V_INSIDE | (home->flags & WHIT_V_BOUND);
+      x->next = inside ? out->next : out_number;
+      x->offset = at;
+      if (home->birth > x->birth) home->birth = x->birth;
+      if (home->death < x->death) home->death = x->death;
+      if (!step->joins) return;
+    }
+    if (step->joins) at += exact_bytes(&i->values[args[k]]);
+  }
+}
+
+/* ---- places --------------------------------------------------------------------------------------------- */
+
+/* Orders in which places are found, largest first; and of what is there, by place. */
+enum { PLACE_BYTES_NODES, PLACE_BYTES, PLACE_BIRTH, PLACE_ORDERS, PLACE_OFFSET = PLACE_ORDERS };
+
+static size_t order_key(const whit_value *v, unsigned by) {
+  if (by == PLACE_OFFSET) return SIZE_MAX - v->offset;
+  if (by == PLACE_BIRTH) return SIZE_MAX - v->birth;
+  return by == PLACE_BYTES ? item_bytes(v) : item_bytes(v) * (v->death - v->birth + 1);
+}
+
+/* Merge sort of a list linked by `release`. Equal ones keep their order. */
+
+static uint32_t merge_lists(whit_value *values, uint32_t a, uint32_t b, unsigned by) {
+  uint32_t first, *link = &first;
+  while (a != WHIT_NONE && b != WHIT_NONE) {
+    uint32_t *from = order_key(&values[a], by) >= order_key(&values[b], by) ? &a : &b;
+    *link = *from;
+    link = &values[*from].release;
+    *from = *link;
+  }
+  *link = a == WHIT_NONE ? b : a;
+  return first;
+}
+
+static uint32_t sort_list(whit_value *values, uint32_t list, unsigned by) {
+  uint32_t runs[32], n = 0, all = WHIT_NONE;      /* runs[k]: 2^k items or none */
+  while (list != WHIT_NONE) {
+    uint32_t one = list, k = 0;
+    list = values[one].release;
+    values[one].release = WHIT_NONE;
+    for (; k < n && runs[k] != WHIT_NONE; k++) {
+      one = merge_lists(values, runs[k], one, by);
+      runs[k] = WHIT_NONE;
+    }
+    runs[k] = one;
+    if (k == n) n++;
+  }
+  for (uint32_t k = 0; k < n; k++) all = merge_lists(values, runs[k], all, by);
+  return all;
+}
+
+/* Values that have a place hang at one node of their lifetime: the one whose number, counted from 1, is divisible by the highest
+ * power of two. A value that is alive between two nodes then hangs at one of these, or at one of the few numbers that lead
+ * there in a binary tree. */
+typedef struct placing {
+  whit_instance *i;
+  whit_step *at;                  /* of number 1, minus 1: heads of the lists are in `release` */
+  uint32_t first, n;              /* node of number 0; numbers */
+} placing;
+
+static uint32_t number_of(const placing *p, uint32_t node) {
+  return node - p->first > p->n ? p->n : node - p->first;
+}
+
+static uint32_t hook_of(uint32_t birth, uint32_t death) {
+  uint32_t top = birth ^ death;
+  while (top & (top - 1)) top &= top - 1;
+  return top ? death & (0 - top) : death;
+}
+
+enum { PLACE_LOOK = 4096 };       /* values and nodes looked at for one place, so that planning stays linear */
+
+static void look_at(const placing *p, uint32_t number, const whit_value *v, uint32_t *list, uint32_t *looked) {
+  whit_value *values = p->i->values;
+  ++*looked;
+  for (uint32_t k = p->at[number].release; k != WHIT_NONE && *looked < PLACE_LOOK; k = values[k].next, ++*looked)
+    if (values[k].birth <= v->death && values[k].death >= v->birth) {
+      values[k].release = *list;
+      *list = k;
+    }
+}
+
+/* Lowest offset at which n_bytes are free as long as v lives; on top of all where too many others live then. */
+static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) {
+  const uint32_t birth = number_of(p, v->birth), death = number_of(p, v->death);
+  uint32_t list = WHIT_NONE, looked = 0;
+  size_t at = 0;
+  for (uint32_t bit = 1; bit <= p->n; bit <<= 1) {
+    const uint32_t low = (birth & (0 - 2 * bit)) | bit, high = (death & (0 - 2 * bit)) | bit;
+    if (low < birth) look_at(p, low, v, &list, &looked);
+    if (high > death && high <= p->n) look_at(p, high, v, &list, &looked);
+  }
+  for (uint32_t m = birth; m <= death && looked < PLACE_LOOK; m++) look_at(p, m, v, &list, &looked);
+  if (looked >= PLACE_LOOK) {
+    at = p->i->static_bytes;
+  } else {
+    for (list = sort_list(p->i->values, list, PLACE_OFFSET); list != WHIT_NONE; list = p->i->values[list].release) {
+      const whit_value *other = &p->i->values[list];
+      if (other->offset >= at + n_bytes) break;
+      if (other->offset + item_bytes(other) > at) at = other->offset + item_bytes(other);
+    }
+  }
+  if (p->i->static_bytes < at + n_bytes) p->i->static_bytes = at + n_bytes;
+  return at;
+}
+
+static void place_items(const placing *p, uint32_t lowest, unsigned by) {
+  whit_instance *i = p->i;
+  uint32_t list = WHIT_NONE;
+  i->static_bytes = 0;
+  for (uint32_t m = 1; m <= p->n; m++) p->at[m].release = WHIT_NONE;
+  for (uint32_t v = i->next_value; v-- > lowest;)
+    if (is_item(&i->values[v])) {
+      i->values[v].release = list;
+      list = v;
+    }
+  for (list = sort_list(i->values, list, by); list != WHIT_NONE;) {
+    whit_value *v = &i->values[list];
+    const uint32_t next = v->release;
+    v->offset = find_place(p, v, item_bytes(v));
+    whit_step *hook = &p->at[hook_of(number_of(p, v->birth), number_of(p, v->death))];
+    v->next = hook->release;
+    hook->release = list;
+    list = next;
+  }
+  for (uint32_t m = 1; m <= p->n; m++) {
+    whit_step *step = &p->at[m];
+    if (step->mode != WHIT_STEP_READY || !step->scratch) continue;
+    const whit_value now = { .birth = p->first + m, .death = p->first + m };
+    step->scratch_at = (uint32_t)(find_place(p, &now, (size_t)step->scratch * 64) / 64);
+  }
+}
+
+/* Bytes of the largest set of values that live at once. */
+static size_t live_bytes(const placing *p, uint32_t lowest) {
+  uint32_t now = 0, most = 0;     /* multiples of 64 bytes */
+  for (uint32_t m = 1; m <= p->n; m++) p->at[m].release = 0;
+  for (uint32_t v = lowest; v < p->i->next_value; v++) {
+    const whit_value *value = &p->i->values[v];
+    if (!is_item(value)) continue;
+    const uint32_t units = (uint32_t)(item_bytes(value) / 64), end = number_of(p, value->death) + 1;
+    p->at[number_of(p, value->birth)].release += units;
+    if (end <= p->n) p->at[end].release -= units;
+  }
+  for (uint32_t m = 1; m <= p->n; m++) {
+    now += p->at[m].release;
+    const uint32_t sum = now + (p->at[m].mode == WHIT_STEP_READY ? p->at[m].scratch : 0);
+    if (most < sum) most = sum;
+  }
+  return (size_t)most * 64;
+}
+
+/* One order does well on nearly every net: within 3 % of what lives at once, so that the others need not be tried. */
+static void place_best(const placing *p, uint32_t lowest) {
+  const size_t live = live_bytes(p, lowest);
+  size_t least = SIZE_MAX;
+  unsigned best = 0;
+  for (unsigned by = 0; by < PLACE_ORDERS && least > live + live / 32; by++) {
+    place_items(p, lowest, by);
+    if (p->i->static_bytes < least) least = p->i->static_bytes, best = by;
+  }
+  if (p->i->static_bytes > least) place_items(p, lowest, best);
+}
+
+/* What lies in another value's memory follows it; in the caller's memory, it is listed for whit_output_bind. */
+static void place_insiders(whit_instance *i, const whit_region *entry, uint32_t lowest) {
+  for (unsigned k = 0; k < entry->n_results; k++) i->values[i->model->words[entry->results + k]].release = WHIT_NONE;
+  for (uint32_t v = lowest; v < i->next_value; v++) {
+    whit_value *value = &i->values[v], *home = &i->values[value->next];
+    if (!(value->flags & WHIT_V_INSIDE)) continue;
+    if (value->flags & WHIT_V_BOUND) {
+      value->release = home->release;
+      home->release = v;
+    } else {
+      value->offset += home->offset;
+    }
+  }
+}
+
+void whit_place(whit_instance *i, const whit_region *entry, uint32_t lowest) {
+  const placing p = { .i = i, .at = i->steps + entry->begin - 1, .first = entry->begin - 1, .n = entry->end - entry->begin };
+  extend_lifetimes(i, entry);
+  for (uint32_t pc = entry->end; pc-- > entry->begin;)
+    if (i->steps[pc].mode == WHIT_STEP_READY && (i->steps[pc].over || i->steps[pc].joins)) share_memory(i, pc);
+  place_best(&p, lowest);
+  place_insiders(i, entry, lowest);
+  for (uint32_t pc = entry->begin; pc < entry->end; pc++) i->steps[pc].release = WHIT_NONE;
+}
