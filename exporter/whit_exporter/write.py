@@ -4,8 +4,8 @@ The file is a FlatBuffer, small, then the constants, each at a multiple of 64 by
 straight from the arrays that hold them, so a model of many gigabytes needs no second copy in memory.
 
 Nothing in the graph is changed. What the format asks for beyond the IR is added on the way: element-wise nodes
-become `tile` nodes of one operation, and a result that is not the output of a plain node (or `if`) of its own
-region, or stands twice, goes through an `identity`.
+become `tile` nodes of one operation, and a result that is not the output of a node of its own region, or stands twice, goes
+through an `identity`.
 """
 
 from __future__ import annotations
@@ -441,7 +441,7 @@ class _Body:
         results = (
             [*region.results, *(v for _, v in entry.updates)] if entry else list(region.results)
         )
-        free = {v for n in region.nodes if n.op != "loop" for v in n.outputs}
+        free = {v for n in region.nodes for v in n.outputs}
         for k, v in enumerate(results):
             if of_loop and k == 0 and (v is None or _is_true(v)):
                 self.results.append(None)

@@ -281,7 +281,8 @@ static void tile_run_block(const tile_plan *t, void **reg, int32_t start, int32_
       const whit_tensor *out = t->out[tile_b(w)];
       if (!out) continue;
       void *y = (uint8_t *)out->data + (size_t)start * whit_type_size(out->dtype);
-      if (y != reg[tile_a(w)]) tile_store(t->domain, y, out->dtype, reg[tile_a(w)], n);
+      if (y != reg[tile_a(w)] || !tile_native(t->domain, out->dtype))
+        tile_store(t->domain, y, out->dtype, reg[tile_a(w)], n);
       continue;
     }
     void *y = tile_buffer(t, reg, dst);

@@ -14,7 +14,7 @@ from onnx import external_data_helper, shape_inference, version_converter
 
 from ...build import Builder
 from ...errors import ConvertError
-from ...ir import Dim, Entry, Graph, Node, Region, Shape, Value
+from ...ir import Dim, Entry, Graph, Shape, Value
 from .registry import NodeContext, array_of, dtype_of, lowering
 
 NEWEST_OPSET = 28
@@ -143,7 +143,8 @@ class Importer:
         for output in main.output:
             if output.name not in updated:
                 v = self.lookup(output.name, "the model's interface")
-                entry.region.results.append(self._as_output(v, output, entry.region))
+                _declare_shape(v, output)
+                entry.region.results.append(v)
                 entry.output_names.append(output.name)
         return graph
 
@@ -227,21 +228,6 @@ class Importer:
             v.const = np.zeros([d for d in v.shape if isinstance(d, int)], v.dtype.numpy)
         v.state = info.name
         self.b.graph.states[info.name] = v
-        return v
-
-    def _as_output(self, v: Value, info: onnx.ValueInfoProto, region: Region) -> Value:
-        """v under the output's own name; a value of its own unless v is that already."""
-        if v.name != info.name or v.producer is None or v in region.results:
-            node = Node("identity", [v], [], {}, f"output {info.name}")
-            self.b.graph.aliases.pop(info.name, None)
-            v = Value(info.name, v.dtype, v.shape, None, node, v.kind, v.optional)
-            node.outputs.append(v)
-            region.nodes.append(node)
-        declared = declared_shape(info.type) if v.kind == "tensor" else None
-        if v.shape is None:
-            v.shape = declared
-        elif declared is not None and len(declared) == len(v.shape):
-            v.shape = tuple(b if a is None else a for a, b in zip(v.shape, declared, strict=True))
         return v
 
     # names
@@ -488,6 +474,17 @@ def declared_shape(proto: onnx.TypeProto) -> Shape:
         known: Dim = d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None
         dims.append(d.dim_param or known)
     return tuple(dims)
+
+
+def _declare_shape(v: Value, info: onnx.ValueInfoProto) -> None:
+    """Gives an output, if a node makes it, what its declaration knows about its shape."""
+    if v.producer is None:
+        return
+    declared = declared_shape(info.type) if v.kind == "tensor" else None
+    if v.shape is None:
+        v.shape = declared
+    elif declared is not None and len(declared) == len(v.shape):
+        v.shape = tuple(b if a is None else a for a, b in zip(v.shape, declared, strict=True))
 
 
 def typed_value(name: str, proto: onnx.TypeProto) -> Value:
