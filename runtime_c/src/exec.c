@@ -6,21 +6,12 @@ void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c) {
   const whit_node *n = &i->model->nodes[pc];
   const uint32_t *args = i->model->words + n->args;
   const unsigned n_args = (unsigned)n->n_in + n->n_out;
-  for (unsigned k = 0; k < n_args; k++) i->pointers[k] = args[k] == WHIT_NONE ? NULL : &i->values[args[k]].t;
-  c->instance = i;
-  c->k = i->kernels;
-  c->in = i->pointers;
-  c->out = i->pointers + n->n_in;
-  c->attr = (const int32_t *)(const void *)(args + n_args);
-  c->n_in = n->n_in;
-  c->n_out = n->n_out;
-  c->n_attr = n->n_attr;
-  c->node = pc;
-  c->scratch = NULL;
-  c->scratch_bytes = 0;
-  c->view_offset = 0;
-  c->view = c->running = c->joins = false;
-  c->over = 0;
+  whit_tensor **const pointers = i->pointers;
+  whit_value *const values = i->values;
+  for (unsigned k = 0; k < n_args; k++) pointers[k] = args[k] == WHIT_NONE ? NULL : &values[args[k]].t;
+  *c = (whit_call){ .instance = i, .k = i->kernels, .in = pointers, .out = pointers + n->n_in,
+                    .attr = (const int32_t *)(const void *)(args + n_args), .n_in = n->n_in, .n_out = n->n_out,
+                    .n_attr = n->n_attr, .node = pc };
 }
 
 bool whit_view_allowed(const whit_value *out, const whit_call *c) {

@@ -95,12 +95,10 @@ static void share_memory(whit_instance *i, uint32_t pc) {
 
 /* ---- places --------------------------------------------------------------------------------------------- */
 
-enum { PLACE_TRIES = 8, PLACE_OFFSET = PLACE_TRIES };
+enum { PLACE_TRIES = 8 };
 
-/* What places are found by, largest first: bytes times lifetime; before these the values that an earlier try has put forward.
- * PLACE_OFFSET: lowest offset first. */
+/* What places are found by, largest first: bytes times lifetime; before these the values that an earlier try has put forward. */
 static size_t order_key(const whit_value *v, unsigned by) {
-  if (by == PLACE_OFFSET) return SIZE_MAX - v->offset;
   if (v->block && v->block <= by) return SIZE_MAX - PLACE_TRIES + v->block;
   return item_bytes(v) * (v->death - v->birth + 1);
 }
@@ -143,6 +141,7 @@ typedef struct placing {
   whit_instance *i;
   whit_step *at;                  /* of number 1, minus 1: heads of the lists are in `release` */
   uint32_t first, n;              /* node of number 0; numbers */
+  size_t enough;                  /* arena bytes that are not tried to better */
 } placing;
 
 static uint32_t number_of(const placing *p, uint32_t node) {
@@ -178,21 +177,23 @@ static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) 
     if (high > death && high <= p->n) look_at(p, high, v, &list, &looked);
   }
   for (uint32_t m = birth; m <= death && looked < PLACE_LOOK; m++) look_at(p, m, v, &list, &looked);
-  if (looked >= PLACE_LOOK) {
-    at = p->i->static_bytes;
-  } else {
-    for (list = sort_list(p->i->values, list, PLACE_OFFSET); list != WHIT_NONE; list = p->i->values[list].release) {
-      const whit_value *other = &p->i->values[list];
-      if (other->offset >= at + n_bytes) break;
-      if (other->offset + item_bytes(other) > at) at = other->offset + item_bytes(other);
+  for (bool moved = true; moved && looked < PLACE_LOOK;) {    /* the list is nearly in order, so this ends soon */
+    moved = false;
+    for (uint32_t k = list; k != WHIT_NONE; k = p->i->values[k].release, looked++) {
+      const whit_value *other = &p->i->values[k];
+      const size_t end = other->offset + item_bytes(other);
+      if (other->offset >= at + n_bytes || end <= at) continue;
+      at = end;
+      moved = true;
     }
   }
+  if (looked >= PLACE_LOOK) at = p->i->static_bytes;
   if (p->i->static_bytes < at + n_bytes) p->i->static_bytes = at + n_bytes;
   return at;
 }
 
-/* Returns the first value that had to go beyond `live` bytes. */
-static whit_value *place_items(const placing *p, uint32_t lowest, size_t live, unsigned by) {
+/* Returns the first value that had to go beyond what is enough. */
+static whit_value *place_items(const placing *p, uint32_t lowest, unsigned by) {
   whit_instance *i = p->i;
   whit_value *beyond = NULL;
   uint32_t list = WHIT_NONE;
@@ -207,17 +208,21 @@ static whit_value *place_items(const placing *p, uint32_t lowest, size_t live, u
     whit_value *v = &i->values[list];
     const uint32_t next = v->release;
     v->offset = find_place(p, v, item_bytes(v));
-    if (i->static_bytes > live && !beyond) beyond = v;
+    if (i->static_bytes > p->enough && !beyond) beyond = v;
     whit_step *hook = &p->at[hook_of(number_of(p, v->birth), number_of(p, v->death))];
     v->next = hook->release;
     hook->release = list;
     list = next;
   }
-  for (uint32_t m = 1; m <= p->n; m++) {
+  const size_t top = i->static_bytes;
+  for (uint32_t m = 1; m <= p->n; m++) {    /* scratch lies on top if that is low enough, else between the values of its node */
     whit_step *step = &p->at[m];
-    if (step->mode != WHIT_STEP_READY || !step->scratch) continue;
+    const size_t n_bytes = (size_t)step->scratch * 64;
+    if (step->mode != WHIT_STEP_READY || !n_bytes) continue;
     const whit_value now = { .birth = p->first + m, .death = p->first + m };
-    step->scratch_at = (uint32_t)(find_place(p, &now, (size_t)step->scratch * 64) / 64);
+    const bool low = top + n_bytes <= p->enough;
+    if (low && i->static_bytes < top + n_bytes) i->static_bytes = top + n_bytes;
+    step->scratch_at = (uint32_t)((low ? top : find_place(p, &now, n_bytes)) / 64);
   }
   return beyond;
 }
@@ -241,18 +246,19 @@ static size_t live_bytes(const placing *p, uint32_t lowest) {
   return (size_t)most * 64;
 }
 
-/* Nearly always the first try is within 2 % of what lives at once. If not, the first value that went beyond is put forward. */
-static void place_best(const placing *p, uint32_t lowest) {
+/* Nearly always the first try comes near what lives at once. If not, the first value that went beyond is put forward. */
+static void place_best(placing *p, uint32_t lowest) {
   const size_t live = live_bytes(p, lowest);
   size_t least = SIZE_MAX;
+  p->enough = live + live / 64 + 4096;
   unsigned best = 0, by = 0;
   for (;; by++) {
-    whit_value *beyond = place_items(p, lowest, live, by);
+    whit_value *beyond = place_items(p, lowest, by);
     if (p->i->static_bytes < least) least = p->i->static_bytes, best = by;
-    if (least <= live + live / 64 || by + 1 == PLACE_TRIES || !beyond || beyond->block) break;
+    if (least <= p->enough || by + 1 == PLACE_TRIES || !beyond || beyond->block) break;
     beyond->block = by + 1;
   }
-  if (p->i->static_bytes > least) place_items(p, lowest, live, best);
+  if (p->i->static_bytes > least) place_items(p, lowest, best);
 }
 
 /* What lies in another value's memory follows it; in the caller's memory, it is listed for whit_output_bind. */
@@ -273,7 +279,7 @@ static void place_insiders(whit_instance *i, const whit_region *entry, uint32_t 
 }
 
 void whit_place(whit_instance *i, const whit_region *entry, uint32_t lowest) {
-  const placing p = { .i = i, .at = i->steps + entry->begin - 1, .first = entry->begin - 1, .n = entry->end - entry->begin };
+  placing p = { .i = i, .at = i->steps + entry->begin - 1, .first = entry->begin - 1, .n = entry->end - entry->begin };
   extend_lifetimes(i, entry);
   for (uint32_t pc = entry->end; pc-- > entry->begin;)
     if (i->steps[pc].mode == WHIT_STEP_READY && (i->steps[pc].over || i->steps[pc].joins)) share_memory(i, pc);
