@@ -55,10 +55,12 @@ static bool is_whole(const whit_value *v, const whit_value *owner) {
 static bool may_overwrite(const whit_instance *i, uint32_t pc, const whit_value *out, unsigned k) {
   const whit_node *n = &i->model->nodes[pc];
   const uint32_t *args = whit_args(i, n), owner = owner_of(i, args[k]);
-  if (i->values[owner].death != pc || exact_bytes(&i->values[owner]) != exact_bytes(out)) return false;
+  const whit_value *x = &i->values[owner];
+  if (k > 7 || !(i->steps[pc].over >> k & 1) || x->death != pc || exact_bytes(x) != exact_bytes(out)) return false;
   for (unsigned j = 0; j < n->n_in; j++) {
-    const whit_value *other = args[j] == WHIT_NONE ? NULL : &i->values[args[j]];
-    if (other && owner_of(i, args[j]) == owner && (!is_whole(other, &i->values[owner]) || whit_count(&other->t) != whit_count(&out->t))) return false;
+    if (args[j] == WHIT_NONE || owner_of(i, args[j]) != owner) continue;
+    const whit_value *same = &i->values[args[j]];
+    if (!is_whole(same, x) || whit_count(&same->t) != whit_count(&out->t)) return false;
   }
   return true;
 }
@@ -80,7 +82,7 @@ static void share_memory(whit_instance *i, uint32_t pc) {
     if (owner == WHIT_NONE) continue;
     const bool fits = is_item(x) && !(x->flags & (WHIT_V_TWICE | WHIT_V_OWN)) && x->depth == out->depth &&
                       is_whole(&i->values[args[k]], x) && (!inside || x->death < out->death) &&
-                      (step->joins || (step->over >> k & 1 && may_overwrite(i, pc, out, k)));
+                      (step->joins || may_overwrite(i, pc, out, k));
     if (fits) {
       x->flags |= WHIT_V_INSIDE | (home->flags & WHIT_V_BOUND);
       x->next = inside ? out->next : out_number;

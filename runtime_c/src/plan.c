@@ -120,6 +120,7 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
   }
   if (s) return whit_error(i, s, pc, "shapes or types do not fit");
   step->mode = WHIT_STEP_READY;
+  if (c.scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, pc, "needs more scratch than can be named");
   step->scratch = (uint32_t)((c.scratch_bytes + 63) / 64);
   step->over = c.over;
   step->joins = c.joins;
