@@ -14,7 +14,6 @@ from .fold_affine import fold_affine
 from .fuse import fuse_tiles
 from .layout import sink_transposes
 from .norm import absorb_affine, recognise_norm
-from .outputs import drop_output_copies
 from .panels import pack_panels
 from .peephole import simplify_programs
 from .softmax import recognise_softmax
@@ -41,6 +40,5 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("fuse", fuse_tiles),
     ("epilogue", attach_epilogues),
     ("peephole", simplify_programs),
-    ("outputs", drop_output_copies),
     ("clean", remove_dead),
 ]
