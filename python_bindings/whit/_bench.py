@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import _feeds, _native
+from . import _feeds, _profile
 from ._instance import Feed, Instance
 from ._native import lib
 from ._table import Report, seconds
@@ -63,7 +65,13 @@ def run(args: argparse.Namespace) -> Report:
     sizes = ("arena_bytes", "instance_bytes", "state_bytes", "file_bytes")
     report.table(("bytes", ""), [(k.removesuffix("_bytes"), data[k]) for k in sizes])
     report.line(f"\n{data['steps']:,} nodes executed a run")
-    _profile(report, model, instance, arrays, args.top)
+    _breakdown(report, model, instance, arrays, args)
+    if args.trace:
+        events = _profile.trace(model, instance, arrays, args.threads)
+        Path(args.trace).write_text(
+            json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}), encoding="utf-8"
+        )
+        report.line(f"\nthe trace of one run is in {args.trace} (ui.perfetto.dev opens it)")
     return report
 
 
@@ -77,50 +85,68 @@ def _warm(instance: Instance, arrays: list[Feed], n_runs: int, budget_s: float) 
     return sorted(times + instance.times(arrays, 1 << 30, until))
 
 
-def _profile(
-    report: Report, model: Model, instance: Instance, arrays: list[Feed], top: int
+def _breakdown(
+    report: Report, model: Model, instance: Instance, arrays: list[Feed], args: argparse.Namespace
 ) -> None:
     """Time per node and per operator, of one run. Control nodes count without what is in them."""
-    n_runs = max(3, min(200, int(2e8 / max(report.data["median_ns"], 1))))
-    measured = instance.profile(arrays, n_runs)
-    if measured is None:
+    peaks = _profile.peaks(args.threads) if args.profile else None
+    budget = 1e9 * args.seconds if args.profile else 2e8
+    nodes = _profile.nodes(model, instance, arrays, budget, peaks)
+    if nodes is None:
         report.line("(no profile: libwhit_platform is not there)")
         return
-    ns, count = (a.astype(np.float64) / n_runs for a in measured)
-    total = max(float(ns.sum()), 1.0)
-    c, names = lib(), model.file.node_names
-    nodes = [
-        {
-            "index": int(k),
-            "operator": _native.text(c.whit_node_operator(model.at, int(k))),
-            "name": names[k],
-            "runs": float(count[k]),
-            "ns": float(ns[k]),
-        }
-        for k in np.argsort(-ns, kind="stable")
-        if count[k]
-    ]
-    operators: dict[str, list[float]] = {}
-    for n in nodes:
-        sums = operators.setdefault(n["operator"], [0, 0.0, 0.0])
-        sums[0] += 1
-        sums[1] += n["runs"]
-        sums[2] += n["ns"]
-    by_operator = sorted(operators.items(), key=lambda item: -item[1][2])
-    report.data["nodes"] = nodes
-    report.data["operators"] = [
-        {"operator": op, "nodes": int(n), "runs": r, "ns": t} for op, (n, r, t) in by_operator
-    ]
+    operators = _profile.operators(nodes)
+    report.data["nodes"], report.data["operators"] = nodes, operators
+    total = max(sum(n["ns"] for n in nodes), 1.0)
+    if peaks:
+        _show_peaks(report, peaks, nodes, total)
+    more = ("MFLOP", "KB", "GFLOP/s", "GB/s", "% of roofline") if peaks else ()
     report.line("\nby operator (a run; reading the clock adds some 25 ns a node)")
     report.table(
-        ("operator", "nodes", "runs", "us", "%"),
-        [(op, int(n), r, t / 1e3, 100 * t / total) for op, (n, r, t) in by_operator],
+        ("operator", "nodes", "runs", "us", "%", *more),
+        [
+            (f"{o['operator']} {o['kind']}".strip(), o["nodes"], *_row(o, total, peaks))
+            for o in operators
+        ],
     )
+    top = args.top
     report.line(f"\nby node{f' (the first {top} of {len(nodes)})' if len(nodes) > top else ''}")
     report.table(
-        ("#", "operator", "source node", "runs", "us", "%"),
-        [
-            (n["index"], n["operator"], n["name"], n["runs"], n["ns"] / 1e3, 100 * n["ns"] / total)
-            for n in nodes[:top]
-        ],
+        ("#", "operator", "source node", "runs", "us", "%", *more),
+        [(n["index"], n["operator"], n["name"], *_row(n, total, peaks)) for n in nodes[:top]],
+    )
+
+
+def _row(record: dict[str, Any], total_ns: float, peaks: _profile.Peaks | None) -> tuple[Any, ...]:
+    """Executions, time and share of a node or an operator, and with peaks what it did in that time."""
+    ns = record["ns"]
+    shown = (record["runs"], ns / 1e3, 100 * ns / total_ns)
+    if not peaks:
+        return shown
+    n_bytes = record["weight_bytes"] + record["other_bytes"]
+    at = max(ns, 1.0)
+    share = 100 * record["bound_ns"] / at
+    return (
+        *shown, record["flops"] / 1e6, n_bytes / 1e3, record["flops"] / at, n_bytes / at,
+        share if n_bytes or record["flops"] else None,
+    )  # fmt: skip
+
+
+def _show_peaks(
+    report: Report, peaks: _profile.Peaks, nodes: list[dict[str, Any]], total_ns: float
+) -> None:
+    flops, bound = (sum(n[k] for n in nodes) for k in ("flops", "bound_ns"))
+    report.data["peaks"] = {
+        "threads": peaks.threads,
+        "gflops": peaks.gflops,
+        "read": [{"bytes": size, "gb_per_s": v} for size, v in peaks.read],
+    }
+    report.data |= {"flops": flops, "bound_ns": bound, "of_roofline": bound / total_ns}
+    sizes = ", ".join(f"{v:.0f} GB/s from {size >> 10:,} KB" for size, v in peaks.read)
+    plural = "s" if peaks.threads > 1 else ""
+    report.line(
+        f"\nroofline of {peaks.threads} thread{plural}, measured now: {peaks.gflops:.0f} GFLOP/s; reads {sizes}"
+    )
+    report.line(
+        f"{flops / 2e6:,.1f} million multiply-adds; the nodes' bounds are {100 * bound / total_ns:.0f} % of their time"
     )

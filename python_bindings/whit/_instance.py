@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _native, _threads, dtypes
+from . import _native, dtypes
 from ._native import E_MEMORY, STOPPED, TENSOR, Array, Tensor, address, lib, pointer
 from .errors import RunError
 
@@ -33,12 +33,11 @@ class Instance:
         entry: int,
         feeds: Sequence[Feed],
         n_outputs: int,
-        n_threads: int,
-        max_steps: int,
+        host: _native.Host,
     ) -> None:
         c = lib()
-        self.model = model
-        self._host = _threads.host(n_threads, max_steps)
+        self.model, self.entry = model, entry
+        self._host = host
         self._tables = _native.aligned(c.whit_instance_bytes(model.at))
         self._items: list[Any] = []
         made = c.whit_instance_init(
@@ -74,6 +73,10 @@ class Instance:
         self._outputs = [c.whit_output(self.handle, k).contents for k in range(n_outputs)]
         self._planned = [self._planned_output(k) for k in range(n_outputs)]
         self._all_planned = None not in self._planned
+
+    def like(self, host: _native.Host, feeds: Sequence[Feed]) -> Instance:
+        """Another one for the same entry point, on another host."""
+        return Instance(self.model, self.entry, feeds, len(self._outputs), host)
 
     def _planned_output(self, k: int) -> Planned | None:
         t: Tensor = self._outputs[k]

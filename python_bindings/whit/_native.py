@@ -95,6 +95,23 @@ class Profile(ctypes.Structure):
     ]  # fmt: skip
 
 
+class Trace(ctypes.Structure):
+    """whit_trace"""
+
+    _fields_ = [
+        ("events", c_void_p), ("n_max", c_uint32), ("n", c_uint32), ("threads", c_void_p),
+        ("node", c_uint32), ("depth", c_uint32), ("open", c_uint32 * (MAX_DEPTH + 2)),
+    ]  # fmt: skip
+
+
+class Peak(ctypes.Structure):
+    """whit_peak"""
+
+    _fields_ = [
+        ("n_flops", c_uint64), ("n_bytes", c_uint64), ("data", c_void_p), ("n_times", c_uint32), ("cpu", c_uint32),
+    ]  # fmt: skip
+
+
 Observer = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_uint32, c_int)
 TensorPointer = POINTER(Tensor)
 
@@ -136,6 +153,10 @@ _PLATFORM: dict[str, tuple[Any, list[Any]]] = {
     "whit_threads_destroy": (None, [c_void_p]),
     "whit_threads_for": (None, [c_void_p, c_void_p, c_void_p, c_uint32]),
     "whit_profile_observe": (c_int, [c_void_p, c_void_p, c_uint32, c_int]),
+    "whit_trace_observe": (c_int, [c_void_p, c_void_p, c_uint32, c_int]),
+    "whit_trace_for": (None, [c_void_p, c_void_p, c_void_p, c_uint32]),
+    "whit_peak_flops": (None, [c_void_p, c_uint32]),
+    "whit_peak_read": (None, [c_void_p, c_uint32]),
 }
 _LONG = frozenset(("whit_open", "whit_plan", "whit_run"))
 """Calls that may take long: they let other Python threads run meanwhile. The others are over sooner than that costs."""

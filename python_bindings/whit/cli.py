@@ -102,6 +102,11 @@ def _parser() -> _Parser:
         "--runs", type=int, default=0, help="timed runs (default: as many as fit in --seconds)"
     )
     p.add_argument("--seconds", type=float, default=1.0, help="time for the timed runs (default 1)")
+    p.add_argument(
+        "--profile", action="store_true",
+        help="measure the machine too, and show each node's share of what it could do (roofline)",
+    )  # fmt: skip
+    p.add_argument("--trace", metavar="FILE", help="write a trace of one run that Perfetto opens")
     p.add_argument("--top", type=int, default=15, help="rows of the per-node table (default 15)")
 
     p = command("diff", _diff.run, "compare every shared value with onnxruntime")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _native, dtypes
+from . import _native, _threads, dtypes
 from ._file import File
 from ._instance import Feed, Instance
 from ._native import SEQUENCE, UNKNOWN_RANK, Array, lib
@@ -84,7 +84,8 @@ class _Lane:
         except IndexError:  # another thread was quicker
             pass
         e = self.entry
-        return Instance(self.model, e.index, feeds, len(e.outputs), self.n_threads, self.max_steps)
+        host = _threads.host(self.n_threads, self.max_steps)
+        return Instance(self.model, e.index, feeds, len(e.outputs), host)
 
     def give(self, key: Any, instance: Instance) -> None:
         idle = self.idle.get(key)
@@ -225,7 +226,8 @@ class Model:
         """A new planned instance and its prepared inputs: for measuring, outside the pool."""
         e = self.entry(entry)
         arrays, _ = _prepare(e, _by_name(e, feeds))
-        return Instance(self, e.index, arrays, len(e.outputs), threads or 1, 0), arrays
+        host = _threads.host(threads or 1, 0)
+        return Instance(self, e.index, arrays, len(e.outputs), host), arrays
 
     def entry(self, which: str | int | None) -> Entry:
         """An entry point by name or index."""

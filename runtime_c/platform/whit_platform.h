@@ -65,6 +65,39 @@ typedef struct whit_profile {
 } whit_profile;
 WHIT_API int whit_profile_observe(void *profile, whit_instance *i, uint32_t node, int after);
 
+/* When something ran, in whit_clock_ns. */
+typedef struct whit_trace_event {
+  uint64_t start, end;
+  uint64_t thread;               /* tells threads apart, says nothing else */
+  uint32_t node, part;           /* part: WHIT_NONE for the node itself, or the number of a piece of its work */
+} whit_trace_event;
+
+/* Every node of a run, in order of start, and the pieces of work that threads did between them, in order of end. Zero it, point
+ * events at n_max of them, and give it to whit_observe(i, whit_trace_observe, &trace). For the pieces set threads, and
+ * let whit_host.parallel_for be whit_trace_for and whit_host.context the trace. n counts events, those beyond n_max too,
+ * which are lost. */
+typedef struct whit_trace {
+  whit_trace_event *events;
+  uint32_t n_max, n;
+  whit_threads *threads;
+  uint32_t node, depth, open[WHIT_MAX_DEPTH + 2];   /* private */
+} whit_trace;
+WHIT_API int whit_trace_observe(void *trace, whit_instance *i, uint32_t node, int after);
+WHIT_API void whit_trace_for(void *trace, void (*fn)(void *arg, uint32_t i), void *arg, uint32_t n);
+
+/* ---- what the machine can do at most ---- */
+
+/* Work to be timed, for one thread or for whit_threads_for: fused multiply-adds in registers with the vectors that cpu
+ * names, each call n_flops operations (a multiple of 384); and reading, call i n_times the n_bytes (a multiple of 4096) from
+ * data + i * n_bytes. What a kernel reaches can be seen as a share of it. */
+typedef struct whit_peak {
+  uint64_t n_flops, n_bytes;
+  const float *data;             /* aligned to 64, n_bytes a thread */
+  uint32_t n_times, cpu;
+} whit_peak;
+WHIT_API void whit_peak_flops(void *peak, uint32_t i);
+WHIT_API void whit_peak_read(void *peak, uint32_t i);
+
 #ifdef __cplusplus
 }
 #endif
