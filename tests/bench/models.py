@@ -5,10 +5,15 @@ batch norm takes the statistics of what it sees, and one run on a small random b
 constants. So activations keep their scale through any depth, as in a trained model.
 
     python tests/bench/models.py [REGEX]        writes build/bench/models/NAME.onnx and NAME.npz (the inputs)
+
+A model has a small form too, for what would take minutes under an emulator: the same layers on smaller pictures and shorter
+sequences (and two layers of a decoder).
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import sys
 import zlib
@@ -19,8 +24,9 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from peers import CACHE
 
-FOLDER = Path(__file__).parents[2] / "build" / "bench" / "models"
+FOLDER = CACHE / "models"
 OPSET = 17
 
 Array = np.ndarray[Any, Any]
@@ -36,8 +42,10 @@ def model(describe: Description) -> Description:
 class Net:
     """A graph that grows node by node; values are names."""
 
-    def __init__(self, name: str, learned: dict[str, Array] | None = None) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, learned: dict[str, Array] | None = None, small: bool = False
+    ) -> None:
+        self.name, self.small = name, small
         self.learned = learned
         """What the first building measured; None while it goes on."""
         self.to_learn: list[str] = []
@@ -69,6 +77,14 @@ class Net:
         a = a.astype(np.float32) if a.dtype == np.float64 else a
         self.constants.append(numpy_helper.from_array(np.array(a, order="C"), name))
         return name
+
+    def size(self, full: int, small: int) -> int:
+        return small if self.small else full
+
+    def picture(self, channels: int, full: int, small: int) -> tuple[str, int]:
+        """The input of a model that takes a square picture, and its side."""
+        side = self.size(full, small)
+        return self.input("x", (1, channels, side, side)), side
 
     def input(self, name: str, shape: Sequence[int], array: Array | None = None) -> str:
         """A graph input; its benchmark value is `array`, or normal noise, of which the first building takes more."""
@@ -200,7 +216,7 @@ class Net:
 
 @model
 def mobilenet_v1(n: Net) -> None:
-    x, c = n.unit(n.input("x", (1, 3, 224, 224)), 3, 32, 3, 2), 32
+    x, c = n.unit(n.picture(3, 224, 96)[0], 3, 32, 3, 2), 32
     widths = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
     for k, wide in enumerate(widths):
         x = n.unit(x, c, c, 3, 2 if k in (1, 3, 5, 11) else 1, groups=c)
@@ -223,7 +239,7 @@ def inverted(
 
 @model
 def mobilenet_v2(n: Net) -> None:
-    x, c = n.unit(n.input("x", (1, 3, 224, 224)), 3, 32, 3, 2, "relu6"), 32
+    x, c = n.unit(n.picture(3, 224, 96)[0], 3, 32, 3, 2, "relu6"), 32
     rows = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))  # fmt: skip
     for t, out, times, stride in rows:
         for k in range(times):
@@ -233,7 +249,7 @@ def mobilenet_v2(n: Net) -> None:
 
 @model
 def mobilenet_v3_small(n: Net) -> None:
-    x, c = n.unit(n.input("x", (1, 3, 224, 224)), 3, 16, 3, 2, "hswish"), 16
+    x, c = n.unit(n.picture(3, 224, 96)[0], 3, 16, 3, 2, "hswish"), 16
     rows = (
         (3, 16, 16, 8, "Relu", 2), (3, 72, 24, 0, "Relu", 2), (3, 88, 24, 0, "Relu", 1),
         (5, 96, 40, 24, "hswish", 2), (5, 240, 40, 64, "hswish", 1), (5, 240, 40, 64, "hswish", 1),
@@ -248,7 +264,7 @@ def mobilenet_v3_small(n: Net) -> None:
 
 @model
 def efficientnet_lite0(n: Net) -> None:
-    x, c = n.unit(n.input("x", (1, 3, 224, 224)), 3, 32, 3, 2, "relu6"), 32
+    x, c = n.unit(n.picture(3, 224, 96)[0], 3, 32, 3, 2, "relu6"), 32
     rows = ((1, 16, 3, 1, 1), (6, 24, 3, 2, 2), (6, 40, 5, 2, 2), (6, 80, 3, 2, 3), (6, 112, 5, 1, 3), (6, 192, 5, 2, 4), (6, 320, 3, 1, 1))  # fmt: skip
     for t, out, size, stride, times in rows:
         for k in range(times):
@@ -268,7 +284,7 @@ def residual(n: Net, x: str, c: int, out: int, stride: int, middle: int = 0) -> 
 
 
 def resnet(n: Net, depths: Sequence[int], factor: int) -> None:
-    x = n.unit(n.input("x", (1, 3, 224, 224)), 3, 64, 7, 2)
+    x = n.unit(n.picture(3, 224, 96)[0], 3, 64, 7, 2)
     x, c = n.max_pool(x, 3, 2, 1), 64
     for stage, depth in enumerate(depths):
         wide = 64 << stage
@@ -291,7 +307,7 @@ def resnet50(n: Net) -> None:
 
 @model
 def squeezenet_1_1(n: Net) -> None:
-    x = n.act(n.conv(n.input("x", (1, 3, 224, 224)), 3, 64, 3, 2, pads=[0] * 4), "Relu")
+    x = n.act(n.conv(n.picture(3, 224, 96)[0], 3, 64, 3, 2, pads=[0] * 4), "Relu")
     x, c = n.max_pool(x, 3, 2, ceil=1), 64
     for k, (squeeze, wide) in enumerate(
         ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
@@ -328,7 +344,7 @@ def upsample(n: Net, x: str) -> str:
     )  # fmt: skip
 
 
-def detect_head(n: Net, features: Sequence[tuple[str, int, int]], classes: int) -> None:
+def detect_head(n: Net, features: Sequence[tuple[str, int, int]], side: int, classes: int) -> None:
     """Boxes as distances from anchor points, each the mean of a softmax over 16 bins; and class scores."""
     boxes, scores, points, strides = [], [], [], []
     for x, c, size in features:
@@ -338,7 +354,7 @@ def detect_head(n: Net, features: Sequence[tuple[str, int, int]], classes: int) 
         scores.append(n.reshape(n.conv(s, 80, classes), 0, classes, -1))
         grid = np.stack(np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5)).reshape(2, -1)
         points.append(grid)
-        strides.append(np.full((1, size * size), 320 / size))
+        strides.append(np.full((1, size * size), side / size))
     box = n.reshape(n.concat(*boxes, axis=2), 0, 4, 16, -1)
     box = n.add("Softmax", n.transpose(box, 0, 2, 1, 3), axis=1)
     bins = n.const(np.arange(16, dtype=np.float32).reshape(1, 16, 1, 1))
@@ -357,7 +373,8 @@ def yolo_nano_320(n: Net) -> None:
     def down(x: str, c: int, out: int) -> str:
         return n.unit(x, c, out, 3, 2, "silu")
 
-    x = down(down(n.input("x", (1, 3, 320, 320)), 3, 16), 16, 32)
+    x, side = n.picture(3, 320, 96)
+    x = down(down(x, 3, 16), 16, 32)
     x = split_block(n, x, 32, 32, 1, True)
     p3 = split_block(n, down(x, 32, 64), 64, 64, 2, True)
     p4 = split_block(n, down(p3, 64, 128), 128, 128, 2, True)
@@ -370,7 +387,7 @@ def yolo_nano_320(n: Net) -> None:
     n3 = split_block(n, n.concat(upsample(n, n4), p3), 192, 64, 1, False)
     n4 = split_block(n, n.concat(down(n3, 64, 64), n4), 192, 128, 1, False)
     n5 = split_block(n, n.concat(down(n4, 128, 128), p5), 384, 256, 1, False)
-    detect_head(n, ((n3, 64, 40), (n4, 128, 20), (n5, 256, 10)), 80)
+    detect_head(n, ((n3, 64, side // 8), (n4, 128, side // 16), (n5, 256, side // 32)), side, 80)
 
 
 @model
@@ -378,7 +395,7 @@ def unet_256(n: Net) -> None:
     def double(x: str, c: int, out: int) -> str:
         return n.unit(n.unit(x, c, out, 3), out, out, 3)
 
-    x, c = n.input("x", (1, 3, 256, 256)), 3
+    x, c = n.picture(3, 256, 64)[0], 3
     skips = []
     for out in (16, 32, 64, 128):
         x, c = double(x, c, out), out
@@ -395,7 +412,7 @@ def unet_256(n: Net) -> None:
 
 @model
 def super_resolution_224(n: Net) -> None:
-    x = n.act(n.conv(n.input("x", (1, 1, 224, 224)), 1, 64, 5), "Relu")
+    x = n.act(n.conv(n.picture(1, 224, 48)[0], 1, 64, 5), "Relu")
     x = n.act(n.conv(x, 64, 64, 3), "Relu")
     x = n.act(n.conv(x, 64, 32, 3), "Relu")
     x = n.conv(x, 32, 9, 3)
@@ -428,8 +445,9 @@ def feed_forward(n: Net, x: str, wide: int) -> str:
     return n.linear(n.act(n.linear(x, wide, 4 * wide), "gelu"), 4 * wide, wide)
 
 
-def encoder(n: Net, layers: int, wide: int, heads: int, length: int = 128) -> None:
+def encoder(n: Net, layers: int, wide: int, heads: int) -> None:
     """BERT: word and position embeddings, layers with the norm after the sum."""
+    length = n.size(128, 24)
     ids = n.input("ids", (1, length), n.rng.integers(0, 30522, (1, length)))
     valid = np.ones((1, length), np.float32)  # not whole numbers: ncnn has no cast
     valid[:, length * 7 // 8 :] = 0
@@ -457,8 +475,9 @@ def minilm_l6(n: Net) -> None:
 
 @model
 def vit_tiny(n: Net) -> None:
-    wide, length = 192, 197
-    x = n.conv(n.input("x", (1, 3, 224, 224)), 3, wide, 16, 16, pads=[0] * 4)
+    x, side = n.picture(3, 224, 96)
+    wide, length = 192, (side // 16) ** 2 + 1
+    x = n.conv(x, 3, wide, 16, 16, pads=[0] * 4)
     x = n.transpose(n.reshape(x, 1, wide, -1), 0, 2, 1)
     x = n.concat(n.const(n.weight((1, 1, wide), 4)), x)
     x = n.add("Add", x, n.const(n.weight((1, length, wide), 4)))
@@ -520,12 +539,12 @@ def decoder_step(n: Net, layers: int, wide: int, heads: int, hidden: int, vocabu
 
 @model
 def decoder_15m(n: Net) -> None:
-    decoder_step(n, 6, 288, 6, 768, 32000)
+    decoder_step(n, n.size(6, 2), 288, 6, 768, 32000)
 
 
 @model
 def decoder_113m(n: Net) -> None:
-    decoder_step(n, 12, 768, 12, 2048, 36864)
+    decoder_step(n, n.size(12, 2), 768, 12, 2048, 36864)
 
 
 # ---- sound, sensors, sequences --------------------------------------------------------------------------
@@ -560,7 +579,7 @@ def tiny_autoencoder(n: Net) -> None:
 @model
 def conv_tasnet(n: Net) -> None:
     """Two speakers apart, one second at 16 kHz: learned filters, eight dilated blocks, a mask per speaker."""
-    filters, narrow, wide, samples = 128, 64, 128, 16000
+    filters, narrow, wide, samples = 128, 64, 128, n.size(16000, 2000)
     frames = (samples - 16) // 8 + 1
 
     def group_norm(x: str, c: int) -> str:
@@ -643,10 +662,10 @@ def end_token(tokens: Array) -> int:
 # ---- writing --------------------------------------------------------------------------------------------
 
 
-def build(name: str) -> tuple[onnx.ModelProto, dict[str, Array]]:
+def build(name: str, small: bool = False) -> tuple[onnx.ModelProto, dict[str, Array]]:
     """A model and its inputs."""
     describe = MODELS[name]
-    draft = Net(name)
+    draft = Net(name, None, small)
     describe(draft)
     learned: dict[str, Array] = {}
     if draft.to_learn:
@@ -657,25 +676,37 @@ def build(name: str) -> tuple[onnx.ModelProto, dict[str, Array]]:
         )
         found = session.run(draft.to_learn, draft.feeds)
         learned = dict(zip(draft.to_learn, found, strict=True))
-    net = Net(name, learned)
+    net = Net(name, learned, small)
     describe(net)
     return net.proto(), net.feeds
 
 
-def path(name: str) -> Path:
-    return FOLDER / f"{name}.onnx"
+def path(name: str, small: bool = False) -> Path:
+    return FOLDER / "small" / f"{name}.onnx" if small else FOLDER / f"{name}.onnx"
 
 
-def ensure(name: str) -> Path:
+def ensure(name: str, small: bool = False) -> Path:
     """The model's file, written if it is not there or older than this one."""
-    target = path(name)
+    target = path(name, small)
     if not target.exists() or target.stat().st_mtime < Path(__file__).stat().st_mtime:
         print(f"building {name}", file=sys.stderr)
         target.parent.mkdir(parents=True, exist_ok=True)
-        proto, feeds = build(name)
+        proto, feeds = build(name, small)
         np.savez(target.with_suffix(".npz"), **feeds)  # type: ignore[arg-type]
-        target.write_bytes(proto.SerializeToString())
+        new = target.with_name(f"{name}.{os.getpid()}")
+        new.write_bytes(proto.SerializeToString())
+        new.replace(target)
     return target
+
+
+def digest(name: str) -> str:
+    """Of a model's file: tells whether what was made of it is of this very model."""
+    return hashlib.blake2b(path(name).read_bytes(), digest_size=8).hexdigest()
+
+
+def feeds(name: str, small: bool = False) -> dict[str, Array]:
+    with np.load(path(name, small).with_suffix(".npz")) as f:
+        return {key: f[key] for key in f.files}
 
 
 def select(pattern: str) -> list[str]:

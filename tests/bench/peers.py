@@ -22,7 +22,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-CACHE = Path(__file__).parents[2] / "build" / "bench"
+CACHE = Path(os.environ.get("WHIT_BENCH_CACHE") or Path(__file__).parents[2] / "build" / "bench")
+"""Environments, models, converted models, results: some 15 GB when all engines are there."""
 
 Array = np.ndarray[Any, Any]
 Feeds = dict[str, Array]
@@ -68,6 +69,10 @@ class Engine:
         """Of the latest call, in the order of the ONNX model."""
         raise NotImplementedError
 
+    def facts(self, feeds: Feeds) -> dict[str, Any]:
+        """What else to keep about a fresh process, asked after everything was measured."""
+        return {}
+
     def times(self, n_calls: int) -> list[int]:
         """Nanoseconds of each call; one goes before them that does not count."""
         call, clock, found = self.call, time.perf_counter_ns, []
@@ -95,8 +100,8 @@ class Whit(Engine):
         importlib.import_module("whit").convert(self.source, self.file, optimize=self.optimize)
 
     def load(self, feeds: Feeds) -> None:
-        model = importlib.import_module("whit").load(self.file)
-        self.instance, self.arrays = model.instance(feeds, threads=self.n_threads)
+        self.model = importlib.import_module("whit").load(self.file)
+        self.instance, self.arrays = self.model.instance(feeds, threads=self.n_threads)
         self.call = self.run
 
     def run(self) -> None:
@@ -104,6 +109,12 @@ class Whit(Engine):
 
     def outputs(self) -> Sequence[Array]:
         return [np.asarray(r) for r in self.results]
+
+    def facts(self, feeds: Feeds) -> dict[str, Any]:
+        costs = importlib.import_module("whit._profile").costs
+        nodes = costs(self.model, self.instance, self.arrays)
+        weights = sum(c.weights / c.runs for c in nodes if c.runs)
+        return {"arena_bytes": int(self.instance.arena.nbytes), "weights_bytes": int(weights)}
 
     def times(self, n_calls: int) -> list[int]:
         found: list[int] = self.instance.times(self.arrays, n_calls + 1, float("inf"))
@@ -434,7 +445,16 @@ def once(engine: Engine, feeds: Feeds) -> dict[str, Any]:
         "ns": done - start,
         "peak_bytes": status_bytes("VmHWM") - before[0],
         "anonymous_bytes": status_bytes("RssAnon") - before[1],
+        "error_of_max": error_now(engine),
+        **engine.facts(feeds),
     }
+
+
+def error_now(engine: Engine) -> float:
+    """Of the latest call's outputs, against what onnxruntime without optimisations said."""
+    file = Reference(engine.source.stem, 1).file
+    with np.load(file) as want:
+        return error_of(engine.outputs(), [want[k] for k in want.files])
 
 
 def error_of(got: Sequence[Array], want: Sequence[Array]) -> float:
@@ -464,7 +484,7 @@ def sentence(e: BaseException) -> str:
 
 
 def serve(engine: Engine, feeds: Feeds, say: Callable[[Any], None]) -> None:
-    """Each line asks for {"calls": n} -> {"ns": [...]} or {"check": file} -> {"error_of_max": x}."""
+    """Each line asks for {"calls": n} -> {"ns": [...]} or {"check": true} -> {"error_of_max": x}."""
     engine.load(feeds)
     engine.call()
     say({"ready": True})
@@ -474,8 +494,7 @@ def serve(engine: Engine, feeds: Feeds, say: Callable[[Any], None]) -> None:
             say({"ns": engine.times(asked["calls"])})
         else:
             engine.call()
-            with np.load(asked["check"]) as want:
-                say({"error_of_max": error_of(engine.outputs(), [want[k] for k in want.files])})
+            say({"error_of_max": error_now(engine)})
 
 
 def main() -> int:
