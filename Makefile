@@ -33,7 +33,8 @@ GEN := $(B)/gen/whit_ops.inc $(B)/gen/whit_all.c
 LIBS := $(PACKAGE)/libwhit.so $(PACKAGE)/libwhit_platform.so $(B)/libwhit.a
 ASAN_LIB := $(B)/asan/libwhit.so
 
-.PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead lint format \
+.PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead bench-check bench-arm64 \
+  same-bits lint format \
   wheel clean distclean help tools torch test-sanitize run-sanitized
 
 all: lib
@@ -45,6 +46,9 @@ help:
 	@echo 'make conformance     the ONNX backend tests, with a table'
 	@echo 'make bench           against the other engines (ONLY=resnet PEERS=onnxruntime,ncnn MODE=warm THREADS=1)'
 	@echo 'make bench-overhead  nanoseconds per node and per loop iteration'
+	@echo 'make bench-check     executed instructions against the baseline (x86-64 and arm64, emulated; no timing)'
+	@echo 'make bench-arm64     the arm64 kernels on paper: llvm-mca, instruction counts'
+	@echo 'make same-bits       every bench model: the same bits on every instruction set, 1 and 2 threads'
 	@echo 'make lint | format | wheel | clean | distclean'
 
 # ---- what must be there -----------------------------------------------------------------------------
@@ -134,13 +138,27 @@ lib-arm64: $(B)/arm64/libwhit.so
 demo: lib $(VENV)/.packages
 	@$(RUN) examples/demo.py
 
+# The scripts of tests/bench find the runner in C (tests/runtime_c) and the library.
+BENCH := PYTHONPATH=exporter:python_bindings:tests/runtime_c $(PY) tests/bench
+
 # ONLY= models by regular expression, PEERS= engines, MODE= warm,cold,memory, THREADS= 1,2. ARGS=--docs writes docs/performance.md.
 bench: lib $(VENV)/.packages
-	@$(RUN) tests/bench/bench.py $(if $(ONLY),--only '$(ONLY)') $(if $(PEERS),--peers $(PEERS)) \
+	@$(BENCH)/bench.py $(if $(ONLY),--only '$(ONLY)') $(if $(PEERS),--peers $(PEERS)) \
 	  $(if $(MODE),--mode $(MODE)) $(if $(THREADS),--threads $(THREADS)) $(ARGS)
 
 bench-overhead: lib $(VENV)/.packages
-	@$(RUN) tests/bench/overhead.py $(ARGS)
+	@$(BENCH)/overhead.py $(ARGS)
+
+# Counts instead of times: the same on a busy machine. ARGS=--baseline keeps them.
+bench-check: lib $(VENV)/.packages
+	@$(BENCH)/counts.py --check $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
+bench-arm64: lib $(VENV)/.packages
+	@$(BENCH)/arm64.py
+	@$(BENCH)/counts.py --isa neon $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
+same-bits: lib $(VENV)/.packages
+	@$(BENCH)/same_bits.py $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 conformance: lib $(VENV)/.packages
 	@$(RUN) tests/conformance/run.py --baseline tests/conformance/passed.txt $(ARGS)

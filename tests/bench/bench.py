@@ -1,14 +1,16 @@
 """make bench: Whit against the fastest engines there are, on the models of models.py.
 
 Warm: one process per engine and model, taking turns (A B C A B C), every turn one call that does not count and then timed
-ones. Cold: a fresh process, load and first inference with the file in the page cache. Memory: of such a process, above the
-bare import. Every engine's answers are compared with onnxruntime's with its optimisations off.
+ones; it ends early once the least times stand still and Whit is clearly ahead of or behind the best of the others. Cold: a
+fresh process, load and first inference with the file in the page cache. Memory: of such a process, above the bare import.
+Every engine's answers are compared with onnxruntime's with its optimisations off.
 
     bench.py [--only REGEX] [--peers a,b] [--mode warm,cold,memory] [--threads 1,2] [--rounds N] [--seconds S]
-             [--docs] [--baseline] [--check] [--retry]
+             [--report] [--docs] [--baseline] [--check] [--retry]
 
-The engines' environments are made once in build/bench; what cannot be had is a failure with a sentence.
-Results go to build/bench/results.json; --docs writes docs/performance.md from all that are there.
+The engines' environments are made once in build/bench (WHIT_BENCH_CACHE names another folder); what cannot be had is a failure
+with a sentence. Results go to results.json there; --report prints all that are there without measuring, --docs writes
+docs/performance.md from them.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import arm64
+import baseline
+import counts
 import models
 import report
 from peers import CACHE, ENGINES, FAMILIES, Whit, WhitMemory, WhitSpeed
@@ -33,21 +38,27 @@ from peers import CACHE, ENGINES, FAMILIES, Whit, WhitMemory, WhitSpeed
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RESULTS = CACHE / "results.json"
-BASELINE = HERE / "baseline.json"
 
 TOLERANCE = 2e-3
 """Largest error relative to the maximum of an output that counts as right."""
 SLACK = 1.10
 """--check fails if Whit's time over onnxruntime's is more than this times the stored ratio."""
 TURN_S = 0.02
+LEAST_ROUNDS = 4
+STILL, CLEAR = 1.01, 1.05
+"""The two least turns of an engine are so near when it has shown its speed; engines so far apart are told apart."""
+FAR = 1.5
 START_S = 300.0
 TURN_LIMIT_S = 120.0
 
 Cell = dict[str, Any]
 
 
+BEGAN = time.monotonic()
+
+
 def complain(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(f"{time.monotonic() - BEGAN:5.0f} s  {text}", file=sys.stderr, flush=True)
 
 
 # ---- environments and conversion ------------------------------------------------------------------------
@@ -78,9 +89,19 @@ def environment(family: str) -> str | None:
             [str(python), "-m", "pip", "install", "--disable-pip-version-check", *packages],
         ):
             if subprocess.run(command, stdout=out, stderr=subprocess.STDOUT).returncode:
-                return f"its packages cannot be installed here (build/bench/{log.name} says why)"
+                why = last_error(log.read_text())
+                return (
+                    f"cannot be installed here: {why} ({log.name} in {CACHE.name}/ has all of it)"
+                )
     mark.write_text("\n".join(packages))
     return None
+
+
+def last_error(text: str) -> str:
+    """What pip says went wrong."""
+    lines = [x.strip() for x in text.splitlines() if x.strip()]
+    errors = [x for x in lines if x.lower().startswith("error")]
+    return (errors or lines or ["nothing was said"])[-1].removeprefix("ERROR: ")[:200]
 
 
 def variables(threads: int) -> dict[str, str]:
@@ -114,6 +135,10 @@ def ask(action: str, engine: str, model: str, threads: int, timeout_s: float) ->
     return answer
 
 
+digest = functools.cache(models.digest)
+
+
+@functools.cache
 def newest_source() -> float:
     """When Whit's exporter or library last changed."""
     files = [*ROOT.glob("exporter/**/*.py"), *ROOT.glob("python_bindings/whit/*.so")]
@@ -126,7 +151,7 @@ def prepared(engine: str, model: str, retry: bool) -> str | None:
     if failure is not None:
         return failure
     subject = ENGINES[engine](model, 1)
-    key = subject.source.stat().st_mtime_ns
+    key = digest(model)
     note = subject.file.parent / f"{model}.json"
     if note.exists():
         known = json.loads(note.read_text())
@@ -162,7 +187,9 @@ class Server:
         )  # fmt: skip
         self.failure: str | None = None
         self.times: list[int] = []
+        self.least: list[int] = []
         self.medians: list[float] = []
+        """Of each turn."""
         self.n_calls = 1
         self.error_of_max: float | None = None
 
@@ -194,7 +221,15 @@ class Server:
         found = self.ask({"calls": self.n_calls}).get("ns", [])
         if found:
             self.times += found
+            self.least.append(min(found))
             self.medians.append(statistics.median(found))
+
+    def forget(self) -> None:
+        self.times, self.least, self.medians = [], [], []
+
+    def stands_still(self) -> bool:
+        low = sorted(self.least)[:2]
+        return self.failure is not None or (len(low) == 2 and low[1] <= STILL * low[0])
 
     def close(self) -> None:
         self.process.kill()
@@ -211,9 +246,24 @@ class Server:
         }
 
 
+def settled(servers: dict[str, Server]) -> bool:
+    """Whether more turns would tell nothing new: Whit and the best of the others stand still, and apart."""
+    able = {e: s for e, s in servers.items() if s.failure is None}
+    ours = [s for e, s in able.items() if e.startswith("whit")]
+    peers = [s for e, s in able.items() if not e.startswith("whit")]
+    if not peers:
+        return all(s.stands_still() for s in ours)
+    best = min(peers, key=lambda s: min(s.least))
+    apart = (min(s.least) / min(best.least) for s in ours)
+    return all(s.stands_still() for s in (*ours, best)) and not any(
+        1 / CLEAR < ratio < CLEAR for ratio in apart
+    )
+
+
 def warm(
     engines: list[str], model: str, threads: int, rounds: int, seconds: float
 ) -> dict[str, Cell]:
+    """Measures for the seconds or the rounds, whichever is longer, or until it is settled."""
     servers = {engine: Server(engine, model, threads) for engine in engines}
     try:
         for s in servers.values():
@@ -222,9 +272,8 @@ def warm(
             s.turn()
             if s.times:
                 s.n_calls = max(1, min(500, int(TURN_S * 1e9 / max(min(s.times), 1))))
-                want = str(ENGINES["reference"](model, 1).file)
-                s.error_of_max = s.ask({"check": want}).get("error_of_max")
-            s.times, s.medians = [], []
+                s.error_of_max = s.ask({"check": True}).get("error_of_max")
+            s.forget()
         n, end = 0, time.monotonic() + seconds
         while any(s.failure is None for s in servers.values()) and (
             n < rounds or time.monotonic() < end
@@ -234,6 +283,8 @@ def warm(
                 if threads > 1:
                     time.sleep(0.003)  # until its idle threads sleep
             n += 1
+            if n >= LEAST_ROUNDS and settled(servers):
+                break
         return {engine: {**s.cell(), "rounds": n} for engine, s in servers.items()}
     finally:
         for s in servers.values():
@@ -244,17 +295,26 @@ def warm(
 
 
 def fresh(engines: list[str], model: str, threads: int, rounds: int) -> dict[str, Cell]:
-    """Times and bytes of fresh processes, engines taking turns. A first round, not counted, fills the page cache."""
+    """Times and bytes of fresh processes, engines taking turns; the files are in the page cache.
+
+    After the first round only Whit and the peers that are not far behind the best one go on.
+    """
     found: dict[str, list[Cell]] = {engine: [] for engine in engines}
     failed: dict[str, Cell] = {}
-    for n in range(rounds + 1):
+    for engine in engines:
+        file = ENGINES[engine](model, 1).file
+        for part in (*file.parent.glob(f"{model}.*"), models.path(model)):
+            part.read_bytes()
+    for n in range(rounds):
+        peers = [found[e][0]["ns"] for e in engines if n and found[e] and not e.startswith("whit")]
         for engine in engines:
-            if engine in failed:
+            far = n and found[engine] and found[engine][0]["ns"] > FAR * min(peers, default=0)
+            if engine in failed or (far and not engine.startswith("whit")):
                 continue
             answer = ask("once", engine, model, threads, START_S)
             if "error" in answer:
                 failed[engine] = {"failure": answer["error"]}
-            elif n:
+            else:
                 found[engine].append(answer)
     cells = {}
     for engine in engines:
@@ -262,42 +322,52 @@ def fresh(engines: list[str], model: str, threads: int, rounds: int) -> dict[str
             cells[engine] = failed[engine]
             continue
         runs = found[engine]
-        cells[engine] = {
-            "ns": min(r["ns"] for r in runs),
-            "median_ns": statistics.median(r["ns"] for r in runs),
-            "load_ns": min(r["load_ns"] for r in runs),
-            "peak_bytes": min(r["peak_bytes"] for r in runs),
-            "anonymous_bytes": min(r["anonymous_bytes"] for r in runs),
-            "rounds": rounds,
-        }
+        median = statistics.median(r["ns"] for r in runs)
+        least = {key: min(r[key] for r in runs) for key in runs[0]}
+        cells[engine] = {**least, "median_ns": median, "rounds": len(runs)}
     return cells
 
 
 # ---- all together -------------------------------------------------------------------------------------------
 
 
+def prepare(
+    chosen: list[str], engines: list[str], retry: bool
+) -> dict[tuple[str, str], str | None]:
+    """Environments, models and conversions; a sentence for what cannot be had, None for the rest."""
+    found: dict[tuple[str, str], str | None] = {}
+    for model in chosen:
+        models.ensure(model)
+        for engine in ("reference", *engines):
+            found[engine, model] = prepared(engine, model, retry)
+    return found
+
+
 def measure(
-    model: str, engines: list[str], args: argparse.Namespace, results: dict[str, Any]
+    model: str, failures: dict[str, str], args: argparse.Namespace, results: dict[str, Any]
 ) -> None:
-    models.ensure(model)
-    failures = {e: f for e in ["reference", *engines] if (f := prepared(e, model, args.retry))}
     if "reference" in failures:
         complain(f"bench: no reference for {model}: {failures['reference']}")
         return
-    contestants = [e for e in engines if e not in failures and not same_as_balanced(e, model)]
+    same = [e for e in args.peers if e not in failures and same_as_balanced(e, model)]
+    contestants = [e for e in args.peers if e not in failures and e not in same]
     for mode in args.mode:
-        takes_part = "warm" if mode == "warm" else "cold"
-        able = [e for e in contestants if takes_part in ENGINES[e].modes]
+        able = [e for e in contestants if mode in ENGINES[e].modes]
         for threads in args.threads if mode == "warm" else [1]:
             if mode == "warm":
                 cells = warm(able, model, threads, args.rounds, args.seconds)
             else:
                 cells = fresh(able, model, threads, args.fresh_rounds)
             for engine, sentence in failures.items():
-                if takes_part in ENGINES[engine].modes:
+                if mode in ENGINES[engine].modes:
                     cells[engine] = {"failure": sentence}
+            for engine in same:
+                cells[engine] = {**cells["whit"], "same_as": "whit"}
             judge(cells)
-            results[f"{mode}/{threads}/{model}"] = cells
+            order = list(ENGINES)
+            cells = dict(sorted(cells.items(), key=lambda item: order.index(item[0])))
+            key = f"{mode}/{threads}/{model}"
+            results[key] = {**results.get(key, {}), **cells} if args.peers_named else cells
             RESULTS.write_text(json.dumps(results, indent=1))
             complain(report.line(f"{model} {mode} {threads}", cells))
 
@@ -319,23 +389,37 @@ def ratios(results: dict[str, Any]) -> dict[str, float]:
     found = {}
     for key, cells in results.items():
         whit, ort = cells.get("whit", {}), cells.get("onnxruntime", {})
-        if key[:4] in ("warm", "cold") and "ratio" in whit and "ratio" in ort:
+        if "ratio" in whit and "ratio" in ort:
             found[key] = round(whit["ns"] / ort["ns"], 3)
     return found
 
 
 def check(results: dict[str, Any]) -> int:
     """Compares with the baseline; the number of regressions."""
-    if not BASELINE.exists():
-        print("no baseline yet: make one on a quiet machine with --baseline")
+    stored, bad = baseline.read("ratios"), 0
+    if not stored:
+        complain("bench: no baseline yet: make one on a quiet machine with --baseline")
         return 1
-    stored, bad = json.loads(BASELINE.read_text()), 0
     for key, now in ratios(results).items():
         before = stored.get(key)
         if before is not None and now > before * SLACK:
             complain(f"bench: {key}: {now:.2f} of onnxruntime's time, the baseline is {before:.2f}")
             bad += 1
     return bad
+
+
+def on_paper() -> dict[str, Any]:
+    """What is said about arm64 without an arm64 machine, made if it is not there; else the sentence why not."""
+    found: dict[str, Any] = {}
+    if why := arm64.missing():
+        found["loops_missing"] = why
+    else:
+        found["loops"] = arm64.measure()
+    if why := counts.missing("neon"):
+        found["counts_missing"] = why
+    else:
+        found["counts"] = counts.all_of(models.select(""), ("neon",))
+    return found
 
 
 def arguments() -> argparse.Namespace:
@@ -346,9 +430,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peers", default="", help="engines, by comma (default: all); whit always")
     parser.add_argument("--mode", default="", help="warm, cold, memory, by comma (default: all)")
     parser.add_argument("--threads", default="", help="by comma (default: 1,2); of warm only")
-    parser.add_argument("--rounds", type=int, default=20, help="turns of every engine, at least")
-    parser.add_argument("--seconds", type=float, default=3, help="go on that long per model")
-    parser.add_argument("--fresh-rounds", type=int, default=2, help="fresh processes per engine")
+    parser.add_argument("--rounds", type=int, default=6, help="turns of every engine, at least")
+    parser.add_argument("--seconds", type=float, default=4, help="go on that long per model")
+    parser.add_argument(
+        "--fresh-rounds", type=int, default=3, help="fresh processes per engine, at most"
+    )
+    parser.add_argument("--report", action="store_true", help="measure nothing, print all there is")
     parser.add_argument("--docs", action="store_true", help="write docs/performance.md")
     parser.add_argument("--baseline", action="store_true", help="keep the ratios as the baseline")
     parser.add_argument("--check", action="store_true", help="fail if a ratio got worse")
@@ -360,6 +447,7 @@ def arguments() -> argparse.Namespace:
         args.fresh_rounds = 1
     args.mode = list(dict.fromkeys("cold" if m == "memory" else m for m in args.mode))
     args.threads = [int(t) for t in args.threads.split(",")] if args.threads else [1, 2]
+    args.peers_named = bool(args.peers)
     args.peers = args.peers.split(",") if args.peers else [e for e in ENGINES if e != "reference"]
     if "whit" not in args.peers:
         args.peers.insert(0, "whit")
@@ -373,17 +461,24 @@ def main() -> int:
     args = arguments()
     CACHE.mkdir(parents=True, exist_ok=True)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    kept = dict(results)
-    chosen = models.select(args.only)
+    kept = {} if args.report else dict(results)
+    chosen = [] if args.report else models.select(args.only)
+    start = time.monotonic()
+    known = prepare(chosen, args.peers, args.retry)
+    prepared_at = time.monotonic()
     for model in chosen:
-        measure(model, args.peers, args, results)
+        failures = {e: why for (e, m), why in known.items() if m == model and why}
+        measure(model, failures, args, results)
+    done = time.monotonic()
     mine = {k: v for k, v in results.items() if kept.get(k) is not v}
     print(report.tables(mine))
+    if chosen:
+        print(f"\n{prepared_at - start:.0f} s to prepare, {done - prepared_at:.0f} s to measure")
     if args.docs:
-        (ROOT / "docs" / "performance.md").write_text(report.document(results, FAMILIES))
+        text = report.document(results, FAMILIES, on_paper())
+        (ROOT / "docs" / "performance.md").write_text(text)
     if args.baseline:
-        old = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
-        BASELINE.write_text(json.dumps({**old, **ratios(mine)}, indent=1, sort_keys=True) + "\n")
+        baseline.write("ratios", ratios(mine))
     return 1 if args.check and check(mine) else 0
 
 

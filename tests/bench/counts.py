@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,20 @@ def measure(name: str, isas: tuple[str, ...]) -> dict[str, Count]:
     return found
 
 
+def all_of(chosen: Sequence[str], isas: tuple[str, ...]) -> dict[str, dict[str, Count]]:
+    """The counts of these models; they go to the results as well."""
+    for isa in isas:
+        command(isa, Path("."))  # builds
+    with ThreadPoolExecutor(2) as pool:
+        found = dict(zip(chosen, pool.map(lambda name: measure(name, isas), chosen), strict=True))
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name, cells in found.items():
+        kept[name] = {**kept.get(name, {}), **cells}
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(kept, indent=1))
+    return found
+
+
 # ---- judging ----------------------------------------------------------------------------------------------
 
 
@@ -199,16 +213,7 @@ def main() -> int:
             print(f"{isa} is not counted: {why}", file=sys.stderr)
         else:
             isas.append(isa)
-            command(isa, Path("."))  # builds
-    chosen = models.select(args.only)
-    with ThreadPoolExecutor(2) as pool:
-        found = dict(
-            zip(chosen, pool.map(lambda name: measure(name, tuple(isas)), chosen), strict=True)
-        )
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for name, cells in found.items():
-        kept[name] = {**kept.get(name, {}), **cells}
-    RESULTS.write_text(json.dumps(kept, indent=1))
+    found = all_of(models.select(args.only), tuple(isas))
     if args.json:
         print(json.dumps(found))
     else:

@@ -105,6 +105,7 @@ class Whit(Engine):
         self.call = self.run
 
     def run(self) -> None:
+        self.results: list[Any] = []  # one set of outputs at a time
         self.results = self.instance.run(self.arrays)
 
     def outputs(self) -> Sequence[Array]:
@@ -114,7 +115,11 @@ class Whit(Engine):
         costs = importlib.import_module("whit._profile").costs
         nodes = costs(self.model, self.instance, self.arrays)
         weights = sum(c.weights / c.runs for c in nodes if c.runs)
-        return {"arena_bytes": int(self.instance.arena.nbytes), "weights_bytes": int(weights)}
+        return {
+            "arena_bytes": int(self.instance.arena.nbytes),
+            "weights_bytes": int(weights),
+            "output_bytes": sum(int(np.asarray(r).nbytes) for r in self.results),
+        }
 
     def times(self, n_calls: int) -> list[int]:
         found: list[int] = self.instance.times(self.arrays, n_calls + 1, float("inf"))

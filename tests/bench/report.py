@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import arm64
+import counts
+
 Cell = dict[str, Any]
 Results = Mapping[str, dict[str, Cell]]
+Groups = dict[tuple[str, str], dict[str, dict[str, Cell]]]
+"""Cells by (mode, threads), then by model."""
 
 
 def milliseconds(ns: float) -> str:
@@ -44,28 +49,58 @@ def engines_of(group: Results) -> list[str]:
     return list(dict.fromkeys(e for cells in group.values() for e in cells))
 
 
-def mean_ratio(group: Results, engine: str, of: Callable[[Cell], float | None]) -> str:
-    """Geometric mean of the ratio to the best of each model, over the models that the engine can run."""
-    logs = []
-    for cells in group.values():
-        right = {e: v for e, c in cells.items() if "failure" not in c and (v := of(c))}
-        if engine in right:
-            logs.append(math.log(right[engine] / min(right.values())))
-    return f"{math.exp(sum(logs) / len(logs)):.2f} ({len(logs)})" if logs else "–"
+def ours(engine: str) -> bool:
+    return engine.startswith("whit")
+
+
+def right(cells: dict[str, Cell], key: str) -> dict[str, float]:
+    """A number of each engine that gave the right answer."""
+    return {e: c[key] for e, c in cells.items() if "failure" not in c and c.get(key)}
+
+
+def best_other(values: dict[str, float], engine: str) -> float | None:
+    """The least of the peers, the engine itself apart; Whit is nobody's peer."""
+    return min((v for e, v in values.items() if e != engine and not ours(e)), default=None)
+
+
+def mean(ratios: Iterable[float]) -> float:
+    """Geometric; not a number of nothing."""
+    logs = [math.log(r) for r in ratios]
+    return math.exp(sum(logs) / len(logs)) if logs else math.nan
+
+
+def to_best(group: Results, engine: str, key: str) -> list[float]:
+    """Ratios to the best engine of each model that this one can run."""
+    every = (right(cells, key) for cells in group.values())
+    return [values[engine] / min(values.values()) for values in every if engine in values]
+
+
+def to_others(group: Results, engine: str, key: str) -> dict[str, float]:
+    """Per model the ratio to the best of the others."""
+    found = {}
+    for model, cells in group.items():
+        values = right(cells, key)
+        other = best_other(values, engine)
+        if engine in values and other:
+            found[model] = values[engine] / other
+    return found
 
 
 def table(group: Results, key: str, show: Callable[[float], str], spread: bool) -> str:
-    """Models down, engines across; the best is bold. The last columns: whit's value over the best peer's."""
+    """Models down, engines across; the best is bold. The last column: whit's value over the best peer's."""
     engines = engines_of(group)
+    against = to_others(group, "whit", key)
     rows = []
     for model, cells in group.items():
-        right = {e: c[key] for e, c in cells.items() if "failure" not in c and c.get(key)}
-        best = min(right.values(), default=0)
+        best = min(right(cells, key).values(), default=0)
         row = [model]
         for e in engines:
             cell = cells.get(e, {})
             if key not in cell:
                 row.append("fails" if "failure" in cell else "–")
+                continue
+            if "same_as" in cell:
+                row.append(f"= {cell['same_as']}")
                 continue
             text = show(cell[key])
             if "failure" in cell:
@@ -73,17 +108,139 @@ def table(group: Results, key: str, show: Callable[[float], str], spread: bool) 
             elif cell[key] == best:
                 text = f"**{text}**"
             row.append(f"{text} / {show(cell['median_ns'])}" if spread else text)
-        peers = [v for e, v in right.items() if not e.startswith("whit")]
-        ours = right.get("whit")
-        row.append(f"{ours / min(peers):.2f}" if ours and peers and min(peers) > 0 else "–")
+        row.append(f"{against[model]:.2f}" if model in against else "–")
         rows.append(row)
-    means = [mean_ratio(group, e, lambda c: c.get(key)) for e in engines]
-    rows.append(["*geometric mean to the best (models)*", *means, ""])
     return grid(["model", *engines, "whit / best peer"], rows)
 
 
-def grouped(results: Results) -> dict[tuple[str, str], dict[str, dict[str, Cell]]]:
-    groups: dict[tuple[str, str], dict[str, dict[str, Cell]]] = {}
+def standing(groups: Groups) -> str:
+    """Each engine's times in three numbers per mode: to the best of every model, at its worst, and how often it leads."""
+    head, rows = ["engine"], dict[str, list[str]]()
+    for (mode, threads), group in groups.items():
+        title = f"warm {threads}" if mode == "warm" else "cold"
+        head += [f"{title}: to the best", "worst", "ahead"]
+        for engine in engines_of(group):
+            ratios, others = to_best(group, engine, "ns"), to_others(group, engine, "ns")
+            row = rows.setdefault(engine, [])
+            row += ["–"] * (len(head) - 4 - len(row))
+            if not ratios:
+                row += ["–"] * 3
+                continue
+            row.append(f"{mean(ratios):.2f} ({len(ratios)})")
+            worst = max(others, key=lambda m: others[m], default=None)
+            row.append(f"{others[worst]:.2f} {worst}" if worst else "–")
+            row.append(f"{sum(r < 1 for r in others.values())} of {len(others)}")
+    for row in rows.values():
+        row += ["–"] * (len(head) - 1 - len(row))
+    return grid(head, [[e, *row] for e, row in rows.items()])
+
+
+# ---- goals ------------------------------------------------------------------------------------------------
+
+MEAN_GOAL, WORST_GOAL, COLD_GOAL, SCALE_GOAL = 1.00, 1.10, 0.50, 1.03
+"""Of the nearest peer's time; of the best peer's on any model; cold; two threads' time of one's (with the noise)."""
+MEMORY_SLACK = 1 << 20
+OWN = ("arena_bytes", "output_bytes")
+"""Memory of a run: the arena, and the arrays that the caller gets."""
+
+
+def verdict(text: str, value: float, goal: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{text}: {'reached' if value <= goal else 'missed'}"
+
+
+def nearest(group: Results, engine: str) -> tuple[float, str]:
+    """Geometric mean of the ratio to each peer over what both can run: the largest, and whose it is."""
+    found = []
+    for peer in engines_of(group):
+        if ours(peer):
+            continue
+        both = [v for cells in group.values() if {engine, peer} <= (v := right(cells, "ns")).keys()]
+        if both:
+            found.append((mean(v[engine] / v[peer] for v in both), peer))
+    return max(found, default=(math.nan, ""))
+
+
+def memory_goal(group: Results, engine: str, key: str, parts: Sequence[str]) -> str:
+    """Models whose memory is beyond the sum of these parts and the slack."""
+    beyond, n = [], 0
+    for model, cells in group.items():
+        c = cells.get(engine, {})
+        if "failure" in c or not all(k in c for k in (key, *parts)):
+            continue
+        n += 1
+        over = c[key] - sum(c[k] for k in parts) - MEMORY_SLACK
+        if over > 0:
+            beyond.append(f"{model} by {megabytes(over)}")
+    if not n:
+        return "–"
+    return f"missed: {', '.join(beyond)}" if beyond else f"reached ({n} models)"
+
+
+def scaled(groups: Groups, engine: str) -> dict[str, tuple[float, float]]:
+    """Times of one and of two threads, per model."""
+    one, two = (groups.get(("warm", n), {}) for n in ("1", "2"))
+    found = {}
+    for model in one:
+        pair = [right(g.get(model, {}), "ns").get(engine) for g in (one, two)]
+        if pair[0] and pair[1]:
+            found[model] = (pair[0], pair[1])
+    return found
+
+
+def goals(groups: Groups) -> str:
+    """What was aimed at, judged for each way to convert."""
+    variants = [e for e in dict.fromkeys(e for g in groups.values() for e in engines_of(g)) if ours(e)]  # fmt: skip
+    rows = []
+    for (mode, threads), group in groups.items():
+        goal = MEAN_GOAL if mode == "warm" else COLD_GOAL
+        title = f"warm, threads {threads}" if mode == "warm" else "load + first inference"
+        row = [f"{title}: geometric mean, of the nearest peer's, ≤ {goal:.2f}"]
+        for v in variants:
+            value, peer = nearest(group, v)
+            row.append(verdict(f"{value:.2f} ({peer})", value, goal))
+        rows.append(row)
+        if mode != "warm":
+            for key, parts, text in (
+                ("peak_bytes", ("weights_bytes", *OWN), "peak ≤ weights touched + arena + 1 MB"),
+                ("anonymous_bytes", OWN, "anonymous ≤ arena + 1 MB"),
+            ):
+                rows.append([text, *(memory_goal(group, v, key, parts) for v in variants)])
+            continue
+        row = [f"{title}: no model above {WORST_GOAL:.2f} of its best peer"]
+        for v in variants:
+            ratios = to_others(group, v, "ns")
+            above = sum(r > WORST_GOAL for r in ratios.values())
+            worst = max(ratios.values(), default=math.nan)
+            row.append(verdict(f"{above} of {len(ratios)} above, worst {worst:.2f}", worst, WORST_GOAL))  # fmt: skip
+        rows.append(row)
+    row = ["nothing slower with two threads than with one"]
+    for v in variants:
+        pairs = scaled(groups, v)
+        slower = [m for m, (one, two) in pairs.items() if two > SCALE_GOAL * one]
+        row.append("–" if not pairs else f"missed: {', '.join(slower)}" if slower else "reached")
+    rows.append(row)
+    return grid(["goal", *variants], rows)
+
+
+def scaling(groups: Groups) -> str:
+    """One and two threads: times of Whit, and how much faster two are, for every engine."""
+    engines = list(dict.fromkeys(e for g in groups.values() for e in engines_of(g)))
+    every = {e: pairs for e in engines if (pairs := scaled(groups, e))}
+    if not every:
+        return ""
+    names = list(dict.fromkeys(m for pairs in every.values() for m in pairs))
+    rows = [
+        [m, *(f"{p[m][0] / p[m][1]:.2f}" if m in p else "–" for p in every.values())] for m in names
+    ]
+    means = (mean(a / b for a, b in pairs.values()) for pairs in every.values())
+    rows.append(["*geometric mean*", *(f"{m:.2f}" for m in means)])
+    return grid(["model", *every], rows)
+
+
+def grouped(results: Results) -> Groups:
+    groups: Groups = {}
     for key, cells in results.items():
         mode, threads, model = key.split("/")
         groups.setdefault((mode, threads), {})[model] = cells
@@ -92,8 +249,8 @@ def grouped(results: Results) -> dict[tuple[str, str], dict[str, dict[str, Cell]
 
 def tables(results: Results) -> str:
     """Markdown of everything measured."""
-    parts = []
-    for (mode, threads), group in grouped(results).items():
+    groups, parts = grouped(results), list[str]()
+    for (mode, threads), group in groups.items():
         if mode == "warm":
             plural = "" if threads == "1" else "s"
             parts.append(f"## Warm, {threads} thread{plural}: min / median, ms")
@@ -105,10 +262,22 @@ def tables(results: Results) -> str:
         parts.append(table(group, "peak_bytes", megabytes, False))
         parts.append("## Anonymous memory above the bare import, MB")
         parts.append(table(group, "anonymous_bytes", megabytes, False))
+    if text := scaling(groups):
+        parts += ["## Two threads: how many times as fast as one", text]
     for title, lines in (("Correctness", errors(results)), ("Failures", failures(results))):
         if lines:
             parts += [f"## {title}", *lines]
+    if groups:
+        parts += ["## Standing", STANDING, standing(groups), "## Goals", GOALS, goals(groups)]
     return "\n\n".join(parts)
+
+
+STANDING = (
+    "*To the best*: geometric mean of the ratio to the fastest engine of each model, over the models (number) that the engine runs "
+    "right. *Worst*: the largest ratio to the best of the other engines, and where; *ahead*: on how many models it leads them. "
+    "Whit counts as nobody's peer here."
+)
+GOALS = "The nearest peer is the one to which Whit's ratio, as a geometric mean over the models that both run right, is the largest."
 
 
 def errors(results: Results) -> list[str]:
@@ -139,7 +308,7 @@ def failures(results: Results) -> list[str]:
 
 
 def machine() -> str:
-    """Processor, cores, vector extensions: what the numbers depend on, and nothing that names the machine."""
+    """Processor and cores: what the numbers depend on, and nothing that names the machine."""
     info: dict[str, str] = {}
     try:
         for text in Path("/proc/cpuinfo").read_text().splitlines():
@@ -169,10 +338,34 @@ Whit converts with `--optimize balanced`; `whit-memory` and `whit-speed` stand b
 Versions: {versions}.
 
 {tables}
+
+## arm64, on paper
+
+No arm64 machine was at hand, so nothing here is a time. Inner loops by llvm-mca, which knows no caches: cycles of a turn and the share
+of the modelled core's peak (24 independent multiply-adds); each compiler's code. Neoverse N1 stands for Cortex-A76 to A78, V1 for X1.
+
+{loops}
+
+Instructions that one inference executes, counted under qemu-aarch64 (one thread, `tests/bench/counts.py`), beside the least that
+its multiply-adds need at four a vector instruction. *All / least* says how much of the work is not multiplying.
+
+{counts}
 """
 
 
-def document(results: Results, packages: Mapping[str, Sequence[str]]) -> str:
+def document(
+    results: Results, packages: Mapping[str, Sequence[str]], paper: Mapping[str, Any]
+) -> str:
     """docs/performance.md."""
     names = sorted({p.replace("==", " ") for family in packages.values() for p in family})
-    return DOCUMENT.format(machine=machine(), versions=", ".join(names), tables=tables(results))
+    loops = f"Not measured: {paper.get('loops_missing')}."
+    if "loops" in paper:
+        found = paper["loops"]
+        said = "\n".join(f"- {sentence}" for sentence in arm64.goals(found))
+        loops = f"{grid(arm64.HEAD, arm64.rows(found))}\n\n{said}"
+    executed = f"Not counted: {paper.get('counts_missing')}."
+    if "counts" in paper:
+        executed = grid(counts.HEAD, counts.rows(paper["counts"], "neon"))
+    return DOCUMENT.format(
+        machine=machine(), versions=", ".join(names), tables=tables(results), loops=loops, counts=executed
+    )  # fmt: skip
