@@ -33,9 +33,8 @@ GEN := $(B)/gen/whit_ops.inc $(B)/gen/whit_all.c
 LIBS := $(PACKAGE)/libwhit.so $(PACKAGE)/libwhit_platform.so $(B)/libwhit.a
 ASAN_LIB := $(B)/asan/libwhit.so
 
-.PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead bench-check bench-arm64 \
-  same-bits lint format \
-  wheel clean distclean help tools torch test-sanitize run-sanitized
+.PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead \
+  bench-check bench-arm64 same-bits lint format wheel clean distclean help tools torch test-sanitize run-sanitized
 
 all: lib
 

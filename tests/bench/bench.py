@@ -52,6 +52,8 @@ START_S = 300.0
 TURN_LIMIT_S = 120.0
 
 Cell = dict[str, Any]
+Cells = dict[str, dict[str, Cell]]
+"""By mode/threads/model and engine."""
 
 
 BEGAN = time.monotonic()
@@ -344,8 +346,9 @@ def prepare(
 
 
 def measure(
-    model: str, failures: dict[str, str], args: argparse.Namespace, results: dict[str, Any]
+    model: str, failures: dict[str, str], args: argparse.Namespace, stored: Cells, mine: Cells
 ) -> None:
+    """Cells of this run go to mine, and to stored if they are of all engines."""
     if "reference" in failures:
         complain(f"bench: no reference for {model}: {failures['reference']}")
         return
@@ -367,8 +370,10 @@ def measure(
             order = list(ENGINES)
             cells = dict(sorted(cells.items(), key=lambda item: order.index(item[0])))
             key = f"{mode}/{threads}/{model}"
-            results[key] = {**results.get(key, {}), **cells} if args.peers_named else cells
-            RESULTS.write_text(json.dumps(results, indent=1))
+            mine[key] = cells
+            if args.all_peers or key not in stored:  # a part does not replace the whole
+                stored[key] = cells
+                RESULTS.write_text(json.dumps(stored, indent=1))
             complain(report.line(f"{model} {mode} {threads}", cells))
 
 
@@ -418,7 +423,9 @@ def on_paper() -> dict[str, Any]:
     if why := counts.missing("neon"):
         found["counts_missing"] = why
     else:
-        found["counts"] = counts.all_of(models.select(""), ("neon",))
+        found["counts"] = counts.known("neon", newest_source()) or counts.all_of(
+            models.select(""), ("neon",)
+        )
     return found
 
 
@@ -447,7 +454,7 @@ def arguments() -> argparse.Namespace:
         args.fresh_rounds = 1
     args.mode = list(dict.fromkeys("cold" if m == "memory" else m for m in args.mode))
     args.threads = [int(t) for t in args.threads.split(",")] if args.threads else [1, 2]
-    args.peers_named = bool(args.peers)
+    args.all_peers = not args.peers
     args.peers = args.peers.split(",") if args.peers else [e for e in ENGINES if e != "reference"]
     if "whit" not in args.peers:
         args.peers.insert(0, "whit")
@@ -460,22 +467,21 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     args = arguments()
     CACHE.mkdir(parents=True, exist_ok=True)
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    kept = {} if args.report else dict(results)
+    stored: Cells = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    mine: Cells = dict(stored) if args.report else {}
     chosen = [] if args.report else models.select(args.only)
     start = time.monotonic()
     known = prepare(chosen, args.peers, args.retry)
     prepared_at = time.monotonic()
     for model in chosen:
         failures = {e: why for (e, m), why in known.items() if m == model and why}
-        measure(model, failures, args, results)
+        measure(model, failures, args, stored, mine)
     done = time.monotonic()
-    mine = {k: v for k, v in results.items() if kept.get(k) is not v}
     print(report.tables(mine))
     if chosen:
         print(f"\n{prepared_at - start:.0f} s to prepare, {done - prepared_at:.0f} s to measure")
     if args.docs:
-        text = report.document(results, FAMILIES, on_paper())
+        text = report.document(stored, FAMILIES, on_paper())
         (ROOT / "docs" / "performance.md").write_text(text)
     if args.baseline:
         baseline.write("ratios", ratios(mine))

@@ -144,6 +144,14 @@ def all_of(chosen: Sequence[str], isas: tuple[str, ...]) -> dict[str, dict[str, 
     return found
 
 
+def known(isa: str, since: float) -> dict[str, dict[str, Count]]:
+    """The results that are there, if they are of every model and not older than this time; else nothing."""
+    if not RESULTS.exists() or RESULTS.stat().st_mtime < since:
+        return {}
+    kept: dict[str, dict[str, Count]] = json.loads(RESULTS.read_text())
+    return kept if all(isa in kept.get(name, {}) for name in models.MODELS) else {}
+
+
 # ---- judging ----------------------------------------------------------------------------------------------
 
 

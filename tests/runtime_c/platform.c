@@ -106,6 +106,49 @@ static void test_file(const char *path) {
   CHECK(whit_file_map(&f, "/") != 0 && !f.data);
 }
 
+/* A node with N pieces of work, and room for all events but one. */
+static void test_trace(void) {
+  static whit_trace_event events[N + 1];
+  static job j;
+  whit_threads *t = whit_threads_create(4);
+  whit_trace trace = { .events = events, .n_max = N, .threads = t };
+  events[N].node = 99;
+  CHECK(!whit_trace_observe(&trace, NULL, 7, 0));
+  whit_trace_for(&trace, mark, &j, N);
+  CHECK(!whit_trace_observe(&trace, NULL, 7, 1));
+  CHECK(trace.n == N + 1 && events[N].node == 99);
+  CHECK(events[0].part == WHIT_NONE && events[0].node == 7);
+  uint32_t seen[N] = { 0 };
+  for (int k = 1; k < N; k++) {
+    const whit_trace_event *e = events + k;
+    CHECK(e->node == 7 && e->part < N && !seen[e->part]++);
+    CHECK(events[0].start <= e->start && e->start <= e->end && e->end <= events[0].end);
+  }
+  for (int i = 0; i < N; i++) CHECK(atomic_load(&j.done[i]) == 1);
+  whit_threads_destroy(t);
+}
+
+/* The work grows with what is asked for, on every kind of vectors that there are here. */
+static void test_peak(void) {
+  static _Alignas(64) float data[4096];
+  whit_peak p = { .n_flops = 384, .n_bytes = sizeof data, .data = data, .n_times = 1 };
+  const uint32_t cpus[] = { 0, whit_cpu_features() };
+  for (int k = 0; k < 2; k++) {
+    p.cpu = cpus[k];
+    uint64_t least[2] = { UINT64_MAX, UINT64_MAX };
+    for (int round = 0; round < 20; round++)
+      for (int big = 0; big < 2; big++) {
+        p.n_flops = big ? 384 << 10 : 384;
+        const uint64_t start = whit_clock_ns();
+        whit_peak_flops(&p, 0);
+        const uint64_t ns = whit_clock_ns() - start;
+        if (ns < least[big]) least[big] = ns;
+      }
+    CHECK(least[1] > 4 * least[0]);
+    whit_peak_read(&p, 0);
+  }
+}
+
 int main(int argc, char **argv) {
   CHECK(argc == 2);
   const uint64_t start = whit_clock_ns();
@@ -114,6 +157,8 @@ int main(int argc, char **argv) {
   test_many_pools();
   test_fork();
   test_file(argv[1]);
+  test_trace();
+  test_peak();
   CHECK(whit_clock_ns() > start);
   const whit_host alone = whit_host_with(NULL);
   CHECK(alone.cpu == whit_cpu_features() && !alone.parallel_for && alone.n_threads == 1);
