@@ -51,8 +51,9 @@ class Peaks:
     """(bytes of a block, GB/s of reading it), by size."""
 
     def speed(self, n_bytes: float) -> float:
-        """GB/s of reading a block of this size."""
-        return next((v for size, v in self.read if n_bytes <= size), self.read[-1][1])
+        """GB/s of reading a block of this size: between two that were measured, by the logarithm of the size."""
+        sizes, speeds = zip(*self.read, strict=True)
+        return float(np.interp(np.log(max(n_bytes, 1.0)), np.log(sizes), speeds))
 
     def bound_ns(self, cost: Cost, touched: int) -> float:
         """The time that a node would take if nothing but the machine held it up."""

@@ -477,7 +477,7 @@ def main() -> int:
         failures = {e: why for (e, m), why in known.items() if m == model and why}
         measure(model, failures, args, stored, mine)
     done = time.monotonic()
-    print(report.tables(mine))
+    print(report.tables(mine), report.summary(mine), sep="\n\n")
     if chosen:
         print(f"\n{prepared_at - start:.0f} s to prepare, {done - prepared_at:.0f} s to measure")
     if args.docs:

@@ -14,6 +14,7 @@ from typing import Any
 
 import arm64
 import counts
+import models
 
 Cell = dict[str, Any]
 Results = Mapping[str, dict[str, Cell]]
@@ -244,6 +245,9 @@ def grouped(results: Results) -> Groups:
     for key, cells in results.items():
         mode, threads, model = key.split("/")
         groups.setdefault((mode, threads), {})[model] = cells
+    order = {name: k for k, name in enumerate(models.MODELS)}
+    for key, group in groups.items():
+        groups[key] = dict(sorted(group.items(), key=lambda item: order.get(item[0], len(order))))
     return dict(sorted(groups.items(), key=lambda item: (item[0][0] != "warm", item[0])))
 
 
@@ -267,8 +271,15 @@ def tables(results: Results) -> str:
     for title, lines in (("Correctness", errors(results)), ("Failures", failures(results))):
         if lines:
             parts += [f"## {title}", *lines]
-    if groups:
-        parts += ["## Standing", STANDING, standing(groups), "## Goals", GOALS, goals(groups)]
+    return "\n\n".join(parts)
+
+
+def summary(results: Results) -> str:
+    """Where each engine stands, and what became of the goals."""
+    groups = grouped(results)
+    if not groups:
+        return "Nothing is measured yet."
+    parts = ["## Standing", STANDING, standing(groups), "## Goals", GOALS, goals(groups)]
     return "\n\n".join(parts)
 
 
@@ -316,13 +327,11 @@ def machine() -> str:
             info.setdefault(key.strip(), value.strip())
     except OSError:
         pass
-    wanted = ("avx2", "fma", "avx512f", "avx512_vnni", "asimd", "asimddp", "i8mm", "sve")
-    flags = set(info.get("flags", info.get("Features", "")).split())
     name = info.get("model name", "processor of unknown name")
     family = (
         f" (family {info['cpu family']}, model {info['model']})" if "cpu family" in info else ""
     )
-    return f"{name}{family}, {os.cpu_count()} cores, {' '.join(f for f in wanted if f in flags)}"
+    return f"{name}{family}, {os.cpu_count()} cores"
 
 
 DOCUMENT = """# Performance
@@ -336,6 +345,8 @@ crashes on it; *wrong* that its answer is more than 0.002 of the largest value a
 Whit converts with `--optimize balanced`; `whit-memory` and `whit-speed` stand beside it where they give another file.
 
 Versions: {versions}.
+
+{summary}
 
 {tables}
 
@@ -367,5 +378,10 @@ def document(
     if "counts" in paper:
         executed = grid(counts.HEAD, counts.rows(paper["counts"], "neon"))
     return DOCUMENT.format(
-        machine=machine(), versions=", ".join(names), tables=tables(results), loops=loops, counts=executed
-    )  # fmt: skip
+        machine=machine(),
+        versions=", ".join(names),
+        summary=summary(results),
+        tables=tables(results),
+        loops=loops,
+        counts=executed,
+    )

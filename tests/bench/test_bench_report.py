@@ -51,7 +51,7 @@ def test_goals() -> None:
 
 
 def test_tables_name_everything() -> None:
-    text = report.tables(RESULTS)
+    text = report.tables(RESULTS) + report.summary(RESULTS)
     for said in ("**1.00** / 1.10", "fails", "two: b: crashes", "## Standing", "0.87 (one)"):
         assert said in text
 
