@@ -180,11 +180,11 @@ def same_as_balanced(engine: str, model: str) -> bool:
 
 
 class Server:
-    """A process that has a model open and measures when it is asked to."""
+    """A process of an engine that measures when it is asked to: "serve" with a model open, "once" with nothing but its imports."""
 
-    def __init__(self, engine: str, model: str, threads: int) -> None:
+    def __init__(self, action: str, engine: str, model: str, threads: int) -> None:
         self.process = subprocess.Popen(
-            command("serve", engine, model, str(threads)), env=variables(threads), text=True, bufsize=1,
+            command(action, engine, model, str(threads)), env=variables(threads), text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self.failure: str | None = None
@@ -266,7 +266,7 @@ def warm(
     engines: list[str], model: str, threads: int, rounds: int, seconds: float
 ) -> dict[str, Cell]:
     """Measures for the seconds or the rounds, whichever is longer, or until it is settled."""
-    servers = {engine: Server(engine, model, threads) for engine in engines}
+    servers = {engine: Server("serve", engine, model, threads) for engine in engines}
     try:
         for s in servers.values():
             s.hear(START_S)
@@ -297,9 +297,10 @@ def warm(
 
 
 def fresh(engines: list[str], model: str, threads: int, rounds: int) -> dict[str, Cell]:
-    """Times and bytes of fresh processes, engines taking turns; the files are in the page cache.
+    """Times and bytes of fresh processes; the files are in the page cache.
 
-    After the first round only Whit and the peers that are not far behind the best one go on.
+    All of a round's processes do their imports first, at the same time; then one after the other loads and runs. After the first
+    round only Whit and the peers that are not far behind the best one go on.
     """
     found: dict[str, list[Cell]] = {engine: [] for engine in engines}
     failed: dict[str, Cell] = {}
@@ -307,17 +308,20 @@ def fresh(engines: list[str], model: str, threads: int, rounds: int) -> dict[str
         file = ENGINES[engine](model, 1).file
         for part in (*file.parent.glob(f"{model}.*"), models.path(model)):
             part.read_bytes()
-    for n in range(rounds):
-        peers = [found[e][0]["ns"] for e in engines if n and found[e] and not e.startswith("whit")]
-        for engine in engines:
-            far = n and found[engine] and found[engine][0]["ns"] > FAR * min(peers, default=0)
-            if engine in failed or (far and not engine.startswith("whit")):
-                continue
-            answer = ask("once", engine, model, threads, START_S)
-            if "error" in answer:
-                failed[engine] = {"failure": answer["error"]}
+    for _ in range(rounds):
+        peers = {e: f[0]["ns"] for e, f in found.items() if f and not e.startswith("whit")}
+        limit = FAR * min(peers.values(), default=0)
+        able = [e for e in engines if e not in failed and peers.get(e, 0) <= limit]
+        servers = {e: Server("once", e, model, threads) for e in able}
+        for s in servers.values():
+            s.hear(START_S)
+        for engine, s in servers.items():
+            answer = s.ask({})
+            if s.failure is not None:
+                failed[engine] = {"failure": s.failure}
             else:
                 found[engine].append(answer)
+                s.process.wait(TURN_LIMIT_S)
     cells = {}
     for engine in engines:
         if engine in failed:

@@ -2,7 +2,7 @@
 
     peers.py prepare ENGINE MODEL            converts a model once, into build/bench/peers/ENGINE/
     peers.py serve ENGINE MODEL THREADS      loads it and measures on demand: a line of JSON in, a line out
-    peers.py once ENGINE MODEL THREADS       load and first inference of a fresh process, and its memory
+    peers.py once ENGINE MODEL THREADS       waits for a line, then: load and first inference of a fresh process, and its memory
 
 Every engine is called through the thinnest way its Python package has, on inputs that are in place already.
 What goes wrong is an answer, {"error": a sentence}: bench.py counts it as a failure of that engine.
@@ -523,6 +523,8 @@ def main() -> int:
         engine.start()
         feeds = read_feeds(engine.source)
         if command == "once":
+            say({"ready": True})
+            sys.stdin.readline()
             say(once(engine, feeds))
         else:
             serve(engine, feeds, say)
