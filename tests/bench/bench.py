@@ -313,15 +313,19 @@ def fresh(engines: list[str], model: str, threads: int, rounds: int) -> dict[str
         limit = FAR * min(peers.values(), default=0)
         able = [e for e in engines if e not in failed and peers.get(e, 0) <= limit]
         servers = {e: Server("once", e, model, threads) for e in able}
-        for s in servers.values():
-            s.hear(START_S)
-        for engine, s in servers.items():
-            answer = s.ask({})
-            if s.failure is not None:
-                failed[engine] = {"failure": s.failure}
-            else:
-                found[engine].append(answer)
-                s.process.wait(TURN_LIMIT_S)
+        try:
+            for s in servers.values():
+                s.hear(START_S)
+            for engine, s in servers.items():
+                answer = s.ask({})
+                if s.failure is None:
+                    found[engine].append(answer)
+                else:
+                    failed[engine] = {"failure": s.failure}
+                s.close()
+        finally:
+            for s in servers.values():
+                s.close()
     cells = {}
     for engine in engines:
         if engine in failed:
