@@ -169,7 +169,19 @@ def _matmul(
     return _product(y) * k, f"{kind}{', one row' if _product(y[:-1]) == 1 else ''}"
 
 
-MULTIPLY_ADDS = {"conv": _conv, "conv_transpose": _conv_transpose, "matmul": _matmul}
+def _attention(
+    a: dict[str, Any], inputs: Shapes, y: tuple[int, ...], constant: bool
+) -> tuple[int, str]:
+    """Of every query with every key, what a causal mask leaves out included."""
+    return (_product(inputs[0]) + _product(y)) * inputs[1][-2], ""
+
+
+MULTIPLY_ADDS = {
+    "attention": _attention,
+    "conv": _conv,
+    "conv_transpose": _conv_transpose,
+    "matmul": _matmul,
+}
 """(attributes, shapes of the inputs, shape of the output, is the second input constant) -> how many, and the kind."""
 
 

@@ -28,8 +28,8 @@ CORES = {"neoverse-n1": 0.95, "neoverse-v1": 0.95, "cortex-a510": 0.85}
 """With the share of the peak that the fp32 GEMM is to reach. n1 stands for Cortex-A76 to A78, v1 for X1; a510 is in order."""
 KERNELS = {
     "GEMM 6x16": r"gemm_6x1\w*_neon",
-    "one row (GEMV)": r"gemm_(1x4\w*|f32)_neon",
-    "depthwise 4x8": r"depthwise_4x2\w*_neon",
+    "one row (GEMV)": r"gemv_\w*_neon",
+    "depthwise": r"depthwise_\w*_neon",
     "exp, 4 numbers": r"probe_exp",
 }
 GEMM = "GEMM 6x16"

@@ -90,6 +90,7 @@ def kernel(function: str) -> str:
     if name.startswith(("micro", "exp", "log", "sin", "erf", "tanh", "sigmoid", "atan")):
         return "element-wise kernels"
     known = {"tile": "element-wise control", "red": "reduce", "window": "windows", "bytes": "copies",
+             "square": "norm", "affine": "norm", "dot": "attention", "weigh": "attention",
              "copy": "copies", "run": "executor", "after": "executor", "call": "executor"}  # fmt: skip
     first = name.split("_")[0]
     return known.get(first, first)
