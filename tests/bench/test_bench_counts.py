@@ -25,8 +25,8 @@ def test_counts(isa: str) -> None:
     assert found == measured(isa), "the same run counts the same"
     for cells in found.values():
         cell = cells[isa]
-        # one number at a time in the last channels, and the exponential, take some more
-        assert cell["minimum"] <= cell["fma"] <= 1.1 * cell["minimum"]
+        # windows that hang over the border take fewer, last channels and exponentials some more
+        assert 0.95 * cell["minimum"] <= cell["fma"] <= 1.1 * cell["minimum"]
         assert sum(cell["parts"].values()) == cell["instructions"] > cell["fma"]
     if baseline.read("compilers").get(isa) != counts.compiler(isa):
         pytest.skip("the baseline is of another compiler")
