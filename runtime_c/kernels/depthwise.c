@@ -108,7 +108,7 @@ static void depthwise_begin(depthwise_state *s, const whit_depthwise *d, const w
   s->run = (whit_depthwise_run){
     .columns = s->columns, .weights = s->weights, .w_step = d->channels, .y_step = (ptrdiff_t)d->step * d->channels,
     .x_step = (ptrdiff_t)d->w->stride[d->w->n - 1] * d->step * d->channels, .taps = d->taps,
-    .n_columns = d->columns, .low = d->low, .high = d->high
+    .n_columns = d->columns, .finish = d->finish
   };
 }
 

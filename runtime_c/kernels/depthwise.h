@@ -10,7 +10,7 @@ typedef struct whit_depthwise {
   const float *x, *weights, *bias;  /* weights: [taps][channels]; bias may be NULL */
   float *y;
   int32_t channels, lines;      /* lines of y, over the whole batch */
-  float low, high;              /* limits of y; infinities: none */
+  const whit_finish *finish;    /* adds nothing */
   /* What else becomes of y: called for whole positions, elements [start, start + n), while they are cached; or NULL. */
   void (*after)(const void *context, uint32_t job, int32_t start, int32_t n);
   const void *context;

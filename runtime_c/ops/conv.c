@@ -132,9 +132,10 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
   /* scratch: panels; zeros or, of other types, the bias behind them; a slot a job; the epilogue */
   p->at_bias = p->pack && p->kind < CONV_DEPTHWISE ? (uint64_t)p->group * whit_panels_floats(p->k, p->n_out) : 0;
   p->at_slots = p->at_bias + (conv_zeros(p) + (uint64_t)(p->convert ? channels : 0) + 15) / 16 * 16;
-  WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 4, p->kind <= CONV_DEPTHWISE && !p->convert));
-  /* depthwise kernels know limits, but no sums */
-  if (p->kind == CONV_DEPTHWISE && p->e.finish.add_row) WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 4, false));
+  const unsigned can = p->convert || p->kind == CONV_WIDE ? 0
+                       : p->kind == CONV_DEPTHWISE ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_GATE
+                       : p->kind == CONV_WINOGRAD ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_ADD : WHIT_EPILOGUE_ALL;
+  WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 4, can));
   uint64_t slots = p->kind == CONV_DIRECT ? 0
                    : p->kind == CONV_WINOGRAD ? whit_winograd_floats(c, w, &p->n_jobs) : (uint64_t)p->n_jobs * p->slot;
   if (p->kind == CONV_DIRECT) p->n_jobs = (int32_t)whit_gemm_parts(c, pixels, p->n_out, p->k);
@@ -359,8 +360,7 @@ static void conv_depthwise(conv_plan *p) {
   d->weights = p->c->in[1]->data;
   d->bias = p->bias;
   d->y = p->c->out[0]->data;
-  d->low = p->e.finish.low;
-  d->high = p->e.finish.high;
+  d->finish = &p->e.finish;
   d->after = p->e.program ? conv_after : NULL;
   d->context = &p->e;
   d->scratch = p->slots;

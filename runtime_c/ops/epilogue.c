@@ -3,11 +3,29 @@
 #include "../kernels/tile.h"
 
 /* What a register of the program holds, as far as a finish can say it. */
-enum { EPILOGUE_OTHER, EPILOGUE_SUM, EPILOGUE_INPUT, EPILOGUE_NUMBER };
+enum { EPILOGUE_OTHER, EPILOGUE_SUM, EPILOGUE_INPUT, EPILOGUE_NUMBER, EPILOGUE_GATE };
 typedef struct epilogue_value { unsigned kind; float number; } epilogue_value;
 
 static bool epilogue_adds(const whit_tensor *x, const whit_tensor *y) {
   return x->dtype == WHIT_F32 && whit_same_shape(x, y) && whit_is_dense(x);
+}
+
+static bool epilogue_free(const whit_finish *f) { return !(f->low > -__builtin_inff()) && !(f->high < __builtin_inff()); }
+
+static bool epilogue_number(const epilogue_value *v) { return v->kind == EPILOGUE_NUMBER && v->number == v->number; }
+
+/* x * slope + shift, or the limits of that: the gate of a sum that stays as it is. */
+static bool epilogue_gate(whit_finish *f, unsigned op, const epilogue_value *a, const epilogue_value *b, const epilogue_value *c) {
+  if (!epilogue_number(b) || !epilogue_number(c) || f->add_row) return false;
+  if (op == WHIT_MICRO_fma && a->kind == EPILOGUE_SUM && epilogue_free(f)) {
+    f->slope = b->number;
+    f->shift = c->number;
+    return true;
+  }
+  if (op != WHIT_MICRO_clamp || a->kind != EPILOGUE_GATE || !epilogue_free(f)) return false;
+  f->low = b->number;
+  f->high = c->number;
+  return true;
 }
 
 /* One instruction on two registers: the result's register now holds the sum, further on in its finish. */
@@ -18,15 +36,16 @@ static bool epilogue_fold(whit_epilogue *e, unsigned op, const epilogue_value *a
     a = b;
     b = swap;
   }
-  if (a->kind != EPILOGUE_SUM) return false;
+  if (a->kind != EPILOGUE_SUM || f->gate) return false;
+  if (op == WHIT_MICRO_mul && b->kind == EPILOGUE_GATE) return f->gate = true;
   if (op == WHIT_MICRO_add && b->kind == EPILOGUE_INPUT) {
     const whit_tensor *x = e->in[(unsigned)b->number];
-    if (f->add_row || f->low > -__builtin_inff() || f->high < __builtin_inff() || !epilogue_adds(x, e->out[0])) return false;
+    if (f->add_row || !epilogue_free(f) || !epilogue_adds(x, e->out[0])) return false;
     f->add = x->data;
     f->add_row = x->shape[x->rank - 1];
     return true;
   }
-  if (b->kind != EPILOGUE_NUMBER || b->number != b->number) return false;
+  if (!epilogue_number(b)) return false;
   if (op == WHIT_MICRO_max) {
     if (f->low < b->number) f->low = b->number;
     if (f->high < b->number) f->high = b->number;
@@ -38,23 +57,35 @@ static bool epilogue_fold(whit_epilogue *e, unsigned op, const epilogue_value *a
   return true;
 }
 
+/* Do the caller's kernels know all that the finish asks for? */
+static bool epilogue_can(const whit_finish *f, unsigned can) {
+  if (f->gate) return can & WHIT_EPILOGUE_GATE;
+  return (can & WHIT_EPILOGUE_LIMIT || epilogue_free(f)) && (can & WHIT_EPILOGUE_ADD || !f->add_row);
+}
+
 /* Is the whole program a finish? The sum may stand in any register, but must be read on only where it was changed last. */
-static bool epilogue_simple(whit_epilogue *e) {
+static bool epilogue_simple(whit_epilogue *e, unsigned can) {
   epilogue_value reg[64] = { { EPILOGUE_OTHER, 0 } };
   const uint32_t *p = (const uint32_t *)e->call.attr + 1;
+  bool gate = false;            /* one is being made */
   if ((*p & 255) != 0 || e->out[0]->dtype != WHIT_F32) return false;
   for (uint32_t k = *p++ >> 16; k; k--) {
     const uint32_t w = *p++;
     const unsigned op = w & 255, dst = w >> 8 & 63, a = w >> 14 & 63, b = w >> 20 & 63;
-    if (op == WHIT_MICRO_store) return k == 1 && reg[a].kind == EPILOGUE_SUM;
+    if (op == WHIT_MICRO_store)
+      return k == 1 && reg[a].kind == EPILOGUE_SUM && gate == e->finish.gate && epilogue_can(&e->finish, can);
     if (op == WHIT_MICRO_load) {
       reg[dst] = (epilogue_value){ a ? EPILOGUE_INPUT : EPILOGUE_SUM, (float)a };
     } else if (op == WHIT_MICRO_imm) {
       const union { uint32_t i; float f; } u = { *p++ };
       reg[dst] = (epilogue_value){ EPILOGUE_NUMBER, u.f };
+    } else if (op == WHIT_MICRO_fma || op == WHIT_MICRO_clamp) {
+      if (gate != (op == WHIT_MICRO_clamp) || !epilogue_gate(&e->finish, op, &reg[a], &reg[b], &reg[w >> 26])) return false;
+      gate = true;
+      reg[dst].kind = EPILOGUE_GATE;
     } else {
-      if ((op != WHIT_MICRO_add && op != WHIT_MICRO_max && op != WHIT_MICRO_min) || a == b) return false;
-      if (!epilogue_fold(e, op, &reg[a], &reg[b])) return false;
+      if ((op != WHIT_MICRO_add && op != WHIT_MICRO_max && op != WHIT_MICRO_min && op != WHIT_MICRO_mul) || a == b) return false;
+      if (gate != (op == WHIT_MICRO_mul) || !epilogue_fold(e, op, &reg[a], &reg[b])) return false;
       for (unsigned r = 0; r < 64; r++)
         if (reg[r].kind == EPILOGUE_SUM) reg[r].kind = EPILOGUE_OTHER;
       reg[dst].kind = EPILOGUE_SUM;
@@ -63,7 +94,7 @@ static bool epilogue_simple(whit_epilogue *e) {
   return false;
 }
 
-whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, unsigned words, unsigned list, bool simple) {
+whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, unsigned words, unsigned list, unsigned can) {
   static const whit_finish none = WHIT_FINISH_NONE;
   uint32_t n_words;
   const int32_t *program = whit_attr_list(c, words, list, &n_words);
@@ -89,7 +120,7 @@ whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, u
       return whit_fail(c, WHIT_E_SHAPE, "an epilogue must keep type and shape of the result");
   }
   e->out[0] = c->out[0];
-  if (simple && epilogue_simple(e)) return WHIT_OK;
+  if (can && epilogue_simple(e, can)) return WHIT_OK;
   e->finish = none;
   e->program = true;
   return WHIT_OK;

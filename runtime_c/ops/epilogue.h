@@ -7,6 +7,7 @@
 #include "../src/internal.h"
 
 enum { WHIT_EPILOGUE_INPUTS = 8 };  /* the result and seven more */
+enum { WHIT_EPILOGUE_LIMIT = 1, WHIT_EPILOGUE_ADD = 2, WHIT_EPILOGUE_GATE = 4, WHIT_EPILOGUE_ALL = 7 };
 
 typedef struct whit_epilogue {
   whit_finish finish;           /* for the kernels */
@@ -17,8 +18,8 @@ typedef struct whit_epilogue {
 } whit_epilogue;
 
 /* Reads the epilogue of c, whose result c->out[0] is described: extra inputs from number `first` on, list attribute number
- * `list` after `words` scalar ones. simple: the caller's kernels can finish. Checks the program unless c is running. */
-whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, unsigned words, unsigned list, bool simple);
+ * `list` after `words` scalar ones. can: what of a finish the caller's kernels know. Checks the program unless c is running. */
+whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, unsigned words, unsigned list, unsigned can);
 
 /* Bytes of scratch for so many jobs; whit_epilogue_begin wants them aligned to 64. */
 size_t whit_epilogue_bytes(const whit_epilogue *e, uint32_t n_jobs);

@@ -92,7 +92,7 @@ static whit_status matmul_plan(matmul *p, whit_call *c) {
   p->n_units = (int32_t)units * p->row_parts;
   p->n_jobs = p->packed ? (int32_t)whit_gemm_parts(c, p->m, p->n, p->k) : whit_min_i32(threads, p->n_units);
   p->slot = p->packed ? 0 : (size_t)whit_panels_floats(p->k, p->block);
-  return whit_epilogue_read(&p->e, c, 3, 4, 0, p->c->in[0]->dtype == WHIT_F32);
+  return whit_epilogue_read(&p->e, c, 3, 4, 0, p->c->in[0]->dtype == WHIT_F32 ? WHIT_EPILOGUE_ALL : 0);
 }
 
 static uint64_t matmul_round(int64_t n_floats) { return ((uint64_t)n_floats + 15) / 16 * 16; }

@@ -151,16 +151,19 @@ void whit_item_get(const whit_call *c, const whit_item *item, whit_tensor *t);
 void whit_parallel(const whit_call *c, void (*fn)(void *arg, uint32_t i), void *arg, uint32_t n);
 uint32_t whit_threads(const whit_call *c);
 
-/* Element-wise micro-operations: a register holds up to WHIT_TILE elements. See kernels/tile.inc. */
+/* Element-wise micro-operations: registers of a program with many hold up to WHIT_TILE elements. See ops/tile.c. */
 enum { WHIT_TILE = 256 };
 
-/* What becomes of a finished sum on its way to memory: y = min(high, max(low, sum + add)); NaN stays NaN. */
+/* What becomes of a finished sum x on its way to memory: min(high, max(low, x + add)), NaN stays NaN; or, if it is a gate (hard
+ * swish is one), x * min(high, max(low, x * slope + shift)). */
 typedef struct whit_finish {
   const float *add;             /* NULL: nothing is added; else rows add_row apart, as those of the result */
   ptrdiff_t add_row;
   float low, high;              /* infinities: no limit */
+  float slope, shift;
+  bool gate;                    /* then nothing is added */
 } whit_finish;
-#define WHIT_FINISH_NONE { NULL, 0, -__builtin_inff(), __builtin_inff() }
+#define WHIT_FINISH_NONE { NULL, 0, -__builtin_inff(), __builtin_inff(), 0, 0, false }
 
 /* C[m,n] = A[m,k] B[k,n] + bias[n], finished. Row i of A is `pieces` pieces of k / pieces floats: piece p begins at
  * rows[p * m + i]; or, if rows is NULL, it lies at a + i * a_row (one piece). */
@@ -183,16 +186,15 @@ typedef struct whit_fold {
 } whit_fold;
 enum { WHIT_FOLD_SUM, WHIT_FOLD_MAX, WHIT_FOLD_MIN };
 
-/* Depthwise convolution of some channels along one line: y[i * y_step + c] = min(high, max(low, bias[c] + sum over pieces p,
- * taps k < taps of columns[p * n_columns + i * step + k][c] * weights[p][k * w_step + c])), n_columns = 6 * step + taps; NaN
- * stays NaN. Seven positions at a time: columns of the next seven lie 7 * x_step further. All seven are read even if fewer
+/* Depthwise convolution of some channels along one line: y[i * y_step + c] = bias[c] + sum over pieces p, taps k < taps of
+ * columns[p * n_columns + i * step + k][c] * weights[p][k * w_step + c], finished; n_columns = 6 * step + taps. Seven positions at a time: columns of the next seven lie 7 * x_step further. All seven are read even if fewer
  * are left. Of less than 16 channels, taps and step must be 1. */
 typedef struct whit_depthwise_run {
   const float *const *columns, *const *weights;
   const float *bias;            /* may be NULL */
   ptrdiff_t x_step, w_step, y_step;
   int32_t n_pieces, taps, n_columns, n_channels;
-  float low, high;
+  const whit_finish *finish;    /* adds nothing */
 } whit_depthwise_run;
 typedef struct whit_winograd_out { /* a tile of 4 x 4 results from its 36 products m[p * m_step + channel] */
   float *y;

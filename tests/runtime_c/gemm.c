@@ -28,7 +28,10 @@ static double error_of(const whit_gemm *g, const float *x) {
         size += fabs(term);
       }
       if (g->finish.add) sum += (double)g->finish.add[i * g->n + j];
-      sum = fmin((double)g->finish.high, fmax((double)g->finish.low, sum));
+      const whit_finish *f = &g->finish;
+      const double limited = f->gate ? sum * (double)f->slope + (double)f->shift : sum;
+      sum = fmin((double)f->high, fmax((double)f->low, limited)) * (f->gate ? sum : 1);
+      if (f->gate) size *= size;
       worst = fmax(worst, fabs(sum - (double)g->c[i * g->n + j]) / size);
     }
   return worst;
@@ -55,6 +58,7 @@ int main(int argc, char **argv) {
     whit_gemm g = { .a = x, .a_row = k, .b = b, .bias = t & 1 ? bias : NULL, .c = want, .m = m, .n = n, .k = k, .c_row = n,
                     .pieces = t % 3 ? pieces : 1, .rows = t % 3 ? rows : NULL,
                     .finish = { t & 2 ? add : NULL, n, t & 4 ? 0 : -__builtin_inff(), t & 8 ? 3 : __builtin_inff() } };
+    if (t % 5 == 0) g.finish = (whit_finish){ .low = 0, .high = 1, .slope = 0.2f, .shift = 0.5f, .gate = true };
     multiply(scalar, &g);
     const double error = error_of(&g, x);
     if (error > 1e-5) bad++, printf("%d x %d x %d: error %g\n", m, n, k, error);

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+import runners
 from onnx import TensorProto, helper, numpy_helper
-from test_same_bits import ARM64_CC, QEMU, answer, compiled, isas
 
 import whit
 from whit.errors import RunError, WhitError
@@ -257,44 +257,38 @@ def test_other_input() -> None:
 # ---- the same bits ------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compiled(tmp_path_factory.mktemp("native"), "cc")
-
-
 BITS = [SHAPES[k] for k in (0, 4, 5, 6, 9)]
 
 
-def stored(folder: Path, k: int) -> Path:
+def stored(folder: Path, k: int) -> tuple[Path, Path]:
+    """A model and its input."""
     x, m, pads = BITS[k]
-    path = folder / f"{k}.whit"
+    path, inputs = folder / f"{k}.whit", folder / f"inputs-{k}"
     path.write_bytes(
         converted(model(x, normal(m, x[1], 3, 3), normal(m), AFTER["relu"], pads=pads))
     )
-    np.savez(path.with_suffix(".npz"), **{"in:x": normal(*x)})
-    return path
+    runners.write_inputs(whit.load(path), {"x": normal(*x)}, inputs)
+    return path, inputs
 
 
 @pytest.mark.native
 @pytest.mark.parametrize("k", range(len(BITS)))
-def test_isas_of_this_machine(native: Path, k: int, tmp_path: Path) -> None:
-    path = stored(tmp_path, k)
-    scalar = answer([native], path, tmp_path, "scalar")
+def test_isas_of_this_machine(k: int, tmp_path: Path) -> None:
+    native = runners.native()
+    path, inputs = stored(tmp_path, k)
+    scalar = runners.answer(native, path, inputs, "scalar")
     assert len(scalar) > 8
-    for isa in isas():
-        assert answer([native], path, tmp_path, isa) == scalar, isa
+    for isa in runners.isas():
+        assert runners.answer(native, path, inputs, isa) == scalar, isa
 
 
 @pytest.mark.slow
 @pytest.mark.native
-def test_arm64(native: Path, tmp_path: Path) -> None:
-    if not ARM64_CC or not QEMU:
-        pytest.skip(
-            "no arm64 compiler or emulator: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
-        )
-    arm64 = compiled(tmp_path, ARM64_CC, "-static")
+@pytest.mark.skipif(not runners.ARM64_CC or not runners.QEMU, reason=runners.NO_ARM64)
+def test_arm64(tmp_path: Path) -> None:
+    native, arm64 = runners.native(), runners.arm64()
     for k in range(len(BITS)):
-        path = stored(tmp_path, k)
-        want = answer([native], path, tmp_path, "scalar")
+        path, inputs = stored(tmp_path, k)
+        want = runners.answer(native, path, inputs, "scalar")
         for isa in ("scalar", "neon"):
-            assert answer([QEMU, "-cpu", "cortex-a53", arm64], path, tmp_path, isa) == want, isa
+            assert runners.answer(arm64, path, inputs, isa) == want, isa
