@@ -1,4 +1,4 @@
-/* tile - runs a program of micro-operations on its inputs, WHIT_TILE elements at a time.
+/* tile - runs a program of micro-operations on its inputs, some hundred elements at a time.
  *
  * program[0] = domain | n_regs << 8 | n_ops << 16; domain 0: f32, 1: f64, 2: i64. Then n_ops instructions
  * op | dst << 8 | a << 14 | b << 20 | c << 26, see kernels/micro.h; imm is followed by its literal. Inputs broadcast
