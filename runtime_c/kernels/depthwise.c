@@ -89,11 +89,27 @@ static int32_t depthwise_run(const whit_depthwise *d, int32_t run, int32_t *n) {
   return phase + first * d->step;
 }
 
-/* Pair number i of run and line: as depthwise_run; *row: number of the first position in y. */
-static int32_t depthwise_pair(const whit_depthwise *d, int32_t i, ptrdiff_t *row, int32_t *n) {
-  const int32_t at = depthwise_run(d, i / d->lines, n);
-  *row = (ptrdiff_t)(i % d->lines) * d->w->out[d->w->n - 1] + at;
-  return at;
+/* Pairs of run and line, the lines of a run in sequence. */
+typedef struct depthwise_pair {
+  int32_t run, line;
+  int32_t at, n;                /* as depthwise_run */
+} depthwise_pair;
+
+static depthwise_pair depthwise_first(const whit_depthwise *d, int32_t i) {
+  depthwise_pair p = { .run = i / d->lines, .line = i % d->lines };
+  p.at = depthwise_run(d, p.run, &p.n);
+  return p;
+}
+
+static void depthwise_next(const whit_depthwise *d, depthwise_pair *p) {
+  if (++p->line < d->lines) return;
+  p->line = 0;
+  if (++p->run < d->step * d->runs) p->at = depthwise_run(d, p->run, &p->n);
+}
+
+/* Number of a pair's first position in y. */
+static ptrdiff_t depthwise_row(const whit_depthwise *d, const depthwise_pair *p) {
+  return (ptrdiff_t)p->line * d->w->out[d->w->n - 1] + p->at;
 }
 
 static void depthwise_begin(depthwise_state *s, const whit_depthwise *d, const whit_kernels *k, uint32_t job) {
@@ -118,27 +134,22 @@ static void depthwise_band(depthwise_state *s, int32_t chunk, int32_t begin, int
   s->x = d->x + c0;
   s->run.bias = d->bias ? d->bias + c0 : NULL;
   s->run.n_channels = whit_border(chunk + 1, d->n_chunks, d->channels, 16) - c0;
-  for (; begin < end; begin++) {
-    int32_t n;
-    ptrdiff_t row;
-    const int32_t at = depthwise_pair(d, begin, &row, &n);
-    whit_window_lines(d->w, begin % d->lines, s->lines);
+  if (begin == end) return;
+  for (depthwise_pair p = depthwise_first(d, begin); begin < end; begin++, depthwise_next(d, &p)) {
+    whit_window_lines(d->w, p.line, s->lines);
     s->run.n_pieces = 0;
     for (int32_t t = 0; t < d->w->outer; t++)
       for (int32_t k = 0; k < kernel && s->lines[t] >= 0; k += d->taps)
         s->weights[s->run.n_pieces++] = d->weights + ((ptrdiff_t)t * kernel + k) * d->channels + c0;
-    depthwise_line(s, d->y + row * d->channels + c0, at, n);
+    depthwise_line(s, d->y + depthwise_row(d, &p) * d->channels + c0, p.at, p.n);
   }
 }
 
 /* Positions of a run lie side by side (step is 1). */
 static void depthwise_after(const whit_depthwise *d, uint32_t job, int32_t begin, int32_t end) {
-  for (; begin < end; begin++) {
-    int32_t n;
-    ptrdiff_t row;
-    depthwise_pair(d, begin, &row, &n);
-    if (n) d->after(d->context, job, (int32_t)row * d->channels, n * d->channels);
-  }
+  if (begin == end) return;
+  for (depthwise_pair p = depthwise_first(d, begin); begin < end; begin++, depthwise_next(d, &p))
+    if (p.n) d->after(d->context, job, (int32_t)depthwise_row(d, &p) * d->channels, p.n * d->channels);
 }
 
 typedef struct depthwise_task { const whit_call *c; const whit_depthwise *d; } depthwise_task;

@@ -79,6 +79,13 @@ whit_status whit_window_fit(whit_call *c, whit_window *w, int32_t auto_pad, bool
 
 void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
   int32_t start[WHIT_WINDOW_AXES];
+  if (w->n == 2) {              /* most are; divisions are slow */
+    const int32_t item = o / w->out[0];
+    int32_t at = (o - item * w->out[0]) * w->stride[0] - w->before[0];
+    for (int32_t t = 0; t < w->outer; t++, at += w->dilation[0])
+      lines[t] = at < 0 || at >= w->in[0] ? -1 : at + item * w->in[0];
+    return;
+  }
   for (uint32_t a = w->n - 1; a-- > 0; o /= w->out[a]) start[a] = o % w->out[a] * w->stride[a] - w->before[a];
   for (int32_t t = 0; t < w->outer; t++) {
     int32_t rest = t, line = 0, step = 1;
