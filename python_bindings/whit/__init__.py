@@ -10,10 +10,11 @@ z = whit.ops.conv(x, w, b, strides=2)         # one operator on arrays
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import ops
+from . import _native, ops
 from .errors import ConvertError, LoadError, RunError, WhitError
 from .model import Entry, Model, Port, load
 
@@ -24,6 +25,11 @@ __version__ = "0.1.0"
 __all__ = [
     "ConvertError", "Entry", "LoadError", "Model", "Port", "RunError", "WhitError", "convert", "load", "ops",
 ]  # fmt: skip
+
+# The library comes with the module, so that the first model does not wait for it; what is wrong with it is told when it is used.
+with contextlib.suppress(WhitError):
+    _native.lib()
+    _native.platform_lib()
 
 
 def convert(
