@@ -281,6 +281,45 @@ def transformer() -> onnx.ModelProto:
     return made
 
 
+def finished() -> onnx.ModelProto:
+    """Epilogues of every kind, a table that is read by rows and multiplied by."""
+    f, i = TensorProto.FLOAT, TensorProto.INT64
+    rng = np.random.default_rng(7)
+
+    def weights(*shape: int) -> np.ndarray:
+        return rng.normal(0, 0.3, shape).astype(np.float32)
+
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["x", "w3", "b3"], ["c3"], pads=[1] * 4),
+        node("Clip", ["c3", "low", "high"], ["limited"]),
+        node("Conv", ["limited", "wd"], ["cd"], pads=[1] * 4, group=16),
+        node("HardSwish", ["cd"], ["gated"]),
+        node("Conv", ["gated", "w1", "b1"], ["c1"]),
+        node("Gelu", ["c1"], ["soft"]),
+        node("Conv", ["x", "ws"], ["short"], strides=[2, 2]),
+        node("Conv", ["gated", "w2"], ["c2"], strides=[2, 2]),
+        node("Add", ["c2", "short"], ["sum"]),
+        node("Relu", ["sum"], ["y"]),
+        node("GlobalMaxPool", ["soft"], ["top"]),
+        node("Flatten", ["top"], ["row"]),
+        node("Gather", ["table", "ids"], ["rows"]),
+        node("Mul", ["rows", "row"], ["scaled"]),
+        node("Gemm", ["scaled", "table"], ["logits"], transB=1),
+    ]
+    constants = {
+        "w3": weights(16, 16, 3, 3), "b3": weights(16), "wd": weights(16, 1, 3, 3), "w1": weights(9, 16, 1, 1),
+        "b1": weights(9), "ws": weights(5, 16, 1, 1), "w2": weights(5, 16, 1, 1), "table": weights(21, 9),
+        "low": np.float32(0), "high": np.float32(6),
+    }  # fmt: skip
+    return model(
+        nodes,
+        [info("x", f, [1, 16, 8, 8]), info("ids", i, [2])],
+        [info("y", f, None), info("soft", f, None), info("logits", f, None)],
+        constants,
+    )
+
+
 def feeds(name: str) -> Arrays:
     rng = np.random.default_rng(3)
     scan = np.load(MODELS / "digits_test.npz")["images"][0].astype(np.float32) / 16
@@ -314,6 +353,10 @@ def feeds(name: str) -> Arrays:
             "past": rng.standard_normal((2, 2, 37, 12)).astype(np.float32),
             "image": rng.standard_normal((1, 6, 5, 7)).astype(np.float32),
         },
+        "finished": {
+            "x": rng.standard_normal((1, 16, 8, 8)).astype(np.float32),
+            "ids": np.array([20, -3], np.int64),
+        },
         "many": {"x": 3 * rng.standard_normal((1, 2, 5, 6)).astype(np.float32)},
     }[name]
 
@@ -331,6 +374,7 @@ SOURCES: dict[str, Callable[[], onnx.ModelProto]] = {
     "recurrent": recurrent,
     "many": many,
     "transformer": transformer,
+    "finished": finished,
 }
 
 
