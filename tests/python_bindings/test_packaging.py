@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -28,10 +29,17 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built in a copy of the sources: two test processes that build in one tree take each other's files away."""
     folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    shutil.copytree(
+        ROOT,
+        source,
+        ignore=shutil.ignore_patterns(".*", "bench", "dist", "lib.*", "bdist.*", "__pycache__"),
+    )
     said = run(
         sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--disable-pip-version-check",
-        ROOT, "-w", folder,
+        source, "-w", folder,
     )  # fmt: skip
     if "setuptools.command.bdist_wheel" in said.stderr:
         pytest.skip("setuptools is older than 70.1")
