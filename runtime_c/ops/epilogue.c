@@ -63,31 +63,36 @@ static bool epilogue_can(const whit_finish *f, unsigned can) {
   return (can & WHIT_EPILOGUE_LIMIT || epilogue_free(f)) && (can & WHIT_EPILOGUE_ADD || !f->add_row);
 }
 
-/* Is the whole program a finish? The sum may stand in any register, but must be read on only where it was changed last. */
+/* Is the whole program a finish? The result is loaded once; it and its gate are read on only where they were changed last. */
 static bool epilogue_simple(whit_epilogue *e, unsigned can) {
+  enum { NOWHERE = 64 };
   epilogue_value reg[64] = { { EPILOGUE_OTHER, 0 } };
   const uint32_t *p = (const uint32_t *)e->call.attr + 1;
-  bool gate = false;            /* one is being made */
+  unsigned sum = NOWHERE, gate = NOWHERE; /* the registers that hold them */
   if ((*p & 255) != 0 || e->out[0]->dtype != WHIT_F32) return false;
   for (uint32_t k = *p++ >> 16; k; k--) {
     const uint32_t w = *p++;
     const unsigned op = w & 255, dst = w >> 8 & 63, a = w >> 14 & 63, b = w >> 20 & 63;
     if (op == WHIT_MICRO_store)
-      return k == 1 && reg[a].kind == EPILOGUE_SUM && gate == e->finish.gate && epilogue_can(&e->finish, can);
-    if (op == WHIT_MICRO_load) {
-      reg[dst] = (epilogue_value){ a ? EPILOGUE_INPUT : EPILOGUE_SUM, (float)a };
+      return k == 1 && reg[a].kind == EPILOGUE_SUM && (gate != NOWHERE) == e->finish.gate && epilogue_can(&e->finish, can);
+    if (op == WHIT_MICRO_load && a) {
+      reg[dst] = (epilogue_value){ EPILOGUE_INPUT, (float)a };
     } else if (op == WHIT_MICRO_imm) {
       const union { uint32_t i; float f; } u = { *p++ };
       reg[dst] = (epilogue_value){ EPILOGUE_NUMBER, u.f };
     } else if (op == WHIT_MICRO_fma || op == WHIT_MICRO_clamp) {
-      if (gate != (op == WHIT_MICRO_clamp) || !epilogue_gate(&e->finish, op, &reg[a], &reg[b], &reg[w >> 26])) return false;
-      gate = true;
+      if ((gate != NOWHERE) != (op == WHIT_MICRO_clamp) || !epilogue_gate(&e->finish, op, &reg[a], &reg[b], &reg[w >> 26]))
+        return false;
+      if (gate != NOWHERE) reg[gate].kind = EPILOGUE_OTHER;
+      gate = dst;
       reg[dst].kind = EPILOGUE_GATE;
     } else {
-      if ((op != WHIT_MICRO_add && op != WHIT_MICRO_max && op != WHIT_MICRO_min && op != WHIT_MICRO_mul) || a == b) return false;
-      if (gate != (op == WHIT_MICRO_mul) || !epilogue_fold(e, op, &reg[a], &reg[b])) return false;
-      for (unsigned r = 0; r < 64; r++)
-        if (reg[r].kind == EPILOGUE_SUM) reg[r].kind = EPILOGUE_OTHER;
+      if (op == WHIT_MICRO_load ? sum != NOWHERE
+                                : a == b || (gate != NOWHERE) != (op == WHIT_MICRO_mul) ||
+                                      !epilogue_fold(e, op, &reg[a], &reg[b]))
+        return false;
+      if (sum != NOWHERE) reg[sum].kind = EPILOGUE_OTHER;
+      sum = dst;
       reg[dst].kind = EPILOGUE_SUM;
     }
   }

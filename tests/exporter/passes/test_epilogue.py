@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import whit
-from whit_exporter import read
+from whit_exporter import read, write
+from whit_exporter.dtypes import DType
+from whit_exporter.micro import TileProgram
 
 Array = np.ndarray[Any, Any]
 
@@ -148,3 +151,37 @@ def test_without_fusion_there_is_none() -> None:
     m = model([helper.make_node("Conv", ["x", "w"], ["a"]), helper.make_node("Relu", ["a"], ["y"])], [1, 4, 3, 3], {"w": weights(4, 4, 1, 1)})  # fmt: skip
     ops = [n.op for _, n in read.read(whit.convert(m, fuse=False)).walk()]
     assert ops.count("tile") == 1
+
+
+def read_again(p: TileProgram) -> int:
+    """What was done to the first load does not touch the second."""
+    p.op("max", p.load(0), p.imm(0.0))
+    return p.load(0)
+
+
+def gate_before_its_limits(p: TileProgram) -> int:
+    y = p.load(0)
+    gate = p.op("fma", y, p.imm(0.5), p.imm(1.0))
+    p.op("clamp", gate, p.imm(0.0), p.imm(0.25))
+    return p.op("mul", y, gate)
+
+
+@pytest.mark.parametrize(
+    ("write_program", "want"), [(read_again, lambda y: y), (gate_before_its_limits, lambda y: y * (y / 2 + 1))]
+)  # fmt: skip
+def test_programs_that_a_finish_cannot_say(
+    write_program: Callable[[TileProgram], int], want: Callable[[Array], Array]
+) -> None:
+    """The exporter writes none of these, but a file may hold them."""
+    m = model(
+        [helper.make_node("MatMul", ["x", "w"], ["a"]), helper.make_node("Relu", ["a"], ["y"])],
+        [2, 3],
+        {"w": np.eye(3, dtype=np.float32)},
+    )
+    graph = read.read(whit.convert(m))
+    (node,) = (n for _, n in graph.walk() if n.op == "matmul")
+    node.tile = TileProgram("f32")
+    node.tile.store(write_program(node.tile), 0, DType.F32)
+    x = weights(2, 3)
+    assert (x < 0).any()
+    np.testing.assert_allclose(whit.load(write.write(graph))(x), want(x), rtol=1e-6)
