@@ -111,8 +111,7 @@ static void gemm_part(void *arg, uint32_t i) {
   const int32_t blocks = job->after ? (row1 - row0 + BLOCK - 1) / BLOCK : 1;
   for (int32_t left = blocks, rows; left > 0 && row0 < row1; left--, row0 += rows) {
     rows = (row1 - row0 + left - 1) / left;
-    if (whit_is_row(&g)) job->k->gemv_f32(&g);
-    else job->k->gemm_f32(&g, row0, row0 + rows);
+    whit_gemm_rows(job->k, &g, row0, row0 + rows);
     if (job->after) job->after(job->context, i, job->g, row0, row0 + rows, from, g.n);
   }
 }

@@ -19,8 +19,11 @@ typedef struct gemm_tile {      /* what a micro-kernel of gemm_f32.inc gets */
   const whit_finish *finish;    /* NULL: the sums go on */
 } gemm_tile;
 
-/* Is this gemv_f32's? Decided by shape alone, for its sums have an order of their own. */
-static inline bool whit_is_row(const whit_gemm *g) { return g->m == 1 && !g->rows; }
+/* Rows [row0, row1) of g, not none. One row is gemv_f32's by shape alone, for its sums have an order of their own. */
+static inline void whit_gemm_rows(const whit_kernels *k, const whit_gemm *g, int32_t row0, int32_t row1) {
+  if (g->m == 1 && !g->rows) k->gemv_f32(g);
+  else k->gemm_f32(g, row0, row1);
+}
 
 /* Is this a type whose products are summed in f32? */
 static inline bool whit_in_f32(unsigned dtype) { return dtype != WHIT_F64 && whit_type_is_float(dtype); }

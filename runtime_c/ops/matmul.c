@@ -187,8 +187,7 @@ static void matmul_job(void *arg, uint32_t job) {
       whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), p->k, g.n, p->b_k, p->b_n);
     had = at;
     const int32_t row0 = whit_border(row, p->row_parts, p->m, 1), row1 = whit_border(row + 1, p->row_parts, p->m, 1);
-    if (whit_is_row(&g)) p->c->k->gemv_f32(&g);
-    else p->c->k->gemm_f32(&g, row0, row1);
+    whit_gemm_rows(p->c->k, &g, row0, row1);
     if (p->e.plan && !p->convert) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
   }
 }

@@ -1,6 +1,6 @@
 /* gemm.c - matrix products of many shapes: every instruction set of this machine against the scalar kernels, bit for bit,
  * and those against sums in double. Prints what differs; exit code 1 if anything does. */
-#include "../../runtime_c/src/internal.h"
+#include "../../runtime_c/kernels/gemm.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -37,12 +37,6 @@ static double error_of(const whit_gemm *g, const float *x) {
   return worst;
 }
 
-/* As kernels/gemm.c chooses. */
-static void multiply(const whit_kernels *k, const whit_gemm *g) {
-  if (g->m == 1 && !g->rows) k->gemv_f32(g);
-  else k->gemm_f32(g, 0, g->m);
-}
-
 int main(int argc, char **argv) {
   const int n_shapes = argc > 1 ? atoi(argv[1]) : 1500;
   const uint32_t cpus[] = { WHIT_CPU_AVX2, ~0u };
@@ -59,14 +53,14 @@ int main(int argc, char **argv) {
                     .pieces = t % 3 ? pieces : 1, .rows = t % 3 ? rows : NULL,
                     .finish = { t & 2 ? add : NULL, n, t & 4 ? 0 : -__builtin_inff(), t & 8 ? 3 : __builtin_inff() } };
     if (t % 5 == 0) g.finish = (whit_finish){ .low = 0, .high = 1, .slope = 0.2f, .shift = 0.5f, .gate = true };
-    multiply(scalar, &g);
+    whit_gemm_rows(scalar, &g, 0, m);
     const double error = error_of(&g, x);
     if (error > 1e-5) bad++, printf("%d x %d x %d: error %g\n", m, n, k, error);
     g.c = got;
     for (unsigned c = 0; c < 2; c++) {
       const whit_kernels *kernels = whit_kernels_for(cpus[c]);
       memset(got, 0xff, sizeof *got * (size_t)(m * n));
-      multiply(kernels, &g);
+      whit_gemm_rows(kernels, &g, 0, m);
       if (memcmp(got, want, sizeof *got * (size_t)(m * n)))
         bad++, printf("%d x %d x %d: %s differs from scalar\n", m, n, k, kernels->name);
     }
