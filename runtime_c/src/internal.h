@@ -187,8 +187,9 @@ typedef struct whit_fold {
 enum { WHIT_FOLD_SUM, WHIT_FOLD_MAX, WHIT_FOLD_MIN };
 
 /* Depthwise convolution of some channels along one line: y[i * y_step + c] = bias[c] + sum over pieces p, taps k < taps of
- * columns[p * n_columns + i * step + k][c] * weights[p][k * w_step + c], finished; n_columns = 6 * step + taps. Seven positions at a time: columns of the next seven lie 7 * x_step further. All seven are read even if fewer
- * are left. Of less than 16 channels, taps and step must be 1. */
+ * columns[p * n_columns + i * step + k][c] * weights[p][k * w_step + c], finished; n_columns = 6 * step + taps. Seven
+ * positions at a time: columns of the next seven lie 7 * x_step further. All seven are read even if fewer are left. Of less
+ * than 16 channels, taps and step must be 1. */
 typedef struct whit_depthwise_run {
   const float *const *columns, *const *weights;
   const float *bias;            /* may be NULL */
