@@ -60,8 +60,8 @@ def _parser() -> _Parser:
     p.add_argument("--strip", action="store_true", help="leave out debug names")
     p.add_argument(
         "--optimize", choices=("memory", "balanced", "speed"), default="balanced",
-        help="3x3 convolutions by Winograd's method, with filters of four times the bytes: none, those that save most time "
-        "a byte (the file grows by a tenth at most; default), or all that get faster",
+        help="3x3 convolutions by Winograd's method, with filters of four times the bytes: none, those on large pictures, "
+        "whose filters are small, and others up to a tenth of the file (balanced, the default), or all that get faster",
     )  # fmt: skip
     p.add_argument(
         "--state", action="append", default=[], metavar="INPUT=OUTPUT",

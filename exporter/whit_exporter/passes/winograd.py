@@ -25,6 +25,9 @@ TILE, N_POINTS = 4, 36
 
 GROWTH = 0.10
 """Of "balanced": by how much of its constants' bytes a file may grow."""
+CHEAP = 200.0
+"""Of "balanced": bytes that save so many multiply-adds each do not count as growth. That is filters for pictures of some 70
+pixels square and more, which need far more memory than the filters: 1 MB saves at least 4 ms of a fast core."""
 UNKNOWN = 56
 """Pixels taken for an axis whose size is not known before the model runs: images, rather than what is left of them."""
 
@@ -135,22 +138,23 @@ def _constant_bytes(g: Graph) -> int:
     return sum(v.const.nbytes for v in constants if v.const is not None)
 
 
-def store_winograd(g: Graph, growth: float = GROWTH) -> int:
+def store_winograd(g: Graph, growth: float = GROWTH, cheap: float = CHEAP) -> int:
     """Before: conv with constant f32 filters, 3x3, stride and dilation 1, one group. After: some have them transformed
     instead, `panels=2`, at four times the bytes.
 
     Never where the model of costs says that it is not faster: on small maps (the time goes into reading filters: 512 -> 512
-    channels on 7x7 pixels), with few channels (it goes into the transforms). Of the rest those that save most time a byte, as
-    long as all constants together grow by no more than the share `growth`.
+    channels on 7x7 pixels), with few channels (it goes into the transforms). Of the rest those that save `cheap` multiply-adds
+    a byte; then those that save most time a byte, as long as all constants together grow by no more than the share `growth`.
 
     Results differ in the last bits: by up to 1e-5 of the largest result of the layer, 2e-6 as a rule.
     """
     room = growth * _constant_bytes(g)
     changes = 0
     for choice in _choices(g):
-        if choice.growth > room:
-            continue
-        room -= choice.growth
+        if choice.saving < cheap * choice.growth:
+            if choice.growth > room:
+                continue
+            room -= choice.growth
         packed = transform_filters(choice.filters)
         for node in choice.nodes:
             replace_weights(node, packed)

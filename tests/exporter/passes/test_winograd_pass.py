@@ -125,6 +125,12 @@ def test_default_is_balanced_and_grows_by_a_tenth_at_most() -> None:
     assert chosen(m, "balanced") == [0, 1]  # There is no room for a third.
 
 
+def test_filters_for_large_pictures_do_not_count_as_growth() -> None:
+    m = model([(64, 64, 224), (64, 64, 112), (64, 64, 28)])
+    assert chosen(m, "balanced") == [0, 1]
+    assert chosen(m, "speed") == [0, 1, 2]
+
+
 @pytest.mark.parametrize("layer", [(3, 16, 224), (1, 64, 64), (16, 16, 8), (512, 512, 7)], ids=str)
 def test_where_it_does_not_pay(layer: Layer) -> None:
     assert chosen(model([layer]), "speed") == []
