@@ -68,7 +68,7 @@ class Instance:
             self._check(c.whit_output_bind(self.handle, k, None, 0))
         n_bytes = ctypes.c_size_t()
         self._check(c.whit_plan(self.handle, ctypes.addressof(n_bytes)))
-        self.arena = _native.aligned(max(n_bytes.value, 64))
+        self.arena = _native.arena(max(n_bytes.value, 64))
         self._check(c.whit_arena_set(self.handle, address(self.arena), self.arena.nbytes))
         self._outputs = [c.whit_output(self.handle, k).contents for k in range(n_outputs)]
         self._planned = [self._planned_output(k) for k in range(n_outputs)]
