@@ -112,12 +112,14 @@ class Whit(Engine):
         return [np.asarray(r) for r in self.results]
 
     def facts(self, feeds: Feeds) -> dict[str, Any]:
-        costs = importlib.import_module("whit._profile").costs
-        nodes = costs(self.model, self.instance, self.arrays)
+        profile = importlib.import_module("whit._profile")
+        nodes = profile.costs(self.model, self.instance, self.arrays)
         weights = sum(c.weights / c.runs for c in nodes if c.runs)
+        peaks = profile.peaks(self.n_threads)
         return {
             "arena_bytes": int(self.instance.arena.nbytes),
             "weights_bytes": int(weights),
+            "least_ns": sum(c.flops for c in nodes) / peaks.gflops if peaks else 0.0,
             "output_bytes": sum(int(np.asarray(r).nbytes) for r in self.results),
         }
 
