@@ -2,7 +2,10 @@
  *
  * The work is divided into chunks of channels, so that their part of the lines that windows touch stays cached, then
  * into runs (parts of a line) and lines. Bands are parts of the sequence of runs and lines. Where taps are dilated but
- * positions are not strided, a run takes positions that are as far apart as the taps, so that they share columns. */
+ * positions are not strided, a run takes positions that are as far apart as the taps, so that they share columns.
+ *
+ * Where tiles of seven positions fit the first of two axes better (25 x 5: 20 tiles instead of 25), lines run along that one,
+ * and so do taps. */
 #include "depthwise.h"
 #include "gemm.h"
 
@@ -10,7 +13,63 @@ enum { DEPTHWISE_CHUNK = 160,   /* most channels of a chunk, a multiple of 16 */
        DEPTHWISE_TILE = 7,      /* positions of the kernel's tile */
        DEPTHWISE_RUN = 16 };    /* most tiles of a run */
 
+/* Tiles of a picture if lines run along this axis of two. */
+static int64_t depthwise_tiles(const whit_window *w, uint32_t axis) {
+  return (int64_t)w->out[1 - axis] * ((w->out[axis] + DEPTHWISE_TILE - 1) / DEPTHWISE_TILE);
+}
+
+/* Exchanges the axes if that pays. after: positions of a line must lie side by side. */
+static bool depthwise_turn(whit_depthwise *d, bool after) {
+  const whit_window *w = d->w;
+  if (w->n != 2 || after || (w->kernel[0] != 3 && w->kernel[0] != 5) || w->stride[0] > 2 || w->dilation[0] != 1 ||
+      depthwise_tiles(w, 0) >= depthwise_tiles(w, 1))
+    return false;
+  d->turned = *w;
+  d->turned.outer = w->kernel[1];
+  d->turned.in = d->turned_sizes;
+  d->turned.out = d->turned_sizes + 2;
+  for (int a = 0; a < 2; a++) {
+    d->turned_sizes[a] = w->in[1 - a];
+    d->turned_sizes[2 + a] = w->out[1 - a];
+    d->turned.kernel[a] = w->kernel[1 - a];
+    d->turned.stride[a] = w->stride[1 - a];
+    d->turned.dilation[a] = w->dilation[1 - a];
+    d->turned.before[a] = w->before[1 - a];
+  }
+  d->lines = d->lines / w->out[0] * w->out[1];
+  d->w = &d->turned;
+  return true;
+}
+
+static void depthwise_strides(whit_depthwise *d, bool turned) {
+  const whit_window *w = d->w;
+  const uint32_t last = w->n - 1;
+  const ptrdiff_t c = d->channels;
+  d->x_item = d->y_item = 0;
+  if (turned) {
+    d->x_line = d->w_line = c;
+    d->y_line = d->pitch;
+    d->x_at = w->in[0] * c;
+    d->y_at = w->out[0] * d->pitch;
+    d->w_tap = w->kernel[0] * c;
+    d->x_item = w->in[1] * d->x_at - w->in[0] * d->x_line;    /* beyond what the lines are apart */
+    d->y_item = w->out[1] * d->y_at - w->out[0] * d->y_line;
+  } else {
+    d->x_at = d->w_tap = c;
+    d->y_at = d->pitch;
+    d->x_line = w->in[last] * c;
+    d->y_line = w->out[last] * d->pitch;
+    d->w_line = w->kernel[last] * c;
+  }
+}
+
+/* Where line number `line` begins; n: lines of a picture. */
+static ptrdiff_t depthwise_begin_of(int32_t line, ptrdiff_t step, ptrdiff_t item, int32_t n) {
+  return line * step + (item ? line / n * item : 0);
+}
+
 uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
+  depthwise_strides(d, depthwise_turn(d, after));
   const whit_window *w = d->w;
   const uint32_t last = w->n - 1;
   const int32_t width = w->out[last];
@@ -51,16 +110,18 @@ static void depthwise_point(const depthwise_state *s, int64_t start) {
   const whit_depthwise *d = s->d;
   const uint32_t last = d->w->n - 1;
   const int64_t in = d->w->in[last], step = d->taps > 1 ? d->w->dilation[last] : d->w->stride[last];
-  const ptrdiff_t x_step = (ptrdiff_t)step * d->channels;
+  const ptrdiff_t x_step = (ptrdiff_t)step * d->x_at;
   const int32_t n = d->columns;
   const float **to = s->columns;
-  for (int32_t t = 0; t < d->w->outer; t++)
+  for (int32_t t = 0; t < d->w->outer; t++) {
+    const ptrdiff_t line = depthwise_begin_of(s->lines[t], d->x_line, d->x_item, d->w->in[0]);
     for (int32_t k = 0; k < d->w->kernel[last] && s->lines[t] >= 0; k += d->taps) {
       int64_t column = start + (int64_t)k * d->w->dilation[last];
-      ptrdiff_t at = ((ptrdiff_t)s->lines[t] * (ptrdiff_t)in + (ptrdiff_t)column) * d->channels;
+      ptrdiff_t at = line + (ptrdiff_t)column * d->x_at;
       for (int32_t i = 0; i < n; i++, column += step, at += x_step)
         *to++ = (uint64_t)column < (uint64_t)in ? s->x + at : s->zeros;
     }
+  }
 }
 
 /* n positions of an output line from `at` on. Tiles that hang over the border go one by one, the others together. */
@@ -107,9 +168,9 @@ static void depthwise_next(const whit_depthwise *d, depthwise_pair *p) {
   if (++p->run < d->step * d->runs) p->at = depthwise_run(d, p->run, &p->n);
 }
 
-/* Number of a pair's first position in y. */
-static ptrdiff_t depthwise_row(const whit_depthwise *d, const depthwise_pair *p) {
-  return (ptrdiff_t)p->line * d->w->out[d->w->n - 1] + p->at;
+/* Where a pair's first position lies in y. */
+static ptrdiff_t depthwise_place(const whit_depthwise *d, const depthwise_pair *p) {
+  return depthwise_begin_of(p->line, d->y_line, d->y_item, d->w->out[0]) + p->at * d->y_at;
 }
 
 static void depthwise_begin(depthwise_state *s, const whit_depthwise *d, const whit_kernels *k, uint32_t job) {
@@ -122,8 +183,8 @@ static void depthwise_begin(depthwise_state *s, const whit_depthwise *d, const w
   s->lines = (int32_t *)(void *)(s->zeros + DEPTHWISE_CHUNK);
   whit_bytes_zero(s->zeros, DEPTHWISE_CHUNK * sizeof(float));
   s->run = (whit_depthwise_run){
-    .columns = s->columns, .weights = s->weights, .w_step = d->channels, .y_step = (ptrdiff_t)d->step * d->channels,
-    .x_step = (ptrdiff_t)d->w->stride[d->w->n - 1] * d->step * d->channels, .taps = d->taps,
+    .columns = s->columns, .weights = s->weights, .w_step = d->w_tap, .y_step = d->step * d->y_at,
+    .x_step = d->w->stride[d->w->n - 1] * d->step * d->x_at, .taps = d->taps,
     .n_columns = d->columns, .finish = d->finish
   };
 }
@@ -140,8 +201,8 @@ static void depthwise_band(depthwise_state *s, int32_t chunk, int32_t begin, int
     s->run.n_pieces = 0;
     for (int32_t t = 0; t < d->w->outer; t++)
       for (int32_t k = 0; k < kernel && s->lines[t] >= 0; k += d->taps)
-        s->weights[s->run.n_pieces++] = d->weights + ((ptrdiff_t)t * kernel + k) * d->channels + c0;
-    depthwise_line(s, d->y + depthwise_row(d, &p) * d->channels + c0, p.at, p.n);
+        s->weights[s->run.n_pieces++] = d->weights + t * d->w_line + k * d->w_tap + c0;
+    depthwise_line(s, d->y + depthwise_place(d, &p) + c0, p.at, p.n);
   }
 }
 
@@ -149,7 +210,7 @@ static void depthwise_band(depthwise_state *s, int32_t chunk, int32_t begin, int
 static void depthwise_after(const whit_depthwise *d, uint32_t job, int32_t begin, int32_t end) {
   if (begin == end) return;
   for (depthwise_pair p = depthwise_first(d, begin); begin < end; begin++, depthwise_next(d, &p))
-    if (p.n) d->after(d->context, job, (int32_t)depthwise_row(d, &p) * d->channels, p.n * d->channels);
+    if (p.n) d->after(d->context, job, (int32_t)depthwise_place(d, &p), p.n * d->channels);
 }
 
 typedef struct depthwise_task { const whit_call *c; const whit_depthwise *d; } depthwise_task;

@@ -6,10 +6,11 @@
 
 typedef struct whit_depthwise {
   /* the task */
-  const whit_window *w;         /* its output sizes too; at least one output */
+  const whit_window *w;         /* its output sizes too; at least one output; the plan may put `turned` in its place */
   const float *x, *weights, *bias;  /* weights: [taps][channels]; bias may be NULL */
   float *y;
   int32_t channels, lines;      /* lines of y, over the whole batch */
+  ptrdiff_t pitch;              /* floats from position to position of y */
   const whit_finish *finish;    /* adds nothing */
   /* What else becomes of y: called for whole positions, elements [start, start + n), while they are cached; or NULL. */
   void (*after)(const void *context, uint32_t job, int32_t start, int32_t n);
@@ -19,6 +20,10 @@ typedef struct whit_depthwise {
   uint64_t slot;                /* floats of scratch a job */
   int32_t n_jobs, n_chunks, n_bands;
   int32_t taps, columns;        /* of a piece */
+  whit_window turned;           /* w with its two axes exchanged: lines are columns of the picture */
+  int32_t turned_sizes[4];
+  ptrdiff_t x_line, x_at, y_line, y_at, w_line, w_tap;  /* floats from line to line, from position (tap) to position */
+  ptrdiff_t x_item, y_item;     /* and, where turned, from picture to picture; else 0: lines go on */
   int32_t step, runs;           /* positions are taken `step` apart, so in `step` phases; runs: parts of a phase */
 } whit_depthwise;
 

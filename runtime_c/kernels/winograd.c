@@ -108,15 +108,16 @@ static void winograd_inputs(const winograd_plan *p, float *v, int32_t first, int
 static void winograd_outputs(const winograd_plan *p, uint32_t job, const float *m, int32_t first, int32_t end, int32_t column,
                              int32_t width) {
   const int32_t lines = p->w->out[0], columns = p->w->out[1];
-  const whit_gemm y = { .c = p->c->out[0]->data, .c_row = p->n_out };
+  const ptrdiff_t pitch = p->c->out[0]->stride[2];
+  const whit_gemm y = { .c = p->c->out[0]->data, .c_row = pitch };
   whit_winograd_out o = { .y = y.c, .bias = p->bias + column, .finish = p->finish, .m_step = (ptrdiff_t)p->m_step,
-                          .line = (ptrdiff_t)columns * p->n_out, .pixel = p->n_out, .n_channels = width };
+                          .line = columns * pitch, .pixel = pitch, .n_channels = width };
   for (int32_t t = first, from = 0; t < end; t++, m += p->columns) {
     const winograd_at at = winograd_find(p, t);
     const int32_t pixel = (at.image * lines + at.y) * columns + at.x;
     if (t == first || !at.x) from = pixel;
     o.m = m;
-    o.at = (ptrdiff_t)pixel * p->n_out + column;
+    o.at = pixel * pitch + column;
     o.lines = whit_min_i32(WINOGRAD_TILE, lines - at.y);
     o.columns = whit_min_i32(WINOGRAD_TILE, columns - at.x);
     if (p->n_parts == 1)

@@ -24,8 +24,10 @@ whit_status whit_concat_shape(whit_call *c) {
     return whit_fail(c, WHIT_E_SIZE, "the output would have 2^31 elements or more");
   for (unsigned a = 0; a < x->rank; a++) shape[a] = x->shape[a];
   shape[axis] = (int32_t)sum;
-  c->joins = true;
-  for (int32_t a = 0; a < axis; a++) c->joins &= shape[a] == 1;
+  bool whole = true;
+  for (int32_t a = 0; a < axis; a++) whole = whole && shape[a] == 1;
+  c->joins = whole ? WHIT_JOINS_WHOLE : axis + 1 == x->rank ? WHIT_JOINS_ROWS : 0;
+  c->spaced = true;
   return whit_out(c, 0, x->dtype, x->rank, shape);
 }
 

@@ -18,7 +18,7 @@ WHIT_OP(conv, .version = 1, .in = "x w bias? more*", .out = "y",
 
 /* Convolution is a product of patches [pixels, k] and weights [k, M/group], k = kernel * C/group. Where a patch is one
  * pixel, x itself is the matrix. Else a patch is a list of pointers into x, one a tap; with few channels one a line of taps,
- * and patches that hang over the border are copied. Threads take strips of pixels.
+ * and patches that hang over the border are copied, or, if they are many, x with its padding. Threads take strips of pixels.
  * Depthwise convolution is one multiply-add a weight, and has a file of its own; so has Winograd's. */
 enum { CONV_DIRECT, CONV_STRIPS, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_WIDE };
 
@@ -26,15 +26,19 @@ typedef struct conv_plan {
   const whit_call *c;
   whit_window w;
   float *panels, *bias, *zeros, *slots;  /* in scratch, or the operand itself */
-  uint64_t slot, at_bias, at_slots;      /* floats: of one thread; where each part of scratch begins */
+  const float *x;                        /* padded: in scratch too */
+  uint64_t slot, at_bias, at_x, at_slots; /* floats: of one thread; where each part of scratch begins */
   whit_epilogue e;
   whit_depthwise depthwise;
   size_t at_epilogue;           /* bytes */
   uint8_t kind;
   bool convert, pack, copies;   /* copies: patches, or at least those at the border, are copied */
+  bool padded;                  /* no patch hangs over the end of a line, for x has been copied with its padding there */
+  int32_t width;                /* positions of a line of x */
   int32_t group, n_in, n_out;   /* channels of a group */
   int32_t k, pieces;            /* floats of a patch; pointers to it */
   int32_t lines;                /* of y */
+  ptrdiff_t pitch;              /* floats from pixel to pixel of y */
   int32_t n_strips, strip;      /* and most pixels of one */
   int32_t n_jobs;
 } conv_plan;
@@ -81,7 +85,12 @@ static uint64_t conv_at_sums(const conv_plan *p) {
 
 static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
   const uint32_t last = p->w.n - 1;
+  const int32_t out = p->w.out[last], in = p->w.in[last];
   p->copies = p->convert || (p->n_in < 16 && p->group == 1 && p->w.dilation[last] == 1);
+  /* a few of a line's patches are copied faster than the line */
+  const int32_t inside = whit_max_i32(0, in - p->w.kernel[last] + 1) / p->w.stride[last];
+  p->padded = p->copies && !p->convert && out - inside > out / 8;
+  p->width = p->padded ? in + p->w.before[last] + p->w.after[last] : in;
   p->pieces = p->copies ? p->w.outer : p->w.taps;
   /* 64K floats of patches, a multiple of the tile heights 6 and 8 if it can be; a whole number of rounds for all threads */
   const int32_t most = p->copies ? whit_max_i32(24, whit_min_i32(96, 65536 / whit_max_i32(p->k, 1) / 24 * 24)) : 192;
@@ -98,6 +107,13 @@ static uint64_t conv_zeros(const conv_plan *p) {
   return (uint64_t)(p->k / p->pieces + 15) / 16 * 16;
 }
 
+/* Lines of x, over the whole batch. */
+static int32_t conv_lines(const conv_plan *p) {
+  int32_t n = p->c->in[0]->shape[0];
+  for (uint32_t a = 0; a + 1 < p->w.n; a++) n *= p->w.in[a];
+  return n;
+}
+
 /* shape: y's, all checked. */
 static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *shape) {
   const whit_tensor *x = c->in[0];
@@ -110,6 +126,7 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
   p->n_out = channels / p->group;
   p->k = w->taps * p->n_in;
   p->lines = shape[0];
+  p->pitch = c->out[0]->stride[w->n];
   for (uint32_t a = 0; a < w->n; a++) {
     one = one && w->kernel[a] == 1 && w->stride[a] == 1 && !w->before[a] && !w->after[a];
     if (a + 1 < w->n) p->lines *= shape[1 + a];
@@ -126,12 +143,15 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
             (!c->attr[1] || conv_is_depthwise(x, p->group, c->attr[2]));
   p->slot = 0;
   p->n_jobs = 1;
+  p->padded = false;
   if (p->kind == CONV_STRIPS) conv_plan_strips(p, pixels, threads);
   p->slot += (uint64_t)w->outer;  /* the list of lines */
   p->slot = (p->slot + 15) / 16 * 16;
-  /* scratch: panels; zeros or, of other types, the bias behind them; a slot a job; the epilogue */
+  /* scratch: panels; zeros or, of other types, the bias behind them; x with padding; a slot a job; the epilogue */
   p->at_bias = p->pack && p->kind < CONV_DEPTHWISE ? (uint64_t)p->group * whit_panels_floats(p->k, p->n_out) : 0;
-  p->at_slots = p->at_bias + (conv_zeros(p) + (uint64_t)(p->convert ? channels : 0) + 15) / 16 * 16;
+  p->at_x = p->at_bias + (conv_zeros(p) + (uint64_t)(p->convert ? channels : 0) + 15) / 16 * 16;
+  p->at_slots = p->at_x;
+  if (p->padded) p->at_slots += ((uint64_t)conv_lines(p) * (uint64_t)p->width * (uint64_t)p->n_in + 15) / 16 * 16;
   const unsigned can = p->convert || p->kind == CONV_WIDE ? 0
                        : p->kind == CONV_DEPTHWISE ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_GATE
                        : p->kind == CONV_WINOGRAD ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_ADD : WHIT_EPILOGUE_ALL;
@@ -144,10 +164,12 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
     d->w = w;
     d->channels = channels;
     d->lines = p->lines;
+    d->pitch = p->pitch;
     slots = whit_depthwise_plan(d, threads, p->e.program);
     p->n_jobs = d->n_jobs;
   }
   WHIT_TRY(whit_scratch(c, p->at_slots + slots));
+  c->spaced = can && !p->e.program && (p->kind != CONV_WINOGRAD || !p->e.finish.add_row);
   p->at_epilogue = whit_round(c->scratch_bytes, 64);
   c->scratch_bytes = p->at_epilogue + whit_epilogue_bytes(&p->e, (uint32_t)p->n_jobs);
   return WHIT_OK;
@@ -229,7 +251,8 @@ static void conv_point_lines(const conv_plan *p, const float **rows, float *patc
                              int32_t pitch, int32_t g) {
   const whit_window *w = &p->w;
   const uint32_t last = w->n - 1;
-  const int32_t in = w->in[last], kernel = w->kernel[last], stride = w->stride[last], at = whit_window_start(w, j);
+  const int32_t in = p->width, kernel = w->kernel[last], stride = w->stride[last];
+  const int32_t at = whit_window_start(w, j) + (p->padded ? w->before[last] : 0);
   const ptrdiff_t step = (ptrdiff_t)stride * p->n_in, piece = (ptrdiff_t)kernel * p->n_in;
   int32_t low = at < 0 ? (-at + stride - 1) / stride : 0, high = in - kernel >= at ? (in - kernel - at) / stride + 1 : 0;
   if (high > n) high = n;
@@ -243,7 +266,7 @@ static void conv_point_lines(const conv_plan *p, const float **rows, float *patc
   if (low == high) return;
   for (int32_t t = 0; t < w->outer; t++, rows += pitch) {
     const float *x = p->zeros;
-    if (lines[t] >= 0) x = (const float *)p->c->in[0]->data + ((ptrdiff_t)lines[t] * in + at) * p->n_in + low * step;
+    if (lines[t] >= 0) x = p->x + ((ptrdiff_t)lines[t] * in + at) * p->n_in + low * step;
     for (int32_t i = low; i < high; i++, x += lines[t] < 0 ? 0 : step) rows[i] = x;
   }
 }
@@ -259,7 +282,6 @@ static void conv_strips_job(void *arg, uint32_t job) {
   for (int32_t s = whit_border((int32_t)job, p->n_jobs, p->n_strips, 1); s < end; s++) {
     const int32_t first = whit_border(s, p->n_strips, p->lines * width, 1);
     const int32_t n = whit_border(s + 1, p->n_strips, p->lines * width, 1) - first;
-    const ptrdiff_t start = (ptrdiff_t)first * channels;
     for (int32_t g = 0; g < p->group; g++) {
       for (int32_t i = 0, m; i < n; i += m) {
         const int32_t line = (first + i) / width, j = (first + i) % width;
@@ -268,19 +290,19 @@ static void conv_strips_job(void *arg, uint32_t job) {
         if (p->copies) conv_point_lines(p, rows + i, patches + (ptrdiff_t)i * p->k, lines, j, m, n, g);
         else conv_point(p, rows + i, lines, j, m, n, g);
       }
-      const ptrdiff_t at = start + g * p->n_out;
+      const ptrdiff_t at = first * p->pitch + g * p->n_out;
       whit_gemm gemm = { .rows = rows, .pieces = p->pieces, .m = n, .n = p->n_out, .k = p->k,
                          .b = p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
                          .bias = p->bias ? p->bias + g * p->n_out : NULL,
-                         .c = p->convert ? sums : (float *)y->data + at, .c_row = p->convert ? p->n_out : channels,
+                         .c = p->convert ? sums : (float *)y->data + at, .c_row = p->convert ? p->n_out : p->pitch,
                          .finish = p->e.finish };
-      if (gemm.finish.add) gemm.finish.add += at;
+      if (gemm.finish.add) gemm.finish.add += (ptrdiff_t)first * channels + g * p->n_out;
       p->c->k->gemm_f32(&gemm, 0, n);
       for (int32_t i = 0; p->convert && i < n; i++)
         whit_store_f32((uint8_t *)y->data + (size_t)(at + (ptrdiff_t)i * channels) * whit_type_size(y->dtype), y->dtype,
                        sums + (ptrdiff_t)i * p->n_out, p->n_out);
     }
-    whit_epilogue_run(&p->e, job, (int32_t)start, n * channels);
+    whit_epilogue_run(&p->e, job, first * channels, n * channels);
   }
 }
 
@@ -313,7 +335,20 @@ static void conv_wide(const conv_plan *p) {
   }
 }
 
-/* w in panels and bias in f32, if they are not yet. */
+/* x with the padding of its lines. */
+static void conv_pad(const conv_plan *p, float *to) {
+  const uint32_t last = p->w.n - 1;
+  const size_t line = (size_t)(p->w.in[last] * p->n_in), before = (size_t)(p->w.before[last] * p->n_in);
+  const size_t after = (size_t)(p->width * p->n_in) - line - before;
+  const float *x = p->x;
+  for (int32_t n = conv_lines(p); n; n--, x += line, to += before + line + after) {
+    whit_bytes_zero(to, before * sizeof *to);
+    whit_bytes_copy(to + before, x, line * sizeof *to);
+    whit_bytes_zero(to + before + line, after * sizeof *to);
+  }
+}
+
+/* w in panels and bias in f32, x with its padding, if they are not yet. */
 static void conv_prepare(conv_plan *p) {
   const whit_tensor *w = p->c->in[1], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
   float *scratch = p->c->scratch;
@@ -322,6 +357,11 @@ static void conv_prepare(conv_plan *p) {
   p->zeros = scratch + p->at_bias;
   p->bias = bias ? bias->data : NULL;
   p->panels = w->data;
+  p->x = p->c->in[0]->data;
+  if (p->padded) {
+    conv_pad(p, scratch + p->at_x);
+    p->x = scratch + p->at_x;
+  }
   whit_epilogue_begin(&p->e, (uint8_t *)p->c->scratch + p->at_epilogue, (uint32_t)p->n_jobs);
   whit_bytes_zero(p->zeros, (size_t)conv_zeros(p) * sizeof(float));
   if (p->kind >= CONV_DEPTHWISE) return;
@@ -338,12 +378,11 @@ static void conv_prepare(conv_plan *p) {
 
 /* Where a patch is a pixel. */
 static void conv_direct(const conv_plan *p) {
-  const int32_t channels = p->group * p->n_out;
   for (int32_t g = 0; g < p->group; g++) {
     whit_gemm gemm = { .a = (const float *)p->c->in[0]->data + g * p->n_in, .a_row = p->n_in * p->group, .pieces = 1,
                        .b = p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
                        .bias = p->bias ? p->bias + g * p->n_out : NULL,
-                       .c = (float *)p->c->out[0]->data + g * p->n_out, .c_row = channels,
+                       .c = (float *)p->c->out[0]->data + g * p->n_out, .c_row = p->pitch,
                        .m = p->lines * p->w.out[p->w.n - 1], .n = p->n_out, .k = p->k, .finish = p->e.finish };
     if (gemm.finish.add) gemm.finish.add += g * p->n_out;
     whit_gemm_all(p->c, &gemm, p->e.plan ? whit_epilogue_after : NULL, &p->e);

@@ -43,6 +43,10 @@ void whit_bytes_zero(void *dst, size_t n_bytes) {
     *(bytes16 *)(void *)d = zero;
     COPY_LOOP;
   }
+  for (; n_bytes >= 4; n_bytes -= 4, d += 4) {
+    __builtin_memcpy(d, &zero, 4);
+    COPY_LOOP;
+  }
   for (; n_bytes; n_bytes--) {
     *d++ = 0;
     COPY_LOOP;

@@ -38,11 +38,15 @@ typedef struct whit_call {
   bool view;                    /* set by a shape function: out[0] can be a view of in[0]: its strides and
                                    view_offset say which; the planner decides whether it is one or a copy */
   bool running;                 /* every input's data is there */
-  bool joins;                   /* set by a shape function: out[0] is the inputs' bytes one after the other */
+  uint8_t joins;                /* set by a shape function: WHIT_JOINS_... */
+  bool spaced;                  /* set by a shape function: rows of out[0] (its last axis) may lie further apart than they are long */
   uint8_t over;                 /* set by a shape function, a bit per input: out[0] may be written over it, if it is dense
                                    and of its size; such inputs are read element by element, as out[0] is written */
   uint32_t node;                /* for errors */
 } whit_call;
+
+enum { WHIT_JOINS_WHOLE = 1,  /* out[0] is the inputs' bytes one after the other */
+       WHIT_JOINS_ROWS = 2 }; /* each row of out[0] (its last axis) is rows of the inputs one after the other */
 
 typedef whit_status (*whit_op_fn)(whit_call *c);
 
@@ -247,6 +251,8 @@ enum { WHIT_V_DEFINED = 1,  /* in scope while planning */
        WHIT_V_RESULT = 1024, /* of the region being planned */
        WHIT_V_PARAM = 2048,
        WHIT_V_VIEW = 512,   /* data = data of the node's first input + offset */
+       WHIT_V_READ = 8192,  /* by a node, while planning; and by a second one */
+       WHIT_V_READ_AGAIN = 16384,
        WHIT_V_INSIDE = 4096 }; /* placed in another value's memory; while planning: `next`, at `offset` there */
 
 typedef struct whit_value {
@@ -271,8 +277,8 @@ typedef struct whit_step {    /* what the plan made of a node */
     struct { uint32_t region, other; };       /* of a control node: its regions */
     struct { uint32_t scratch, scratch_at; }; /* of a plain one: size and place in the arena, in 64 bytes */
   };
-  uint8_t mode, over;
-  bool joins;
+  uint8_t mode, over, joins;
+  bool spaced;
 } whit_step;
 enum { WHIT_STEP_SKIP, WHIT_STEP_READY, WHIT_STEP_VIEW, WHIT_STEP_DYNAMIC, WHIT_STEP_CONTROL };
 

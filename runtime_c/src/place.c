@@ -45,6 +45,8 @@ static uint32_t owner_of(const whit_instance *i, uint32_t v) {
 
 static size_t exact_bytes(const whit_value *v) { return (size_t)whit_count(&v->t) * whit_type_size(v->t.dtype); }
 
+static size_t row_bytes(const whit_value *v) { return (size_t)v->t.shape[v->t.rank - 1] * whit_type_size(v->t.dtype); }
+
 /* Is v, a value in the memory of owner, all of it in order? */
 static bool is_whole(const whit_value *v, const whit_value *owner) {
   return v == owner || (whit_is_dense(&v->t) && exact_bytes(v) == exact_bytes(owner));
@@ -65,14 +67,24 @@ static bool may_overwrite(const whit_instance *i, uint32_t pc, const whit_value 
   return true;
 }
 
-/* Node pc's output is written over an input, or is its inputs one after the other: these get their place in the output's memory.
+/* May the rows of x lie as far apart as those of a tensor that joins them with others? Only its maker, who can do that, and the
+ * node that joins them may know x. */
+static bool may_space(const whit_instance *i, uint32_t v) {
+  const whit_value *x = &i->values[v];
+  const whit_step *maker = &i->steps[x->birth];
+  return !(x->flags & (WHIT_V_READ_AGAIN | WHIT_V_RESULT | WHIT_V_PARAM)) && maker->mode == WHIT_STEP_READY && maker->spaced;
+}
+
+/* Node pc's output is written over an input, or is made of its inputs: these get their place in the output's memory.
  * Called backwards: the output knows by then whether it lies in somebody else's. */
 static void share_memory(whit_instance *i, uint32_t pc) {
   const whit_node *n = &i->model->nodes[pc];
   const whit_step *step = &i->steps[pc];
   const uint32_t *args = whit_args(i, n), out_number = args[n->n_in];
   whit_value *out = &i->values[out_number];
+  const bool rows = step->joins == WHIT_JOINS_ROWS;
   if ((out->flags & (WHIT_V_PLACED | WHIT_V_TWICE)) != WHIT_V_PLACED) return;
+  if (!rows && !whit_is_dense(&out->t)) return;
   const bool inside = out->flags & WHIT_V_INSIDE;
   whit_value *home = inside ? &i->values[out->next] : out;
   size_t at = inside ? out->offset : 0;
@@ -82,7 +94,8 @@ static void share_memory(whit_instance *i, uint32_t pc) {
     if (owner == WHIT_NONE) continue;
     const bool fits = is_item(x) && !(x->flags & (WHIT_V_TWICE | WHIT_V_OWN)) && x->depth == out->depth &&
                       is_whole(&i->values[args[k]], x) && (!inside || x->death < out->death) &&
-                      (step->joins || may_overwrite(i, pc, out, k));
+                      (rows ? owner == args[k] && may_space(i, owner) : step->joins || may_overwrite(i, pc, out, k));
+    for (unsigned a = 0; fits && rows && a < out->t.rank; a++) x->t.stride[a] = out->t.stride[a];
     if (fits) {
       x->flags |= WHIT_V_INSIDE | (home->flags & WHIT_V_BOUND);
       x->next = inside ? out->next : out_number;
@@ -91,7 +104,7 @@ static void share_memory(whit_instance *i, uint32_t pc) {
       if (home->death < x->death) home->death = x->death;
       if (!step->joins) return;
     }
-    if (step->joins) at += exact_bytes(&i->values[args[k]]);
+    if (step->joins) at += rows ? row_bytes(&i->values[args[k]]) : exact_bytes(&i->values[args[k]]);
   }
 }
 

@@ -38,6 +38,7 @@ static whit_status plan_use(whit_instance *i, uint32_t v, uint32_t pc) {
     death = i->model->nodes[at].end - 1;
   }
   if (death > value->death) value->death = death;
+  value->flags |= value->flags & WHIT_V_READ ? WHIT_V_READ_AGAIN : WHIT_V_READ;
   value->release = at;
   return WHIT_OK;
 }
@@ -124,6 +125,7 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
   step->scratch = (uint32_t)((c.scratch_bytes + 63) / 64);
   step->over = c.over;
   step->joins = c.joins;
+  step->spaced = c.spaced;
   if (c.view && whit_view_allowed(&i->values[args[n->n_in]], &c)) {
     step->mode = WHIT_STEP_VIEW;
     set_outputs(i, &c, args + n->n_in, pc, WHIT_V_VIEW);
@@ -134,7 +136,7 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
   if (!op->run) {
     const bool run_of_bytes = whit_is_dense(c.out[0]) && !c.view_offset;
     step->run = run_of_bytes ? whit_dense_copy : whit_view_copy;
-    step->joins = run_of_bytes && whit_count(c.out[0]) == whit_count(c.in[0]);
+    step->joins = run_of_bytes && whit_count(c.out[0]) == whit_count(c.in[0]) ? WHIT_JOINS_WHOLE : 0;
   }
   if (c.view) WHIT_TRY(plan_dense_view(&c));
   set_outputs(i, &c, args + n->n_in, pc, WHIT_V_PLACED);

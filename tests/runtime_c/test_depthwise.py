@@ -108,6 +108,11 @@ def relu6_of_sum(p: TileProgram) -> int:
     return p.op("min", p.op("max", total, p.imm(0)), p.imm(6))
 
 
+def relu6(p: TileProgram) -> int:
+    """What the kernel of depthwise convolution can finish too."""
+    return p.op("min", p.op("max", p.load(0), p.imm(0)), p.imm(6))
+
+
 def product(p: TileProgram) -> int:
     """What it cannot, so that the program runs on finished blocks."""
     return p.op("mul", p.load(0), p.load(1))
@@ -115,6 +120,7 @@ def product(p: TileProgram) -> int:
 
 EPILOGUES = {
     "relu6_of_sum": (relu6_of_sum, lambda y, r: np.clip(y + r, 0, 6)),
+    "relu6": (relu6, lambda y, r: np.clip(y, 0, 6)),
     "product": (product, lambda y, r: y * r),
 }
 
@@ -188,6 +194,22 @@ def test_long_lines(dilation: int, channels: int, monkeypatch: pytest.MonkeyPatc
         )
     check(Case((211,), channels, (4,), (2,), d, before=(5,)), monkeypatch)
     check(Case((2, 211), channels, (1, 5), (1, 1), (1, dilation), before=(1, 0)), monkeypatch)
+
+
+TALL = [
+    Case((25, 5), 64, (3, 3), before=(1, 1), after=(1, 1)),
+    Case((25, 5), 64, (3, 3), before=(1, 1), after=(1, 1), batch=3),
+    Case((42, 3), 170, (5, 3), (2, 1), before=(2, 1), after=(2, 1), batch=2),
+    Case((14, 8), 19, (3, 5), (1, 3), dilation=(1, 2), before=(1, 4), after=(1, 3), batch=2),
+    Case((240, 1), 16, (3, 3), before=(1, 1), after=(1, 1)),
+    Case((21, 2), 5, (3, 2), before=(2, 1), after=(0, 1), batch=2),
+]
+
+
+@pytest.mark.parametrize("case", TALL, ids=str)
+def test_lines_along_the_first_axis(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    for epilogue in ("", *EPILOGUES):
+        check(case, monkeypatch, epilogue)
 
 
 SPATIAL = [

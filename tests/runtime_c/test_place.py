@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.parser
+import onnx.reference
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import whit
-from whit import _native, dtypes
+from whit import _native, _threads, dtypes
 from whit._file import File
 from whit._native import NONE, lib
 
@@ -452,6 +453,67 @@ def test_parts_are_written_where_concat_wants_them() -> None:
         np.testing.assert_allclose(
             y, np.concatenate([np.exp(x), -np.exp(x), np.tanh(x)]), rtol=2e-6
         )
+
+
+ROWS = """rows (float[2, 16, 12, 9] x, float[16, 16, 1, 1] w0, float[20, 16, 1, 1] w1, float[17, 16, 3, 3] w2,
+    float[16, 1, 3, 3] w3, float[16, 4, 3, 3] w4, float[20, 16, 3, 3] w5, float[19, 89, 1, 1] w6) => (float[2, 19, 12, 9] y) {
+  s = Conv(x, w0)
+  a = Conv(s, w1)
+  a1 = Relu(a)
+  b = Conv<pads = [1, 1, 1, 1]>(s, w2)
+  b1 = HardSwish(b)
+  c = Conv<group = 16, pads = [1, 1, 1, 1]>(s, w3)
+  d = Conv<group = 4, pads = [1, 1, 1, 1]>(s, w4)
+  d1 = Add(d, s)
+  e = Conv<pads = [1, 1, 1, 1]>(s, w5)
+  f = ReduceMean<keepdims = 1>(e)
+  inner = Concat<axis = 1>(b1, c)
+  all = Concat<axis = 1>(a1, inner, d1, e)
+  z = Conv(all, w6)
+  y = Add(z, f)
+}"""
+
+
+@pytest.mark.parametrize("optimize", ["memory", "speed"])
+def test_rows_are_written_where_concat_wants_them(
+    optimize: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Along the last axis: by convolutions of every kind, whatever they do to their sums, one concat in another."""
+    model, feeds = with_feeds(parse(ROWS))
+    want = onnx.reference.ReferenceEvaluator(model).run(None, feeds)[0]
+    subject = whit.load(whit.convert(model, optimize=optimize))
+    results = []
+    for features in (0, _native.cpu_detected()):
+        monkeypatch.setattr(_threads, "cpu_features", lambda features=features: features)
+        for threads in (1, 3):
+            instance, arrays = subject.instance(feeds, threads=threads)
+            results.append(instance.run(arrays)[0])
+            assert results[-1].tobytes() == results[0].tobytes()
+    np.testing.assert_allclose(results[0], want, rtol=1e-5, atol=1e-6)
+    # a1, b1, c, d1 lie inside; e is read twice, and is copied
+    assert convolutions_inside(subject, feeds) == 4
+    taps = subject.run(feeds, tap=["a1", "inner", "d1", "e"])
+    whole = np.concatenate([taps[n] for n in ("a1", "inner", "d1", "e")], 1)
+    np.testing.assert_array_equal(subject.run(feeds, tap="all")["all"], whole)
+
+
+def convolutions_inside(subject: whit.Model, feeds: dict[str, Any]) -> int:
+    """How many convolutions have their results in the memory of the largest concat."""
+    instance, arrays = subject.instance(feeds)
+    file, c = subject.file, lib()
+    spans: dict[int, tuple[int, int]] = {}
+
+    def observe(_context: int | None, handle: int, node: int, after: int) -> int:
+        if after:
+            spans[node] = bytes_of(c.whit_node_value(handle, node, 1, 0).contents)
+        return 0
+
+    instance.run_observed(arrays, observe)
+    operators = {n: _native.text(c.whit_node_operator(subject.at, n)) for n in spans}
+    low, high = max(
+        (span for n, span in spans.items() if operators[n] == "concat"), key=lambda s: s[1] - s[0]
+    )
+    return sum(operators[n] == "conv" and low <= begin < high for n, (begin, _) in spans.items())
 
 
 def test_an_output_that_was_announced_must_be_bound() -> None:
