@@ -500,7 +500,7 @@ def test_rows_are_written_where_concat_wants_them(
 def convolutions_inside(subject: whit.Model, feeds: dict[str, Any]) -> int:
     """How many convolutions have their results in the memory of the largest concat."""
     instance, arrays = subject.instance(feeds)
-    file, c = subject.file, lib()
+    c = lib()
     spans: dict[int, tuple[int, int]] = {}
 
     def observe(_context: int | None, handle: int, node: int, after: int) -> int:
