@@ -25,7 +25,8 @@ def built(folder: Path, link: list[str], kernels: list[str], level: str) -> str:
     """tests/runtime_c/gemm.c on the runtime as another compiler makes it."""
     made = folder / "whit.o"
     subprocess.run(
-        [*kernels, level, *FLAGS, *PATHS, "-c", ROOT / "build/gen/whit_all.c", "-o", made], check=True
+        [*kernels, level, *FLAGS, *PATHS, "-c", ROOT / "build/gen/whit_all.c", "-o", made],
+        check=True,
     )
     program = folder / "gemm"
     source = ROOT / "tests/runtime_c/gemm.c"
