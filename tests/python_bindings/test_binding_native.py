@@ -71,7 +71,9 @@ def test_dtypes_round_trip(code: int) -> None:
     assert dtypes.from_numpy(dtype.newbyteorder(">")) == code
 
 
-@pytest.mark.parametrize("n_bytes", [64, 5000, (1 << 21) - 4096, 1 << 21, 5_000_000, (7 << 20) + 64])
+@pytest.mark.parametrize(
+    "n_bytes", [64, 5000, (1 << 21) - 4096, 1 << 21, 5_000_000, (7 << 20) + 64]
+)
 def test_arenas(n_bytes: int) -> None:
     """Aligned, of the size asked for, zeroed or not; in huge pages from nearly one on; never shared with a child."""
     arena = _native.arena(n_bytes)
