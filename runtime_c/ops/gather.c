@@ -32,7 +32,7 @@ whit_status whit_gather_shape(whit_call *c) {
 /* Row i of a matrix in panels. */
 static void gather_panel(const whit_tensor *x, void *y, int64_t i) {
   const int32_t k = x->shape[1];
-  const ptrdiff_t at = ((ptrdiff_t)(i / 16) * k * 16 + i % 16) * (ptrdiff_t)whit_type_size(x->dtype);
+  const ptrdiff_t at = ((ptrdiff_t)i / 16 * k * 16 + (ptrdiff_t)i % 16) * (ptrdiff_t)whit_type_size(x->dtype);
   const whit_tensor row = { .data = (uint8_t *)x->data + at, .dtype = x->dtype, .rank = 1, .shape = { k }, .stride = { 16 } };
   whit_tensor to = row;
   to.data = y;
