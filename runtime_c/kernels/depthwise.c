@@ -137,7 +137,7 @@ static void depthwise_line(const depthwise_state *s, float *y, int32_t at, int32
     m = (int32_t)(inside < n - i ? inside : n - i) / DEPTHWISE_TILE * DEPTHWISE_TILE;
     if (m <= 0) m = whit_min_i32(n - i, DEPTHWISE_TILE);
     depthwise_point(s, here);
-    s->k->depthwise_f32(&s->run, y + i * s->run.y_step, m);
+    WHIT_KERNEL(s->k, depthwise_f32)(&s->run, y + i * s->run.y_step, m);
   }
 }
 

@@ -101,7 +101,7 @@ static void winograd_inputs(const winograd_plan *p, float *v, int32_t first, int
     const int32_t top = whit_max_i32(y0, 0), left = whit_max_i32(x0 + 6, 0);
     winograd_fetch(image + top * line + left * pixel, line, whit_min_i32(y0 + 6, lines) - top,
                    whit_min_i32(WINOGRAD_TILE, columns - left) * p->n_in);
-    p->c->k->winograd_in_f32(v, (ptrdiff_t)p->v_step, pixels, p->n_in);
+    WHIT_KERNEL(p->c->k, winograd_in_f32)(v, (ptrdiff_t)p->v_step, pixels, p->n_in);
   }
 }
 
@@ -123,7 +123,7 @@ static void winograd_outputs(const winograd_plan *p, uint32_t job, const float *
     if (p->n_parts == 1)
       winograd_fetch(y.c + o.at + WINOGRAD_TILE * o.pixel, o.line, o.lines,
                      whit_min_i32(WINOGRAD_TILE, columns - at.x - WINOGRAD_TILE) * p->n_out);
-    p->c->k->winograd_out_f32(&o);
+    WHIT_KERNEL(p->c->k, winograd_out_f32)(&o);
     if (p->after && (t + 1 == end || at.x + o.columns == columns))
       for (int32_t i = 0; i < o.lines; i++)
         p->after(p->context, job, &y, from + i * columns, pixel + i * columns + o.columns, column, width);
@@ -147,7 +147,7 @@ static void winograd_job(void *arg, uint32_t job) {
                       .c_row = p->columns, .finish = WHIT_FINISH_NONE,
                       .b = (const float *)p->c->in[1]->data + (ptrdiff_t)column * p->n_in };
       for (int32_t i = 0; i < WINOGRAD_POINTS; i++, g.a += p->v_step, g.b += matrix, g.c += p->m_step)
-        p->c->k->gemm_f32(&g, 0, g.m);
+        WHIT_KERNEL(p->c->k, gemm_f32)(&g, 0, g.m);
       winograd_outputs(p, job, m, first, end, column, whit_min_i32(width, p->n_out - column));
     }
   }

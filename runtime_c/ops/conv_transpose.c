@@ -155,14 +155,14 @@ static void transposed_add(const transposed *p, const float *x, const float *pan
   const whit_gemm gemm = { .a = x + (ptrdiff_t)low * p->n_in * p->group, .a_row = p->n_in * p->group, .pieces = 1, .b = panels,
                            .c = product, .c_row = p->columns, .m = high - low, .n = p->columns, .k = p->n_in,
                            .finish = WHIT_FINISH_NONE };
-  p->c->k->gemm_f32(&gemm, 0, high - low);
+  WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, high - low);
   const int32_t run = p->group == 1 && w->dilation[last] == 1 ? w->kernel[last] : 1; /* taps side by side in y */
   for (int32_t i = low; i < high; i++)
     for (int32_t k = 0; k < w->kernel[last]; k += run) {
       const int32_t at = i * stride + k * w->dilation[last] - before;
       const int32_t from = whit_max_i32(first - at, 0), to = whit_min_i32(end - at, run);
       if (from < to)
-        p->c->k->add_to_f32(y + (ptrdiff_t)(at + from) * p->n_out * p->group,
+        WHIT_KERNEL(p->c->k, add_to_f32)(y + (ptrdiff_t)(at + from) * p->n_out * p->group,
                             product + (ptrdiff_t)(i - low) * p->columns + (k + from) * p->n_out, (to - from) * p->n_out);
     }
 }
@@ -178,7 +178,7 @@ static void transposed_direct(const transposed *p, const float *x, const float *
   const whit_gemm gemm = { .a = x + (ptrdiff_t)low * p->n_in, .a_row = p->n_in, .pieces = 1, .b = panels,
                            .bias = bias ? biases : NULL, .c = y + (ptrdiff_t)first * p->n_out, .c_row = p->columns,
                            .m = (end - first) / stride, .n = p->columns, .k = p->n_in, .finish = WHIT_FINISH_NONE };
-  p->c->k->gemm_f32(&gemm, 0, gemm.m);
+  WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, gemm.m);
 }
 
 static void transposed_job(void *arg, uint32_t job) {

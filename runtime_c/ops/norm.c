@@ -56,11 +56,11 @@ static void norm_whole(const norm_plan *p, const float *x, float *y) {
   const int32_t n = p->n_channels, count = p->n_rows * n;
   float t[3] = { 0 };
   if (!p->c->attr[2]) {
-    k->sum_rows_f32(t, x, 1, count, count);
+    WHIT_KERNEL(k, sum_rows_f32)(t, x, 1, count, count);
     t[0] /= (float)count;
   }
-  t[1] = norm_factor(p, k->square_sum_f32(x, t[0], count) / (float)count);
-  for (int32_t r = 0; r < p->n_rows; r++, x += n, y += n) k->affine_row_f32(y, x, t, norm_input(p, 1), norm_input(p, 2), n);
+  t[1] = norm_factor(p, WHIT_KERNEL(k, square_sum_f32)(x, t[0], count) / (float)count);
+  for (int32_t r = 0; r < p->n_rows; r++, x += n, y += n) WHIT_KERNEL(k, affine_row_f32)(y, x, t, norm_input(p, 1), norm_input(p, 2), n);
 }
 
 /* Sums of the columns to the mean of each one's group. */
@@ -81,19 +81,19 @@ static void norm_columns(const norm_plan *p, const float *x, float *y, float *sh
   const ptrdiff_t count = (ptrdiff_t)p->n_rows * n;
   float *factor = shift + n, *d = factor + n, *square = d + n;
   whit_bytes_zero(shift, 2 * (size_t)n * sizeof *shift);
-  for (ptrdiff_t at = 0; at < count && !p->c->attr[2]; at += n) k->add_to_f32(shift, x + at, n);
+  for (ptrdiff_t at = 0; at < count && !p->c->attr[2]; at += n) WHIT_KERNEL(k, add_to_f32)(shift, x + at, n);
   norm_spread(p, shift);
   for (int32_t j = 0; j < n; j++) shift[j] = -shift[j];
   for (ptrdiff_t at = 0; at < count; at += n) {
-    k->affine_row_f32(d, x + at, same, NULL, shift, n);
-    k->affine_row_f32(square, d, same, d, NULL, n);
-    k->add_to_f32(factor, square, n);
+    WHIT_KERNEL(k, affine_row_f32)(d, x + at, same, NULL, shift, n);
+    WHIT_KERNEL(k, affine_row_f32)(square, d, same, d, NULL, n);
+    WHIT_KERNEL(k, add_to_f32)(factor, square, n);
   }
   norm_spread(p, factor);
   for (int32_t j = 0; j < n; j++) factor[j] = norm_factor(p, factor[j]) * (scale ? scale[j] : 1.0f);
   for (ptrdiff_t at = 0; at < count; at += n) {
-    k->affine_row_f32(d, x + at, same, NULL, shift, n);
-    k->affine_row_f32(y + at, d, same, factor, norm_input(p, 2), n);
+    WHIT_KERNEL(k, affine_row_f32)(d, x + at, same, NULL, shift, n);
+    WHIT_KERNEL(k, affine_row_f32)(y + at, d, same, factor, norm_input(p, 2), n);
   }
 }
 

@@ -170,7 +170,7 @@ static bool red_fold_f32(const red_plan *p, const float *x, float *y, unsigned k
   if (red_reduced(p, last) || last < 1 || last > 2) return false;
   const int32_t n = p->size[last], taps = p->size[last - 1];
   const whit_fold f = { &x, 1, taps, n, last == 2 ? p->size[0] : 1, n, (ptrdiff_t)taps * n };
-  p->c->k->fold_f32(&f, kind, y);
+  WHIT_KERNEL(p->c->k, fold_f32)(&f, kind, y);
   return true;
 }
 
@@ -188,7 +188,7 @@ static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_
     if (step[g]) stride *= p->size[g];
   }
   if (rows && sum && last < 2 && (last == 0 || step[0])) {
-    p->c->k->sum_rows_f32(y, x, n_kept, n, n);
+    WHIT_KERNEL(p->c->k, sum_rows_f32)(y, x, n_kept, n, n);
     return;
   }
   float *to = y;
@@ -196,9 +196,9 @@ static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_
     const float *lines[] = { to, x };
     const whit_fold f = { lines, 2, 1, n, 1, 0, 0 };
     float part;
-    if (!rows && sum) p->c->k->add_to_f32(to, x, n);
-    else if (!rows) p->c->k->fold_f32(&f, kind, to); /* in place: once more changes nothing */
-    else if (sum) p->c->k->sum_rows_f32(&part, x, 1, n, n), *to += part;
+    if (!rows && sum) WHIT_KERNEL(p->c->k, add_to_f32)(to, x, n);
+    else if (!rows) WHIT_KERNEL(p->c->k, fold_f32)(&f, kind, to); /* in place: once more changes nothing */
+    else if (sum) WHIT_KERNEL(p->c->k, sum_rows_f32)(&part, x, 1, n, n), *to += part;
     else *to = red_max_row(*to, x, n, kind == WHIT_FOLD_MIN ? INT32_MIN : 0);
     for (g = last - 1; g != UINT32_MAX && ++at[g] == p->size[g]; g--) {
       to -= (ptrdiff_t)step[g] * (p->size[g] - 1);

@@ -25,13 +25,13 @@ static void softmax_part(void *arg, uint32_t part) {
   for (int32_t r = whit_border((int32_t)part, s->n_parts, s->n_rows, 1); r < last; r++) {
     const float *x = (const float *)s->c->in[0]->data + (ptrdiff_t)r * s->n;
     float *y = (float *)s->c->out[0]->data + (ptrdiff_t)r * s->n, found[2];
-    k->exp_row_f32(y, x, NULL, 1.0f, s->n, found);
+    WHIT_KERNEL(k, exp_row_f32)(y, x, NULL, 1.0f, s->n, found);
     if (s->c->attr[0]) {
       const float p[3] = { found[0], 1.0f, -(float)whit_log_f64((double)found[1]) };
-      k->affine_row_f32(y, x, p, NULL, NULL, s->n);
+      WHIT_KERNEL(k, affine_row_f32)(y, x, p, NULL, NULL, s->n);
     } else {
       const float p[3] = { 0.0f, 1.0f / found[1], 0.0f };
-      k->affine_row_f32(y, y, p, NULL, NULL, s->n);
+      WHIT_KERNEL(k, affine_row_f32)(y, y, p, NULL, NULL, s->n);
     }
   }
 }

@@ -14,6 +14,7 @@ WHIT_OP(tile, .version = 1, .in = "x*", .out = "y*", .attr = "program:i32[]", .s
         .doc = "Runs a program of element-wise micro-operations on inputs that broadcast against each other.");
 
 enum { TILE_MAX_REGS = 48, TILE_MAX_PARTS = 64, TILE_MIN_PARALLEL = 65536 };
+enum { TILE_ONE = WHIT_SHORTEST > 2 ? WHIT_SHORTEST / 2 : 1 };  /* 64-bit words of a register for one element */
 enum { TILE_GENERAL, TILE_DENSE, TILE_SPLAT, TILE_PERIODIC };
 
 typedef struct tile_input {
@@ -56,9 +57,13 @@ static inline bool tile_native(unsigned domain, unsigned dtype) {
 /* Registers that a micro-operation reads, 4 if the domain lacks it. */
 static unsigned tile_reads(unsigned op, unsigned domain) {
   static const uint8_t known[] = {
-#define TILE_KNOWN(name, number, n_args, domains) [number] = (uint8_t)(n_args | (domains) << 4),
+#define TILE_HAS(name, number) \
+  (number < 64 ? WHIT_HAS_MICRO(F32, name) | WHIT_HAS_MICRO(F64, name) << 1 | WHIT_HAS_MICRO(I64, name) << 2 \
+               : WHIT_HAS_MICRO(64, name) << 2)
+#define TILE_KNOWN(name, number, n_args, domains) [number] = (uint8_t)(n_args | ((domains) & TILE_HAS(name, number)) << 4),
       WHIT_MOVE_LIST(TILE_KNOWN) WHIT_MICRO_LIST(TILE_KNOWN)
 #undef TILE_KNOWN
+#undef TILE_HAS
   };
   return op < sizeof known && known[op] >> (4 + domain) & 1 ? known[op] & 3 : 4;
 }
@@ -66,7 +71,6 @@ static unsigned tile_reads(unsigned op, unsigned domain) {
 /* One instruction, given the registers written and the outputs stored so far. */
 static const char *tile_check(const whit_call *c, uint32_t w, unsigned domain, uint64_t written, uint64_t stored) {
   const unsigned op = tile_op(w), reads = tile_reads(op, domain);
-  if (reads > 3) return "tile: no such operation in this domain";
   if ((reads > 0 && !(written >> tile_a(w) & 1)) || (reads > 2 && !(written >> tile_c(w) & 1)) ||
       (reads > 1 && !(written >> tile_b(w) & 1)))
     return "tile: reads a register that is not set";
@@ -87,6 +91,8 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
   for (uint32_t k = *p++ >> 16; k; k--) {
     if (p == end) return whit_fail(c, WHIT_E_FORMAT, "tile: the program is cut off");
     const uint32_t w = *p++;
+    if (tile_reads(tile_op(w), domain) > 3)
+      return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks a micro-operation of the program");
     const char *cause = tile_check(c, w, domain, written, stored);
     if (cause) return whit_fail(c, WHIT_E_FORMAT, cause);
     if (tile_op(w) == WHIT_MICRO_store) {
@@ -154,29 +160,29 @@ whit_status whit_tile_shape(whit_call *c) {
   for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
   const int32_t count = y ? whit_count(y) : 0;
   c->over = tile_stores_last(c) ? 0xff : 0;
-  c->scratch_bytes = count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count)) : ((uint32_t)c->attr[1] >> 8 & 255) * 8;
+  c->scratch_bytes = count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count)) : ((uint32_t)c->attr[1] >> 8 & 255) * TILE_ONE * 8;
   return WHIT_OK;
 }
 
 /* ---- running: one element ------------------------------------------------------------------------- */
 
 static void tile_load(unsigned domain, void *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
-  if (domain == 0) whit_load_f32(y, dtype, x, stride, n);
-  else if (domain == 1) whit_load_f64(y, dtype, x, stride, n);
-  else whit_load_i64(y, dtype, x, stride, n);
+  if (WHIT_MICROS_F32 && domain == 0) whit_load_f32(y, dtype, x, stride, n);
+  else if (WHIT_MICROS_F64 && domain == 1) whit_load_f64(y, dtype, x, stride, n);
+  else if (WHIT_MICROS_I64) whit_load_i64(y, dtype, x, stride, n);
 }
 
 static void tile_store(unsigned domain, void *y, unsigned dtype, const void *x, int32_t n) {
-  if (domain == 0) whit_store_f32(y, dtype, x, n);
-  else if (domain == 1) whit_store_f64(y, dtype, x, n);
-  else whit_store_i64(y, dtype, x, n);
+  if (WHIT_MICROS_F32 && domain == 0) whit_store_f32(y, dtype, x, n);
+  else if (WHIT_MICROS_F64 && domain == 1) whit_store_f64(y, dtype, x, n);
+  else if (WHIT_MICROS_I64) whit_store_i64(y, dtype, x, n);
 }
 
 static inline void tile_micro(const whit_kernels *k, unsigned domain, unsigned op, void *y, const void *a,
                               const void *b, const void *c, int32_t n) {
-  if (domain == 0) k->micro_f32(op, y, a, b, c, n);
-  else if (domain == 1) whit_micro_f64(op, y, a, b, c, n);
-  else whit_micro_i64(op, y, a, b, c, n);
+  if (WHIT_MICROS_F32 && domain == 0) WHIT_KERNEL(k, micro_f32)(op, y, a, b, c, n);
+  else if (WHIT_MICROS_F64 && domain == 1) whit_micro_f64(op, y, a, b, c, n);
+  else if (WHIT_MICROS_I64) whit_micro_i64(op, y, a, b, c, n);
 }
 
 static inline void tile_copy_one(unsigned domain, void *y, const void *x) {
@@ -184,19 +190,19 @@ static inline void tile_copy_one(unsigned domain, void *y, const void *x) {
   else __builtin_memcpy(y, x, 4);
 }
 
-/* A loop's condition is such a program, so nothing is set up. Registers are 8 bytes; f32 runs on the scalar kernels,
- * which give the same bits and need no full vector. */
+/* A loop's condition is such a program, so nothing is set up. Registers are TILE_ONE words; f32 runs on the kernels with the
+ * shortest vectors, all of which give the same bits. */
 static void tile_one(whit_call *c) {
-  const whit_kernels *scalar = whit_kernels_for(0);
+  const whit_kernels *shortest = whit_kernels_for(0);
   const uint32_t *p = (const uint32_t *)c->attr + 1;
   const unsigned domain = *p & 255;
   uint64_t *const reg = c->scratch;
   for (uint32_t k = *p++ >> 16; k; k--) {
     const uint32_t w = *p++;
     const unsigned op = tile_op(w);
-    uint64_t *const dst = reg + tile_dst(w), *const a = reg + tile_a(w);
+    uint64_t *const dst = reg + TILE_ONE * tile_dst(w), *const a = reg + TILE_ONE * tile_a(w);
     if (op > WHIT_MICRO_store) {
-      tile_micro(scalar, domain, op, dst, a, reg + tile_b(w), reg + tile_c(w), 1);
+      tile_micro(shortest, domain, op, dst, a, reg + TILE_ONE * tile_b(w), reg + TILE_ONE * tile_c(w), 1);
     } else if (op == WHIT_MICRO_store) {
       const whit_tensor *y = c->out[tile_b(w)];
       if (y && tile_native(domain, y->dtype)) tile_copy_one(domain, y->data, a);

@@ -233,7 +233,7 @@ whit_status whit_run(whit_instance *i) {
     const whit_frame *f = &i->frames[i->depth - 1];
     uint32_t pc = i->pc;
     if (pc == f->end) {
-      if (f->node == WHIT_NONE) {
+      if (!WHIT_CONTROL || f->node == WHIT_NONE) {
         s = finish_run(i);
         break;
       }
@@ -249,7 +249,7 @@ whit_status whit_run(whit_instance *i) {
     }
     s = before_node(i, pc);
     if (s) break;
-    if (i->steps[pc].mode == WHIT_STEP_CONTROL) {
+    if (WHIT_CONTROL && i->steps[pc].mode == WHIT_STEP_CONTROL) {
       const uint32_t depth = i->depth;
       s = whit_flow_open(i, pc);
       if (!s && i->depth == depth) s = after_node(i, pc);    /* no trip at all */

@@ -6,7 +6,7 @@
 uint32_t whit_type_size(unsigned dtype) {
   static const uint8_t size[] = { 0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8,
                                   0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
-  return dtype < sizeof size ? size[dtype] : 0;
+  return dtype < sizeof size && WHIT_HAS_DTYPE(dtype) ? size[dtype] : 0;
 }
 
 bool whit_type_is_float(unsigned dtype) {

@@ -230,7 +230,7 @@ static whit_status check_node(verify_walk *w) {
     if (args[k] == WHIT_NONE ? k - n->n_in < op->n_out_min : args[k] != w->value++) return verify_bad(m, position(m, args + k));
   if (m->n_pointers < (uint32_t)n->n_in + n->n_out) m->n_pointers = (uint32_t)n->n_in + n->n_out;
   w->node++;
-  if (op->flags & WHIT_OP_CONTROL) {
+  if (WHIT_CONTROL && op->flags & WHIT_OP_CONTROL) {
     if (n->end < w->node || n->end > m->n_nodes) return verify_bad(m, position(m, n));
     return verify_open(w, number, whit_is_loop(op) ? 0 : 1);
   }
