@@ -1,4 +1,4 @@
-"""The command line: whit convert, run, inspect, bench, diff."""
+"""The command line: whit convert, run, inspect, bench, diff, build, size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from . import __version__, _bench, _diff, _feeds, _inspect
+from . import __version__, _bench, _build, _diff, _feeds, _inspect, _size
 from ._table import Report, json_value
 from .errors import RunError, WhitError
 from .model import load, shape_text
@@ -118,6 +118,11 @@ def _parser() -> _Parser:
     p.add_argument(
         "--all", action="store_true", help="list every value, not only the first hundred"
     )
+
+    p = command("build", _build.run, "make a library that holds what some models need")
+    _build.add_arguments(p)
+    p = command("size", _size.run, "the bytes of such a library, by component, operator and kernel")
+    _size.add_arguments(p)
     return parser
 
 

@@ -90,7 +90,7 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
   const whit_op *op = i->ops[i->model->nodes[pc].op];
   for (unsigned k = 0; k < c->n_in; k++)
     if (c->in[k] && c->in[k]->kind != WHIT_TENSOR && !(op->flags & WHIT_OP_SEQUENCE)) {
-      if (op->shape == whit_identity_shape && c->out[0]) return share_value(i, c);
+      if (WHIT_HAS_identity && op->shape == whit_identity_shape && c->out[0]) return share_value(i, c);
       return whit_error(i, WHIT_E_TYPE, pc, "takes a tensor, not a sequence or an absent optional");
     }
   c->running = true;

@@ -1,7 +1,7 @@
 /* instance.c - making an instance, its inputs and outputs, and what an observer may ask. */
 #include "internal.h"
 
-bool whit_is_loop(const whit_op *op) { return WHIT_CONTROL && op->shape == whit_loop_shape; }
+bool whit_is_loop(const whit_op *op) { return WHIT_HAS_loop && op->shape == whit_loop_shape; }
 
 whit_status whit_error(whit_instance *i, whit_status s, uint32_t node, const char *cause) {
   if (!i->error) {

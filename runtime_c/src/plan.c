@@ -99,7 +99,7 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
     if (args[k] == WHIT_NONE) continue;
     const unsigned flags = i->values[args[k]].flags;
     dynamic |= (flags & WHIT_V_DYNAMIC) != 0;
-    known &= (flags & WHIT_V_KNOWN) || op->shape == whit_shape_shape;    /* reads no data */
+    known &= (flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
   }
   whit_call c;
   whit_call_of(i, pc, &c);

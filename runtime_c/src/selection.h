@@ -16,10 +16,13 @@
 #define WHIT_MICROS_I64 0xffffffffffffffffu
 #define WHIT_MICROS_64 0xffffffffffffffffu      /* numbers from 64 on, which i64 alone has */
 #define WHIT_CONVS 0x1f                         /* a bit per CONV_... of ops/conv.c */
-#define WHIT_CONTROL 1                          /* if and loop */
-#define WHIT_SEQUENCES 1                        /* sequences and optionals */
+#define WHIT_HAS_if 1                           /* operators that the executor knows by heart */
+#define WHIT_HAS_loop 1
+#define WHIT_HAS_identity 1
+#define WHIT_HAS_shape 1
 #define WHIT_PROGRAMS 1                         /* epilogues that are more than sums, limits and gates */
 #define WHIT_WIDE 1                             /* products of f64 and integers */
+#define WHIT_SMALL 0                            /* fewer register tiles, which cost speed where rows are few or many */
 #define WHIT_TABLES 1                           /* kernels are called by way of a table; 0: by name, which shows the compiler */
                                                 /* those that nothing calls */
 #if defined __x86_64__                          /* kernels are compiled for */
@@ -35,7 +38,8 @@
 enum { WHIT_SHORTEST = WHIT_ISAS & WHIT_ISA_SCALAR ? 1 : 4 };
 enum { WHIT_NARROW_FLOATS = 0x19f0400 };        /* dtypes that are converted bit by bit: f16, bf16, f8..., f4 */
 
-#define WHIT_HAS_DTYPE(dtype) (WHIT_DTYPES >> (dtype) & 1u)
-#define WHIT_HAS_MICRO(domain, name) (WHIT_MICROS_##domain >> (WHIT_MICRO_##name & 63) & 1u)
+#define WHIT_CONTROL (WHIT_HAS_if || WHIT_HAS_loop)
+#define WHIT_HAS_DTYPE(dtype) ((uint32_t)WHIT_DTYPES >> (dtype) & 1u)
+#define WHIT_HAS_MICRO(domain, name) ((uint64_t)WHIT_MICROS_##domain >> (WHIT_MICRO_##name & 63) & 1u)
 
 #endif

@@ -33,6 +33,25 @@ TOP = """/* whit.c - the Whit runtime in one file, made by tools/amalgamate.py o
 #pragma GCC diagnostic ignored "-Wunused-function"
 #endif
 """
+# balanced: one level for the kernels and one for the rest: gcc gets -Os and makes more of the kernels, clang -O2 and less of the
+# rest. size: -Os for all, and with clang less of the rest, too (of the kernels that would be more: loops stay as they are).
+KERNELS = """#if defined __GNUC__ && !defined __clang__
+#pragma GCC push_options
+#pragma GCC optimize("O2")
+#endif
+"""
+KERNELS_END = """#if defined __GNUC__ && !defined __clang__
+#pragma GCC pop_options
+#endif
+"""
+REST = """#ifdef __clang__
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+#endif
+"""
+REST_END = """#ifdef __clang__
+#pragma clang attribute pop
+#endif
+"""
 ISAS = """#if defined __aarch64__
 #define WHIT_ISAS WHIT_ISA_NEON
 #elif defined __x86_64__
@@ -48,14 +67,16 @@ def everything() -> dict[str, Any]:
     ones = 0xFFFFFFFFFFFFFFFF
     return {
         "dtypes": 0xFFFFFFFF, "micros_f32": ones, "micros_f64": ones, "micros_i64": ones, "micros_64": ones,
-        "convs": 0x1F, "control": 1, "sequences": 1, "programs": 1, "wide": 1, "avx512": 1,
+        "convs": 0x1F, "programs": 1, "wide": 1, "small": 0, "avx512": 1, "profile": "speed",
     }  # fmt: skip
 
 
-def block(selection: dict[str, Any]) -> str:
+def block(selection: dict[str, Any], ops: Collection[str]) -> str:
     """The constants of src/selection.h."""
-    numbers = [(name, int(selection[name])) for name in everything() if name != "avx512"]
+    numbers = [(k, int(v)) for k, v in selection.items() if k not in ("ops", "avx512", "profile")]
     lines = [f"#define WHIT_{name.upper()} {_number(value)}" for name, value in numbers]
+    known = ("if", "loop", "identity", "shape")
+    lines += [f"#define WHIT_HAS_{name} {int(name in ops)}" for name in known]
     x86 = ["WHIT_ISA_SCALAR", "WHIT_ISA_AVX2", *["WHIT_ISA_AVX512"] * bool(selection["avx512"])]
     head = "/* What this build holds. */\n#define WHIT_SELECTED 1\n#define WHIT_TABLES 0\n"
     return head + "\n".join(lines) + "\n" + ISAS.format(x86=" | ".join(x86))
@@ -89,7 +110,7 @@ class Expander:
 
 
 def sources(names: Collection[str]) -> list[Path]:
-    """The runtime's files in order, with the operators of these names. Those that kernels are called from stand behind them."""
+    """The runtime's files in order, with the operators of these names. What calls kernels stands behind them."""
     ops = sorted((RUNTIME / "ops").glob("*.c"))
     taken = [f for f in ops if f.stem in names or "WHIT_OP(" not in f.read_text()]
     first = [RUNTIME / "src/memory.c", RUNTIME / "kernels/kernels.c"]
@@ -128,18 +149,25 @@ def amalgamate(selection: dict[str, Any] | None = None) -> tuple[str, str]:
         raise gen.RowError(f"there is no operator {missing[0]!r}")
     expander = Expander()
     parts = []
-    for file in sources(wanted):
+    for file in sources({*wanted, *["tile"] * chosen["programs"]}):  # programs of epilogues run on tile.c
         expander.seen.add(file)
-        parts.append(f"/* ---- {file.relative_to(RUNTIME).as_posix()} ---- */\n{expander.text(file)}")
+        part = expander.text(file)
+        if file.stem != "kernels" and chosen["profile"] != "speed":
+            part = REST + part + REST_END
+        elif chosen["profile"] == "balanced":
+            part = KERNELS + part + KERNELS_END
+        parts.append(f"/* ---- {file.relative_to(RUNTIME).as_posix()} ---- */\n{part}")
     text = "\n".join(parts)
     declared = "extern const whit_op whit_ops[];\nextern const uint32_t whit_n_ops;\n"
     if declared not in text:
         raise gen.RowError("src/internal.h does not declare whit_ops in the way that this tool knows")
     text = text.replace(declared, tables([r for r in rows if r["name"] in wanted]))
-    # WHIT_OP rows repeat what the table has declared.
-    text = re.sub(r"^WHIT_OP\((?:[^\"]|\"(?:\\.|[^\"])*\")*?\);\n", "", text, flags=re.M)
+    text = re.sub(
+        r"^WHIT_OP\((\w+)(?:[^\"]|\"(?:\\.|[^\"])*\")*?\);\n",
+        r"whit_status whit_\1_shape(whit_call *c);\nwhit_status whit_\1_run(whit_call *c);\n", text, flags=re.M,
+    )  # fmt: skip
     text = internal(text)
-    return f'{TOP}{block(chosen)}#include "whit.h"\n\n{text}', (RUNTIME / "include/whit.h").read_text()
+    return f'{TOP}{block(chosen, wanted)}#include "whit.h"\n\n{text}', (RUNTIME / "include/whit.h").read_text()
 
 
 def main(argv: list[str]) -> int:
