@@ -109,7 +109,7 @@ static void winograd_outputs(const winograd_plan *p, uint32_t job, const float *
                              int32_t width) {
   const int32_t lines = p->w->out[0], columns = p->w->out[1];
   const ptrdiff_t pitch = p->c->out[0]->stride[2];
-  const whit_gemm y = { .c = p->c->out[0]->data, .c_row = pitch };
+  const whit_gemm y = { .c = (float *)p->c->out[0]->data, .c_row = pitch };
   whit_winograd_out o = { .y = y.c, .bias = p->bias + column, .finish = p->finish, .m_step = (ptrdiff_t)p->m_step,
                           .line = columns * pitch, .pixel = pitch, .n_channels = width };
   for (int32_t t = first, from = 0; t < end; t++, m += p->columns) {
@@ -131,7 +131,7 @@ static void winograd_outputs(const winograd_plan *p, uint32_t job, const float *
 }
 
 static void winograd_job(void *arg, uint32_t job) {
-  const winograd_plan *p = arg;
+  const winograd_plan *p = (const winograd_plan *)arg;
   const ptrdiff_t matrix = (ptrdiff_t)p->padded * p->n_in;
   float *v = p->slots + WINOGRAD_POINTS * (p->v_step + p->m_step) * job, *m = v + WINOGRAD_POINTS * p->v_step;
   const int32_t block_job = (int32_t)job % p->block_jobs, part_job = (int32_t)job / p->block_jobs;
@@ -143,9 +143,8 @@ static void winograd_job(void *arg, uint32_t job) {
     for (int32_t k = whit_border(part_job, p->part_jobs, p->n_parts, 1); k < last_part; k++) {
       const int32_t column = whit_border(k, p->n_parts, p->padded, 16);
       const int32_t width = whit_border(k + 1, p->n_parts, p->padded, 16) - column;
-      whit_gemm g = { .a = v, .a_row = p->n_in, .pieces = 1, .m = end - first, .n = width, .k = p->n_in, .c = m,
-                      .c_row = p->columns, .finish = WHIT_FINISH_NONE,
-                      .b = (const float *)p->c->in[1]->data + (ptrdiff_t)column * p->n_in };
+      whit_gemm g = { .a = v, .b = (const float *)p->c->in[1]->data + (ptrdiff_t)column * p->n_in, .c = m, .m = end - first,
+                      .n = width, .k = p->n_in, .a_row = p->n_in, .c_row = p->columns, .pieces = 1, .finish = WHIT_FINISH_NONE };
       for (int32_t i = 0; i < WINOGRAD_POINTS; i++, g.a += p->v_step, g.b += matrix, g.c += p->m_step)
         WHIT_KERNEL(p->c->k, gemm_f32)(&g, 0, g.m);
       winograd_outputs(p, job, m, first, end, column, whit_min_i32(width, p->n_out - column));
@@ -160,7 +159,7 @@ void whit_winograd_run(const whit_call *c, const whit_window *w, const whit_fini
   p.finish = finish;
   p.after = after;
   p.context = context;
-  float *zeros = c->scratch, *bias = zeros + p.n_in;
+  float *zeros = (float *)c->scratch, *bias = zeros + p.n_in;
   p.zeros = zeros;
   p.bias = bias;
   p.slots = bias + p.padded;

@@ -57,7 +57,7 @@ whit_status whit_argreduce_run(whit_call *c) {
   whit_axis(&axis, x->rank);
   const int32_t n = x->shape[axis], inner = x->stride[axis], n_out = whit_count(c->out[0]);
   const size_t size = whit_type_size(x->dtype);
-  int64_t *y = c->out[0]->data;
+  int64_t *y = (int64_t *)c->out[0]->data;
   for (int32_t k = 0; k < n_out; k++) {
     const size_t from = (size_t)(k / inner) * (size_t)n * (size_t)inner + (size_t)(k % inner);
     if (x->dtype == WHIT_F32) y[k] = argreduce_f32((const float *)x->data + from, n, inner, max, last);

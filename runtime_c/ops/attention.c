@@ -29,8 +29,8 @@ typedef struct att_plan {
 
 static void att_plan_of(att_plan *p, const whit_call *c) {
   const whit_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2];
-  *p = (att_plan){ .c = c, .scale = whit_attr_f32(c, 0), .batch = q->shape[0], .heads = q->shape[1],
-                   .kv_heads = k->shape[1], .n = q->shape[2], .dim = q->shape[3], .keys = k->shape[2], .v_dim = v->shape[3] };
+  *p = (att_plan){ .c = c, .scale = whit_attr_f32(c, 0), .batch = q->shape[0], .heads = q->shape[1], .kv_heads = k->shape[1],
+                   .n = q->shape[2], .keys = k->shape[2], .dim = q->shape[3], .v_dim = v->shape[3] };
   p->pitch = (p->keys + 15) / 16 * 16;
   p->block = whit_max_i32(8, whit_min_i32(ATT_ROWS, ATT_SCORES / whit_max_i32(1, p->pitch)));
   p->n_blocks = (p->n + p->block - 1) / p->block;
@@ -84,7 +84,7 @@ static const float *att_mask(const att_plan *p, int32_t batch, int32_t head, int
   const whit_tensor *mask = p->c->n_in > 3 ? p->c->in[3] : NULL;
   const int32_t at[3] = { batch, head, row };
   if (!mask) return NULL;
-  const float *m = mask->data;
+  const float *m = (const float *)mask->data;
   for (unsigned a = 4u - mask->rank, i = 0; a < 3; a++, i++)
     if (mask->shape[i] != 1) m += (ptrdiff_t)at[a] * mask->stride[i];
   return m;
@@ -149,7 +149,7 @@ static void att_pack(const att_plan *p, float *panels, int32_t batch, int32_t kv
 }
 
 static void att_job(void *arg, uint32_t job) {
-  const att_plan *p = arg;
+  const att_plan *p = (const att_plan *)arg;
   const whit_tensor *tq = p->c->in[0];
   float *panels = (float *)p->c->scratch + (size_t)(job * p->slot), *scores = panels + (size_t)(p->k_floats + p->v_floats);
   float *copy = scores + (ptrdiff_t)p->block * p->pitch;

@@ -276,7 +276,7 @@ static void conv_point_lines(const conv_plan *p, const float **rows, float *patc
 }
 
 static void conv_strips_job(void *arg, uint32_t job) {
-  const conv_plan *p = arg;
+  const conv_plan *p = (const conv_plan *)arg;
   const whit_tensor *y = p->c->out[0];
   const int32_t width = p->w.out[p->w.n - 1], channels = p->n_out * p->group;
   float *slot = p->slots + job * p->slot, *patches = slot + conv_at_patches(p), *sums = slot + conv_at_sums(p);
@@ -295,11 +295,10 @@ static void conv_strips_job(void *arg, uint32_t job) {
         else conv_point(p, rows + i, lines, j, m, n, g);
       }
       const ptrdiff_t at = first * p->pitch + g * p->n_out;
-      whit_gemm gemm = { .rows = rows, .pieces = p->pieces, .m = n, .n = p->n_out, .k = p->k,
-                         .b = p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
-                         .bias = p->bias ? p->bias + g * p->n_out : NULL,
-                         .c = WHIT_CONVERTS(p) ? sums : (float *)y->data + at, .c_row = WHIT_CONVERTS(p) ? p->n_out : p->pitch,
-                         .finish = p->e.finish };
+      whit_gemm gemm = { .b = p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
+                         .bias = p->bias ? p->bias + g * p->n_out : NULL, .c = WHIT_CONVERTS(p) ? sums : (float *)y->data + at,
+                         .m = n, .n = p->n_out, .k = p->k, .c_row = WHIT_CONVERTS(p) ? p->n_out : p->pitch, .rows = rows,
+                         .pieces = p->pieces, .finish = p->e.finish };
       if (gemm.finish.add) gemm.finish.add += (ptrdiff_t)first * channels + g * p->n_out;
       WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, n);
       for (int32_t i = 0; WHIT_CONVERTS(p) && i < n; i++)
@@ -355,13 +354,13 @@ static void conv_pad(const conv_plan *p, float *to) {
 /* w in panels and bias in f32, x with its padding, if they are not yet. */
 static void conv_prepare(conv_plan *p) {
   const whit_tensor *w = p->c->in[1], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
-  float *scratch = p->c->scratch;
+  float *scratch = (float *)p->c->scratch;
   const int32_t channels = p->group * p->n_out;
   p->slots = scratch + p->at_slots;
   p->zeros = scratch + p->at_bias;
-  p->bias = bias ? bias->data : NULL;
-  p->panels = w->data;
-  p->x = p->c->in[0]->data;
+  p->bias = (float *)(bias ? bias->data : NULL);
+  p->panels = (float *)w->data;
+  p->x = (const float *)p->c->in[0]->data;
   if (p->padded) {
     conv_pad(p, scratch + p->at_x);
     p->x = scratch + p->at_x;
@@ -383,26 +382,26 @@ static void conv_prepare(conv_plan *p) {
 /* Where a patch is a pixel. */
 static void conv_direct(const conv_plan *p) {
   for (int32_t g = 0; g < p->group; g++) {
-    whit_gemm gemm = { .a = (const float *)p->c->in[0]->data + g * p->n_in, .a_row = p->n_in * p->group, .pieces = 1,
+    whit_gemm gemm = { .a = (const float *)p->c->in[0]->data + g * p->n_in,
                        .b = p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
-                       .bias = p->bias ? p->bias + g * p->n_out : NULL,
-                       .c = (float *)p->c->out[0]->data + g * p->n_out, .c_row = p->pitch,
-                       .m = p->lines * p->w.out[p->w.n - 1], .n = p->n_out, .k = p->k, .finish = p->e.finish };
+                       .bias = p->bias ? p->bias + g * p->n_out : NULL, .c = (float *)p->c->out[0]->data + g * p->n_out,
+                       .m = p->lines * p->w.out[p->w.n - 1], .n = p->n_out, .k = p->k, .a_row = p->n_in * p->group,
+                       .c_row = p->pitch, .pieces = 1, .finish = p->e.finish };
     if (gemm.finish.add) gemm.finish.add += g * p->n_out;
     whit_gemm_all(p->c, &gemm, p->e.plan ? whit_epilogue_after : NULL, &p->e);
   }
 }
 
 static void conv_after(const void *epilogue, uint32_t job, int32_t start, int32_t n) {
-  whit_epilogue_run(epilogue, job, start, n);
+  whit_epilogue_run((const whit_epilogue *)epilogue, job, start, n);
 }
 
 static void conv_depthwise(conv_plan *p) {
   whit_depthwise *d = &p->depthwise;
-  d->x = p->c->in[0]->data;
-  d->weights = p->c->in[1]->data;
+  d->x = (const float *)p->c->in[0]->data;
+  d->weights = (const float *)p->c->in[1]->data;
   d->bias = p->bias;
-  d->y = p->c->out[0]->data;
+  d->y = (float *)p->c->out[0]->data;
   d->finish = &p->e.finish;
   d->after = p->e.program ? conv_after : NULL;
   d->context = &p->e;

@@ -41,7 +41,7 @@ static bool epilogue_fold(whit_epilogue *e, unsigned op, const epilogue_value *a
   if (op == WHIT_MICRO_add && b->kind == EPILOGUE_INPUT) {
     const whit_tensor *x = e->in[(unsigned)b->number];
     if (f->add_row || !epilogue_free(f) || !epilogue_adds(x, e->out[0])) return false;
-    f->add = x->data;
+    f->add = (const float *)x->data;
     f->add_row = x->shape[x->rank - 1];
     return true;
   }
@@ -149,7 +149,7 @@ void whit_epilogue_run(const whit_epilogue *e, uint32_t job, int32_t start, int3
 
 void whit_epilogue_after(const void *context, uint32_t job, const whit_gemm *g, int32_t row, int32_t end, int32_t column,
                          int32_t n) {
-  const whit_epilogue *e = context;
+  const whit_epilogue *e = (const whit_epilogue *)context;
   const int32_t start = (int32_t)(g->c - (const float *)e->out[0]->data) + column, pitch = (int32_t)g->c_row;
   if (n == pitch) whit_epilogue_run(e, job, start + row * pitch, (end - row) * pitch);
   else

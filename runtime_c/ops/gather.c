@@ -51,10 +51,10 @@ whit_status whit_gather_run(whit_call *c) {
   const int64_t dim = n_rows ? n_rows : x->shape[axis];
   size_t slice = size;
   for (int32_t a = axis + 1; a < x->rank - (n_rows ? 1 : 0); a++) slice *= (size_t)x->shape[a];
-  uint8_t *y = c->out[0]->data;
-  const uint8_t *from = x->data;
+  uint8_t *y = (uint8_t *)c->out[0]->data;
+  const uint8_t *from = (const uint8_t *)x->data;
   for (int32_t o = 0; o < outer; o++, from += slice * (size_t)dim) {
-    const uint8_t *at = index->data;
+    const uint8_t *at = (const uint8_t *)index->data;
     for (int32_t k = 0; k < n; k++, at += index_size, y += slice) {
       int64_t i = whit_get_i64(index->dtype, at);
       if (i < -dim || i >= dim)

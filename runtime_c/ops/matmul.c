@@ -153,7 +153,7 @@ static ptrdiff_t matmul_offset(const whit_tensor *y, const whit_tensor *t, int32
 static void matmul_item(const matmul *p, int32_t item, whit_gemm *g) {
   const whit_tensor *y = p->c->out[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
   g->a = (const float *)p->a.data + (p->batch > 1 ? matmul_offset(y, &p->a, item) : 0);
-  g->bias = bias ? bias->data : NULL;
+  g->bias = (const float *)(bias ? bias->data : NULL);
   g->c = p->y + (ptrdiff_t)item * p->m * p->n;
   g->m = p->m;
   g->n = p->n;
@@ -167,8 +167,8 @@ static void matmul_item(const matmul *p, int32_t item, whit_gemm *g) {
 }
 
 static void matmul_job(void *arg, uint32_t job) {
-  const matmul *p = arg;
-  const uint8_t *b = p->b->data;
+  const matmul *p = (const matmul *)arg;
+  const uint8_t *b = (const uint8_t *)p->b->data;
   float *panels = p->panels + job * p->slot;
   ptrdiff_t had = -1;           /* the block that panels holds */
   const int32_t first = whit_border((int32_t)job, p->n_jobs, p->n_units, 1),
@@ -198,10 +198,10 @@ static void matmul_wide(const matmul *p) {
   const whit_tensor *a = &p->a, *b = p->b, *y = p->c->out[0];
   const ptrdiff_t size = (ptrdiff_t)whit_type_size(a->dtype);
   const int32_t count = whit_count(y);
-  uint8_t *out = y->data;
+  uint8_t *out = (uint8_t *)y->data;
   for (int32_t i = 0; i < count; i++, out += size) {
     const int32_t item = i / p->n / p->m;
-    const uint8_t *x = a->data, *w = b->data;
+    const uint8_t *x = (const uint8_t *)a->data, *w = (const uint8_t *)b->data;
     x += size * (matmul_offset(y, a, item) + i / p->n % p->m * (ptrdiff_t)a->stride[a->rank - 2]);
     w += size * (matmul_offset(y, b, item) + i % p->n * p->b_n);
     double sum = 0;
@@ -248,8 +248,8 @@ whit_status whit_matmul_run(whit_call *c) {
     whit_epilogue_run(&p.e, 0, 0, count);
     return WHIT_OK;
   }
-  p.y = y->data;
-  p.panels = c->scratch;
+  p.y = (float *)y->data;
+  p.panels = (float *)c->scratch;
   if (p.copy_a) {
     matmul_copy(&p, p.panels);
     p.panels += matmul_round(whit_count(&p.a));
@@ -264,7 +264,7 @@ whit_status whit_matmul_run(whit_call *c) {
     for (int32_t item = 0; item < p.batch; item++) {
       whit_gemm g;
       matmul_item(&p, item, &g);
-      g.b = p.b->data;
+      g.b = (const float *)p.b->data;
       whit_gemm_all(c, &g, p.e.plan && !WHIT_CONVERTS(&p) ? whit_epilogue_after : NULL, &p.e);
     }
   }

@@ -44,7 +44,7 @@ whit_status whit_norm_shape(whit_call *c) {
 }
 
 static const float *norm_input(const norm_plan *p, unsigned i) {
-  return p->c->n_in > i && p->c->in[i] ? p->c->in[i]->data : NULL;
+  return p->c->n_in > i && p->c->in[i] ? (const float *)p->c->in[i]->data : NULL;
 }
 
 /* 1 / sqrt(variance + eps) */
@@ -98,7 +98,7 @@ static void norm_columns(const norm_plan *p, const float *x, float *y, float *sh
 }
 
 static void norm_part(void *arg, uint32_t part) {
-  const norm_plan *p = arg;
+  const norm_plan *p = (const norm_plan *)arg;
   const ptrdiff_t sample = (ptrdiff_t)p->n_rows * p->n_channels;
   const int32_t last = whit_border((int32_t)part + 1, p->n_parts, p->n_outer, 1);
   for (int32_t i = whit_border((int32_t)part, p->n_parts, p->n_outer, 1); i < last; i++) {

@@ -115,7 +115,7 @@ static int64_t red_one_i64(const red_plan *p, const uint8_t *x, size_t size) {
 
 static void red_any(const red_plan *p) {
   const size_t size = whit_type_size(p->dtype);
-  uint8_t *y = p->y;
+  uint8_t *y = (uint8_t *)p->y;
   for (int32_t k = 0; k < p->n_kept; k++, y += size) {
     const uint8_t *x = (const uint8_t *)p->x +
                        (p->n_reduced ? red_offset(p, false, k) * (ptrdiff_t)size : 0);

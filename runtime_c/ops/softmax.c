@@ -19,7 +19,7 @@ typedef struct softmax { const whit_call *c; int32_t n, n_rows, n_parts; } softm
 
 /* One pass reads the row from memory, what follows finds it in the first-level cache. */
 static void softmax_part(void *arg, uint32_t part) {
-  const softmax *s = arg;
+  const softmax *s = (const softmax *)arg;
   const whit_kernels *k = s->c->k;
   const int32_t last = whit_border((int32_t)part + 1, s->n_parts, s->n_rows, 1);
   for (int32_t r = whit_border((int32_t)part, s->n_parts, s->n_rows, 1); r < last; r++) {

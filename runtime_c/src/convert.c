@@ -250,13 +250,13 @@ static void halves_store(uint16_t *y, unsigned dtype, const float *x, int32_t n)
 
 #define CONVERT_LOAD(dtype, type, value)                                               \
   {                                                                                    \
-    const type *p = x;                                                                 \
+    const type *p = (const type *)x;                                                                 \
     for (int32_t i = 0; WHIT_HAS_DTYPE(dtype) && i < n; i++, p += stride) y[i] = value; \
     return;                                                                            \
   }
 #define CONVERT_STORE(dtype, type, value)                                         \
   {                                                                               \
-    type *p = y;                                                                  \
+    type *p = (type *)y;                                                                  \
     for (int32_t i = 0; WHIT_HAS_DTYPE(dtype) && i < n; i++) p[i] = (type)(value); \
     return;                                                                       \
   }
@@ -264,12 +264,12 @@ static void halves_store(uint16_t *y, unsigned dtype, const float *x, int32_t n)
 void whit_load_f32(float *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
   switch (dtype) {
     case WHIT_F32:
-      if (stride == 1) words_copy((uint32_t *)(void *)y, x, n);
+      if (stride == 1) words_copy((uint32_t *)(void *)y, (const uint32_t *)x, n);
       else if (stride == 0) words_fill((uint32_t *)(void *)y, *(const uint32_t *)x, n);
       else CONVERT_LOAD(WHIT_F32, float, *p)
       return;
     case WHIT_F16: case WHIT_BF16:
-      if (HAS_HALVES) halves_load(y, dtype, x, stride, n);
+      if (HAS_HALVES) halves_load(y, dtype, (const uint16_t *)x, stride, n);
       return;
     case WHIT_BOOL: CONVERT_LOAD(WHIT_BOOL, uint8_t, *p != 0)
     case WHIT_U8: CONVERT_LOAD(WHIT_U8, uint8_t, *p)
@@ -279,13 +279,13 @@ void whit_load_f32(float *y, unsigned dtype, const void *x, ptrdiff_t stride, in
     case WHIT_U64: CONVERT_LOAD(WHIT_U64, uint64_t, (float)*p)
     default: break;
   }
-  const uint8_t *p = x;
+  const uint8_t *p = (const uint8_t *)x;
   const ptrdiff_t step = stride * (ptrdiff_t)whit_type_size(dtype);
   for (int32_t i = 0; i < n; i++, p += step) y[i] = (float)whit_get_f64(dtype, p);
 }
 
 void whit_load_f64(double *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
-  const uint8_t *p = x;
+  const uint8_t *p = (const uint8_t *)x;
   const ptrdiff_t step = stride * (ptrdiff_t)whit_type_size(dtype);
   for (int32_t i = 0; i < n; i++, p += step) y[i] = whit_get_f64(dtype, p);
 }
@@ -298,27 +298,27 @@ void whit_load_i64(int64_t *y, unsigned dtype, const void *x, ptrdiff_t stride, 
     case WHIT_BOOL: CONVERT_LOAD(WHIT_BOOL, uint8_t, *p != 0)
     default: break;
   }
-  const uint8_t *p = x;
+  const uint8_t *p = (const uint8_t *)x;
   const ptrdiff_t step = stride * (ptrdiff_t)whit_type_size(dtype);
   for (int32_t i = 0; i < n; i++, p += step) y[i] = whit_get_i64(dtype, p);
 }
 
 void whit_store_f32(void *y, unsigned dtype, const float *x, int32_t n) {
   switch (dtype) {
-    case WHIT_F32: words_copy(y, (const uint32_t *)(const void *)x, n); return;
+    case WHIT_F32: words_copy((uint32_t *)y, (const uint32_t *)(const void *)x, n); return;
     case WHIT_F16: case WHIT_BF16:
-      if (HAS_HALVES) halves_store(y, dtype, x, n);
+      if (HAS_HALVES) halves_store((uint16_t *)y, dtype, x, n);
       return;
     case WHIT_BOOL: CONVERT_STORE(WHIT_BOOL, uint8_t, x[i] != 0)
     default: break;
   }
-  uint8_t *p = y;
+  uint8_t *p = (uint8_t *)y;
   const size_t step = whit_type_size(dtype);
   for (int32_t i = 0; i < n; i++, p += step) whit_set_f64(dtype, p, (double)x[i]);
 }
 
 void whit_store_f64(void *y, unsigned dtype, const double *x, int32_t n) {
-  uint8_t *p = y;
+  uint8_t *p = (uint8_t *)y;
   const size_t step = whit_type_size(dtype);
   for (int32_t i = 0; i < n; i++, p += step) whit_set_f64(dtype, p, x[i]);
 }
@@ -330,7 +330,7 @@ void whit_store_i64(void *y, unsigned dtype, const int64_t *x, int32_t n) {
     case WHIT_BOOL: CONVERT_STORE(WHIT_BOOL, uint8_t, x[i] != 0)
     default: break;
   }
-  uint8_t *p = y;
+  uint8_t *p = (uint8_t *)y;
   const size_t step = whit_type_size(dtype);
   for (int32_t i = 0; i < n; i++, p += step) whit_set_i64(dtype, p, x[i]);
 }

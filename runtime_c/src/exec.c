@@ -178,7 +178,7 @@ static whit_status bind_inputs(whit_instance *i) {
         return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no data: call whit_input_set");
       v->t.data = (void *)(uintptr_t)v->bound;
     } else if (v->t.kind == WHIT_SEQUENCE) {
-      const whit_tensor *items = v->bound;
+      const whit_tensor *items = (const whit_tensor *)v->bound;
       whit_call c = { .instance = i };
       whit_item *own = whit_sequence_make(&c, &v->t, (uint32_t)v->t.shape[0]);
       if (!own) return WHIT_E_MEMORY;

@@ -286,9 +286,9 @@ static whit_status check_program(whit_model *m) {
 
 whit_status whit_open(whit_model *model, const void *bytes, size_t n_bytes) {
   if (!model || !bytes) return WHIT_E_ARGUMENT;
-  *model = (whit_model){ .bytes = bytes, .n_bytes = n_bytes };
+  *model = (whit_model){ .bytes = (const uint8_t *)bytes, .n_bytes = n_bytes };
   if ((uintptr_t)bytes % 16) return WHIT_E_ALIGN;
-  const uint8_t *b = bytes;
+  const uint8_t *b = (const uint8_t *)bytes;
   if (n_bytes < 16 || b[4] != 'W' || b[5] != 'H' || b[6] != 'I' || b[7] != 'T') return verify_bad(model, 0);
   reader r = { .m = model, .bytes = b, .n_bytes = n_bytes < 0x7fffffff ? n_bytes : 0x7fffffff };
   WHIT_TRY(open_table(&r, read_u32(b)));

@@ -28,9 +28,11 @@ TOP = """/* whit.c - the Whit runtime in one file, made by tools/amalgamate.py o
 #if defined __clang__
 #pragma STDC FP_CONTRACT OFF
 #pragma clang diagnostic ignored "-Wunused-function"
+#pragma clang diagnostic ignored "-Wmissing-field-initializers"
 #elif defined __GNUC__
 #pragma GCC optimize("fp-contract=off", "no-math-errno", "no-trapping-math")
 #pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #endif
 """
 # balanced: one level for the kernels and one for the rest: gcc gets -Os and makes more of the kernels, clang -O2 and less of the
