@@ -34,7 +34,8 @@ LIBS := $(PACKAGE)/libwhit.so $(PACKAGE)/libwhit_platform.so $(B)/libwhit.a
 ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead \
-  bench-check bench-arm64 same-bits lint format wheel clean distclean help tools torch test-sanitize run-sanitized
+  bench-check bench-arm64 same-bits lint format wheel clean distclean help tools torch test-sanitize run-sanitized \
+  size amalgamation
 
 all: lib
 
@@ -48,6 +49,8 @@ help:
 	@echo 'make bench-check     executed instructions against the baseline (x86-64 and arm64, emulated; no timing)'
 	@echo 'make bench-arm64     the arm64 kernels on paper: llvm-mca, instruction counts'
 	@echo 'make same-bits       every bench model: the same bits on every instruction set, 1 and 2 threads'
+	@echo 'make size            bytes by component: everything, the core, four models (arm64, gcc and clang, -Os)'
+	@echo 'make amalgamation    build/amalgamation/whit.c and whit.h, which compile alone'
 	@echo 'make lint | format | wheel | clean | distclean'
 
 # ---- what must be there -----------------------------------------------------------------------------
@@ -158,6 +161,14 @@ bench-arm64: lib $(VENV)/.packages
 
 same-bits: lib $(VENV)/.packages
 	@$(BENCH)/same_bits.py $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
+# ARGS=--write makes what is measured the budget; whit size shows one library by operator, kernel and function.
+size: lib $(VENV)/.packages
+	@$(RUN) tests/size/size_cases.py $(ARGS)
+
+amalgamation: | tools
+	@$(PYTHON) runtime_c/tools/amalgamate.py -o $(B)/amalgamation
+	@ls -l $(B)/amalgamation/whit.c $(B)/amalgamation/whit.h
 
 conformance: lib $(VENV)/.packages
 	@$(RUN) tests/conformance/run.py --baseline tests/conformance/passed.txt $(ARGS)

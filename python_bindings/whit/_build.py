@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from . import _targets
-from ._select import Selection, runtime, select
+from ._select import CORE, Selection, runtime, select
 from ._table import Report
-from ._targets import Compiler, Target, ToolError
+from ._targets import Target, ToolError
 from .model import Model, load
 
 PROFILES = ("size", "balanced", "speed")
@@ -43,16 +43,22 @@ class Source:
 
 @contextmanager
 def source(
-    models: Sequence[Model], target: Target, profile: str, embed: dict[str, bytes] | None = None
+    models: Sequence[Model],
+    target: Target,
+    profile: str,
+    embed: dict[str, bytes] | None = None,
+    core: bool = False,
 ) -> Iterator[Source]:
-    """Writes the amalgamation for the models (for none of them: everything) to a folder that goes away."""
+    """Writes the amalgamation for the models (for none of them: everything, or the core) to a folder that goes away."""
     if profile not in PROFILES:
         raise ToolError(f"there is no profile {profile!r}; there are {', '.join(PROFILES)}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        chosen = select(models) if models else None
+        chosen = select(models) if models else CORE if core else None
         given: dict[str, Any] = chosen.json(avx512=profile == "speed") if chosen else {}
-        (path / "selection.json").write_text(json.dumps({**given, "profile": profile, "small": int(profile == "size")}))
+        (path / "selection.json").write_text(
+            json.dumps({**given, "profile": profile, "small": int(profile == "size")})
+        )
         tool = runtime() / "tools/amalgamate.py"
         _run([sys.executable, str(tool), "-o", folder, "--select", str(path / "selection.json")])
         for name, content in (embed or {}).items():
@@ -137,7 +143,9 @@ def run(args: argparse.Namespace) -> Report:
         made.append(_copy(s.path.with_name("whit.h"), folder))
         holds = s.selection.names() if s.selection else {"operators": ["all"]}
     sizes = {str(f): f.stat().st_size for f in made}
-    report = Report({"target": target.name, "profile": args.profile, "files": sizes, "holds": holds})
+    report = Report(
+        {"target": target.name, "profile": args.profile, "files": sizes, "holds": holds}
+    )
     for file, n_bytes in sizes.items():
         report.line(f"{file}: {n_bytes:,} bytes")
     for what, items in holds.items():
@@ -149,9 +157,3 @@ def _copy(file: Path, folder: Path) -> Path:
     to = folder / file.name
     to.write_bytes(file.read_bytes())
     return to
-
-
-def static_library(models: Sequence[Model], target: Target, profile: str, to: Path, using: Compiler) -> Path:
-    """The archive alone, for tables of its symbols."""
-    with source(models, target, profile) as s:
-        return s.compile(to, using.family)

@@ -88,6 +88,10 @@ class Selection:
         return {name: items for name, items in found.items() if items}
 
 
+CORE = Selection(ops={"if", "loop"}, dtypes={F32, I64, BOOL})
+"""No operator but those that the executor is made of."""
+
+
 def table() -> dict[str, Any]:
     """The operator rows and micro-operations, as tools/gen.py writes them."""
     loaded: dict[str, Any] = json.loads(Path(__file__).with_name("_ops.json").read_text())
@@ -182,9 +186,7 @@ class _Reader:
         if not output and numbers[k] < len(self.file.constants):
             c = self.file.constants[numbers[k]]
             at, rank = int(c["dims"]), int(c["rank"])
-            return Value(
-                int(c["dtype"]), tuple(int(d) for d in self.file.words[at : at + rank])
-            )
+            return Value(int(c["dtype"]), tuple(int(d) for d in self.file.words[at : at + rank]))
         return self.values.get(numbers[k], Value())
 
     def _conv(self, node: int, given: dict[str, Any], x: Value) -> int | None:
@@ -206,9 +208,7 @@ class _Reader:
         plain = all(k == 1 for k in kernel) and all(s == 1 for s in given["strides"])
         return DIRECT if plain and not any(given["pads"]) else STRIPS
 
-    def _simple(
-        self, node: int, name: str, kind: int | None, x: Value, program: list[int]
-    ) -> bool:
+    def _simple(self, node: int, name: str, kind: int | None, x: Value, program: list[int]) -> bool:
         """Is an epilogue done by the kernels? See ops/epilogue.c."""
         y = self._value(node, 0, output=True)
         if x.dtype != F32 or y.shape is None or (name == "conv" and kind is None):
@@ -221,7 +221,9 @@ class _Reader:
             more = self._value(node, 2 + k)
             like[k] = more.dtype == F32 and more.shape == y.shape
         done = finish(program, like)
-        return done is not None and (gate if "gate" in done else limit and (add or "add" not in done))
+        return done is not None and (
+            gate if "gate" in done else limit and (add or "add" not in done)
+        )
 
 
 def attributes(row: dict[str, Any], words: _native.Array) -> dict[str, Any]:
@@ -315,7 +317,9 @@ def _planned(model: Model) -> dict[int, Value]:
                 instance = Instance(model, number, feeds, len(entry.outputs), host(1, 0))
             except WhitError:
                 continue
-            fixed = all(isinstance(d, int) for p in entry.inputs for d in p.shape or ()) and not loops
+            fixed = (
+                all(isinstance(d, int) for p in entry.inputs for d in p.shape or ()) and not loops
+            )
             _read_values(model.file, instance, model.file.entry_nodes(number), fixed, found)
             break
     return found
@@ -330,9 +334,7 @@ def _feeds(entry: Entry, size: int) -> list[Any] | None:
             continue
         if port.shape is None or port.kind == "sequence":
             return None
-        feeds.append(
-            np.zeros([d if isinstance(d, int) else size for d in port.shape], port.dtype)
-        )
+        feeds.append(np.zeros([d if isinstance(d, int) else size for d in port.shape], port.dtype))
     return feeds
 
 
@@ -343,7 +345,11 @@ def _read_values(
     for node in nodes:
         for output, numbers in ((0, file.node_inputs(node)), (1, file.node_outputs(node))):
             for k, value in enumerate(numbers):
-                at = lib().whit_node_value(instance.handle, node, output, k) if value != NONE else None
+                at = (
+                    lib().whit_node_value(instance.handle, node, output, k)
+                    if value != NONE
+                    else None
+                )
                 if not at:
                     continue
                 t = at.contents

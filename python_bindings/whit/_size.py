@@ -47,7 +47,7 @@ class Size:
 
     def by_component(self) -> dict[str, int]:
         """They add up to the total. literals: strings and numbers that have no name."""
-        found = Counter({name: 0 for name in ("core", "operators", "kernels")})
+        found = Counter(dict.fromkeys(("core", "operators", "kernels"), 0))
         for s in self.symbols:
             found[COMPONENTS[s.file.split("/")[0]]] += s.n_bytes
         found["literals"] = self.total - sum(found.values())
@@ -64,15 +64,24 @@ class Size:
 
 
 def measure(
-    models: Sequence[Model], target: Target, profile: str = "size", family: str = ""
+    models: Sequence[Model],
+    target: Target,
+    profile: str = "size",
+    family: str = "",
+    *,
+    core: bool = False,
 ) -> Size:
-    """Builds a library for the models (for none: of everything) and reads the sizes of what is in it."""
+    """Builds a library for the models (for none: of everything; core: without any operator but if and loop) and reads the sizes
+    of what is in it."""
     if target.output not in ("elf", "archive"):
         raise ToolError(
             f"{target.name}: its files do not say how large a function is; take android-arm64-v8a or another ELF target"
         )
     using = _targets.compiler(target, family)
-    with tempfile.TemporaryDirectory() as folder, _build.source(models, target, profile) as s:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _build.source(models, target, profile, core=core) as s,
+    ):
         archive = s.compile(Path(folder, "libwhit.a"), using.family)
         shared = b""
         if target.output == "elf":
@@ -138,12 +147,15 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--target", default="android-arm64-v8a", metavar="T", help="default: android-arm64-v8a")  # fmt: skip
     p.add_argument("--profile", choices=_build.PROFILES, default="size", help="default: size")
     p.add_argument("--compiler", choices=("clang", "gcc"), help="default: clang if it is there")
+    p.add_argument("--core", action="store_true", help="no model: the core, without operators")
     p.add_argument("--top", type=int, default=20, help="functions to list (default 20)")
 
 
 def run(args: argparse.Namespace) -> Report:
     target = _targets.target(args.target)
-    size = measure([load(m) for m in args.models], target, args.profile, args.compiler or "")
+    size = measure(
+        [load(m) for m in args.models], target, args.profile, args.compiler or "", core=args.core
+    )
     data = {
         "target": target.name, "profile": args.profile, "total": size.total, "sections": size.sections,
         "shared": size.shared, "compressed": size.compressed, "components": size.by_component(),
@@ -151,7 +163,7 @@ def run(args: argparse.Namespace) -> Report:
         "symbols": [(s.name, s.n_bytes, s.section, s.file) for s in size.symbols],
     }  # fmt: skip
     report = Report(data)
-    what = " ".join(args.models) or "everything"
+    what = "the core" if args.core else " ".join(args.models) or "everything"
     report.line(f"{what}, {target.name}, profile {args.profile}\n")
     _markdown(report, ("bytes", "what"), [
         *((n, f"{kind}") for kind, n in size.sections.items()), (size.total, "**sum**"),

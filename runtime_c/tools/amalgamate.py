@@ -151,7 +151,9 @@ def amalgamate(selection: dict[str, Any] | None = None) -> tuple[str, str]:
         raise gen.RowError(f"there is no operator {missing[0]!r}")
     expander = Expander()
     parts = []
-    for file in sources({*wanted, *["tile"] * chosen["programs"]}):  # programs of epilogues run on tile.c
+    for file in sources(
+        {*wanted, *["tile"] * chosen["programs"]}
+    ):  # programs of epilogues run on tile.c
         expander.seen.add(file)
         part = expander.text(file)
         if file.stem != "kernels" and chosen["profile"] != "speed":
@@ -162,20 +164,26 @@ def amalgamate(selection: dict[str, Any] | None = None) -> tuple[str, str]:
     text = "\n".join(parts)
     declared = "extern const whit_op whit_ops[];\nextern const uint32_t whit_n_ops;\n"
     if declared not in text:
-        raise gen.RowError("src/internal.h does not declare whit_ops in the way that this tool knows")
+        raise gen.RowError(
+            "src/internal.h does not declare whit_ops in the way that this tool knows"
+        )
     text = text.replace(declared, tables([r for r in rows if r["name"] in wanted]))
     text = re.sub(
         r"^WHIT_OP\((\w+)(?:[^\"]|\"(?:\\.|[^\"])*\")*?\);\n",
         r"whit_status whit_\1_shape(whit_call *c);\nwhit_status whit_\1_run(whit_call *c);\n", text, flags=re.M,
     )  # fmt: skip
     text = internal(text)
-    return f'{TOP}{block(chosen, wanted)}#include "whit.h"\n\n{text}', (RUNTIME / "include/whit.h").read_text()
+    return f'{TOP}{block(chosen, wanted)}#include "whit.h"\n\n{text}', (
+        RUNTIME / "include/whit.h"
+    ).read_text()
 
 
 def main(argv: list[str]) -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for whit.c and whit.h")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="folder for whit.c and whit.h"
+    )
     parser.add_argument("--select", type=Path, help="a selection, JSON")
     args = parser.parse_args(argv)
     try:
