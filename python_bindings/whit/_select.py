@@ -56,6 +56,7 @@ class Selection:
         default_factory=lambda: {"f32": set(), "f64": set(), "i64": set()}
     )
     convs: set[int] = field(default_factory=set)
+    reduces: set[int] = field(default_factory=set)
     programs: bool = False
     wide: bool = False
 
@@ -68,7 +69,7 @@ class Selection:
         return {
             "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
-            "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs),
+            "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
             "programs": int(self.programs), "wide": int(self.wide),
             "avx512": int(avx512),
         }  # fmt: skip
@@ -169,6 +170,8 @@ class _Reader:
         if name == "conv":
             kind = self._conv(node, given, x)
             self.chosen.convs |= {kind} if kind is not None else set(range(5))
+        elif name == "reduce":
+            self.chosen.reduces.add(given["kind"])
         elif name == "matmul":
             w = self._value(node, 1)
             dtype = x.dtype or w.dtype

@@ -9,6 +9,9 @@ WHIT_OP(reduce, .version = 1, .in = "x axes?", .out = "y",
 
 enum { RED_SUM, RED_PROD, RED_MAX, RED_MIN, RED_MEAN };
 
+/* Is p of this kind, which this build has? */
+#define RED_IS(p, which) ((WHIT_REDUCES >> RED_##which & 1) && (p)->kind == RED_##which)
+
 /* The input's axes with neighbours that share a fate merged: reduced and kept ones in turn. */
 typedef struct red_plan {
   const whit_call *c;
@@ -54,6 +57,7 @@ whit_status whit_reduce_shape(whit_call *c) {
   unsigned rank = 0;
   if (c->attr[0] < RED_SUM || c->attr[0] > RED_MEAN)
     return whit_fail(c, WHIT_E_VALUE, "reduce: no such kind");
+  if (!(WHIT_REDUCES >> c->attr[0] & 1)) return whit_fail(c, WHIT_E_OPERATOR, "reduce: this build of the runtime lacks this kind of it");
   WHIT_TRY(red_axes(c, &mask));
   for (unsigned a = 0; a < x->rank; a++) {
     if (!(mask >> a & 1))
@@ -209,7 +213,7 @@ static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_
 }
 
 static void red_all_f32(const red_plan *p, const float *x, float *y, int32_t n_kept) {
-  const unsigned kind = p->kind == RED_MAX ? WHIT_FOLD_MAX : p->kind == RED_MIN ? WHIT_FOLD_MIN : WHIT_FOLD_SUM;
+  const unsigned kind = RED_IS(p, MAX) ? WHIT_FOLD_MAX : RED_IS(p, MIN) ? WHIT_FOLD_MIN : WHIT_FOLD_SUM;
   if (!red_fold_f32(p, x, y, kind)) red_walk_f32(p, x, y, n_kept, kind);
   for (int32_t k = 0; p->kind == RED_MEAN && k < n_kept; k++) y[k] /= (float)p->n_reduced;
 }

@@ -20,6 +20,8 @@
 #define WHIT_HAS_loop 1
 #define WHIT_HAS_identity 1
 #define WHIT_HAS_shape 1
+#define WHIT_REDUCES 0x1f                       /* a bit per RED_... of ops/reduce.c */
+#define WHIT_FOLDS 3                            /* of rows: 1 sums, 2 maxima and minima */
 #define WHIT_PROGRAMS 1                         /* epilogues that are more than sums, limits and gates */
 #define WHIT_WIDE 1                             /* products of f64 and integers */
 #define WHIT_SMALL 0                            /* fewer register tiles, which cost speed where rows are few or many */

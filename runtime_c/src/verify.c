@@ -124,11 +124,18 @@ static whit_status read_tables(reader *r) {
   return WHIT_OK;
 }
 
+/* A type that this build has not, at p: of a whole build the file is damaged. */
+static whit_status verify_type(whit_model *m, const void *p) {
+  const whit_status s = verify_bad(m, position(m, p));
+  return WHIT_DTYPES == 0xffffffffu ? s : WHIT_E_TYPE;
+}
+
 static whit_status check_constants(whit_model *m) {
   for (uint32_t k = 0; k < m->n_constants; k++) {
     const struct whit_constant *c = &m->constants[k];
     const uint64_t size = whit_type_size(c->dtype);
-    if (!size || c->rank > WHIT_MAX_RANK || !words_fit(m, c->dims, c->rank)) return verify_bad(m, position(m, c));
+    if (!size) return verify_type(m, c);
+    if (c->rank > WHIT_MAX_RANK || !words_fit(m, c->dims, c->rank)) return verify_bad(m, position(m, c));
     whit_tensor t;
     int32_t dims[WHIT_MAX_RANK];
     for (unsigned a = 0; a < c->rank; a++) dims[a] = (int32_t)m->words[c->dims + a];
@@ -146,8 +153,8 @@ static whit_status check_ports(whit_model *m) {
   for (uint32_t k = 0; k < m->n_ports; k++) {
     const struct whit_port *p = &m->ports[k];
     const unsigned rank = p->rank == 255 ? 0 : p->rank;
-    if (p->name >= m->n_strings || rank > WHIT_MAX_RANK || !words_fit(m, p->dims, rank) || p->kind > 3 ||
-        !whit_type_size(p->dtype))
+    if (!whit_type_size(p->dtype)) return verify_type(m, p);
+    if (p->name >= m->n_strings || rank > WHIT_MAX_RANK || !words_fit(m, p->dims, rank) || p->kind > 3)
       return verify_bad(m, position(m, p));
     for (unsigned a = 0; a < rank; a++) {
       const int32_t d = (int32_t)m->words[p->dims + a];

@@ -69,7 +69,7 @@ def everything() -> dict[str, Any]:
     ones = 0xFFFFFFFFFFFFFFFF
     return {
         "dtypes": 0xFFFFFFFF, "micros_f32": ones, "micros_f64": ones, "micros_i64": ones, "micros_64": ones,
-        "convs": 0x1F, "programs": 1, "wide": 1, "small": 0, "avx512": 1, "profile": "speed",
+        "convs": 0x1F, "reduces": 0x1F, "programs": 1, "wide": 1, "small": 0, "avx512": 1, "profile": "speed",
     }  # fmt: skip
 
 
@@ -77,6 +77,10 @@ def block(selection: dict[str, Any], ops: Collection[str]) -> str:
     """The constants of src/selection.h."""
     numbers = [(k, int(v)) for k, v in selection.items() if k not in ("ops", "avx512", "profile")]
     lines = [f"#define WHIT_{name.upper()} {_number(value)}" for name, value in numbers]
+    sums = selection["reduces"] & 0x13 or "avg_pool" in ops
+    lines.append(
+        f"#define WHIT_FOLDS {bool(sums) + 2 * bool(selection['reduces'] & 0xC or 'max_pool' in ops)}"
+    )
     known = ("if", "loop", "identity", "shape")
     lines += [f"#define WHIT_HAS_{name} {int(name in ops)}" for name in known]
     x86 = ["WHIT_ISA_SCALAR", "WHIT_ISA_AVX2", *["WHIT_ISA_AVX512"] * bool(selection["avx512"])]
