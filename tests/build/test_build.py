@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import built
@@ -15,6 +18,7 @@ import runners
 import whit
 from whit import _select, cli
 
+GOLDEN = sorted((runners.ROOT / "tests/golden").glob("v*/*.whit"))
 HEADER = (runners.ROOT / "runtime_c/include/whit.h").read_text()
 
 
@@ -45,6 +49,43 @@ def test_same_bits(native: list[str], folder: Path, name: str, target: str, tmp_
 
 @pytest.mark.slow
 @pytest.mark.native
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)
+def test_same_bits_of_golden_files(native: list[str], path: Path, tmp_path: Path) -> None:
+    inputs = built.golden_inputs(path, tmp_path)
+    expected = runners.answer(native, path, inputs, "scalar")
+    made = built.build([path], "linux-x86_64", tmp_path / "made", "--profile", "size")
+    command = built.runner(made / "libwhit.a", "linux-x86_64")
+    for isa in built.isas("linux-x86_64"):
+        assert runners.answer(command, path, inputs, isa) == expected, isa
+
+
+@pytest.mark.slow
+@pytest.mark.native
+@pytest.mark.parametrize("name", ["digits", "finished", "convolutions"])
+def test_hostile_files(name: str, tmp_path: Path) -> None:
+    """Parts that are left out leave no hole: mutants of the model that a build is for, under ASan and UBSan."""
+    path = runners.ROOT / f"tests/golden/v1/{name}.whit"
+    built.build([path], "c", tmp_path, "--profile", "size")
+    program = tmp_path / "mutate"
+    sanitize = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+    sources = (tmp_path / "whit.c", runners.ROOT / "tests/fuzz/mutate.c")
+    command = [
+        os.environ.get("CC", "cc"),
+        "-std=c11",
+        *sanitize,
+        f"-I{tmp_path}",
+        *sources,
+        "-o",
+        program,
+    ]
+    subprocess.run([str(c) for c in command], check=True)
+    done = subprocess.run([program, "-s", "7", path], capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    assert "mutants" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.native
 @pytest.mark.parametrize("target", built.TARGETS)
 def test_symbols(folder: Path, target: str, tmp_path: Path) -> None:
     """Calls nothing, exports whit.h, and has no memory of its own."""
@@ -52,11 +93,15 @@ def test_symbols(folder: Path, target: str, tmp_path: Path) -> None:
     nm, readelf = built.tool("nm"), built.tool("readelf")
     library = made / "libwhit.so"
     assert _said([nm, "-D", "-u", library]) == ""
-    exported = {line.split()[-1] for line in _said([nm, "-D", "--defined-only", library]).splitlines()}
+    exported = {
+        line.split()[-1] for line in _said([nm, "-D", "--defined-only", library]).splitlines()
+    }
     assert exported == set(re.findall(r"WHIT_API [^;(]*?\b(whit_\w+)\(", HEADER))
     assert "NEEDED" not in _said([readelf, "-d", library])
     for line in _said([readelf, "-S", "-W", library]).splitlines():
-        m = re.search(r" (\.data|\.bss|\.init_array|\.tbss|\.tdata)\s+\w+\s+\w+\s+\w+\s+(\w+)", line)
+        m = re.search(
+            r" (\.data|\.bss|\.init_array|\.tbss|\.tdata)\s+\w+\s+\w+\s+\w+\s+(\w+)", line
+        )
         assert m is None or int(m[2], 16) == 0, line
     assert _said([nm, "-u", made / "libwhit.a"]).split()[1:] == []
 
@@ -99,7 +144,7 @@ def _needs(*, dtypes: set[int], micros: set[int]) -> bytes:
     """A model whose one tile node does f32 micro-operations on inputs of a type and stores as another."""
     given, stored = sorted(dtypes)[0], sorted(dtypes)[-1]
     words = [0 | 1 << 8 | (2 + len(micros)) << 16, 0]
-    words += [op for op in sorted(micros)]
+    words += sorted(micros)
     words.append(2 | stored << 26)
     row = next(r for r in _select.table()["ops"] if r["name"] == "tile")
     return whit._file.one_node(int(row["id"]), [len(words), *words], [given], [stored])
@@ -125,7 +170,9 @@ def test_type_or_micro_operation_that_is_not_there(
         small.whit_instance_init.restype = ctypes.c_void_p
         n = ctypes.c_size_t(small.whit_instance_bytes(ctypes.byref(opened)))
         tables = whit._native.aligned(n.value)
-        at = small.whit_instance_init(ctypes.c_void_p(tables.ctypes.data), n, ctypes.byref(opened), 0, None)
+        at = small.whit_instance_init(
+            ctypes.c_void_p(tables.ctypes.data), n, ctypes.byref(opened), 0, None
+        )
         shape, data = (ctypes.c_int32 * 1)(20), (ctypes.c_float * 20)()
         assert small.whit_input_set(ctypes.c_void_p(at), 0, 1, 1, shape, data) == 0
         found = small.whit_plan(ctypes.c_void_p(at), ctypes.byref(n))
@@ -166,9 +213,6 @@ def test_selection_of_a_model(folder: Path) -> None:
 @pytest.mark.native
 def test_from_an_installed_wheel(folder: Path, tmp_path: Path) -> None:
     """Sources come with the package; nothing but a C compiler is needed."""
-    import shutil
-    import sys
-
     source = tmp_path / "source"
     keep = shutil.ignore_patterns(".git", ".venv", "build", "dist", "tests", "*.egg-info")
     shutil.copytree(runners.ROOT, source, ignore=keep)
