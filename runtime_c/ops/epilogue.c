@@ -75,7 +75,8 @@ static bool epilogue_simple(whit_epilogue *e, unsigned can) {
     const uint32_t w = *p++;
     const unsigned op = w & 255, dst = w >> 8 & 63, a = w >> 14 & 63, b = w >> 20 & 63;
     if (op == WHIT_MICRO_store)
-      return k == 1 && p == end && !b && w >> 26 == WHIT_F32 && reg[a].kind == EPILOGUE_SUM && (gate != NOWHERE) == e->finish.gate && epilogue_can(&e->finish, can);
+      return k == 1 && p == end && !b && w >> 26 == WHIT_F32 && reg[a].kind == EPILOGUE_SUM &&
+             (gate != NOWHERE) == e->finish.gate && epilogue_can(&e->finish, can);
     if (op == WHIT_MICRO_load && a >= e->call.n_in) return false;
     if (op == WHIT_MICRO_load && a) {
       reg[dst] = (epilogue_value){ EPILOGUE_INPUT, (float)a };

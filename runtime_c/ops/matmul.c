@@ -99,10 +99,12 @@ static uint64_t matmul_round(int64_t n_floats) { return ((uint64_t)n_floats + 15
 
 static whit_status matmul_scratch(matmul *p, whit_call *c) {
   const bool in_f32 = whit_in_f32(c->in[0]->dtype);
-  if (!WHIT_WIDE && !in_f32) return whit_fail(c, WHIT_E_OPERATOR, "matmul: this build of the runtime lacks products of this type");
+  if (!WHIT_WIDE && !in_f32)
+    return whit_fail(c, WHIT_E_OPERATOR, "matmul: this build of the runtime lacks products of this type");
   WHIT_TRY(matmul_plan(p, c));
   WHIT_TRY(whit_scratch(c, !in_f32 ? 0 : (p->copy_a ? matmul_round(whit_count(&p->a)) : 0) +
-                                         (WHIT_CONVERTS(p) ? matmul_round(whit_count(c->out[0])) : 0) + (uint64_t)p->n_jobs * p->slot));
+                                         (WHIT_CONVERTS(p) ? matmul_round(whit_count(c->out[0])) : 0) +
+                                         (uint64_t)p->n_jobs * p->slot));
   p->at_epilogue = whit_round(c->scratch_bytes, 64);
   c->scratch_bytes = p->at_epilogue + whit_epilogue_bytes(&p->e, (uint32_t)whit_max_i32(1, p->n_jobs));
   return WHIT_OK;

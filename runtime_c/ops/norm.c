@@ -60,7 +60,8 @@ static void norm_whole(const norm_plan *p, const float *x, float *y) {
     t[0] /= (float)count;
   }
   t[1] = norm_factor(p, WHIT_KERNEL(k, square_sum_f32)(x, t[0], count) / (float)count);
-  for (int32_t r = 0; r < p->n_rows; r++, x += n, y += n) WHIT_KERNEL(k, affine_row_f32)(y, x, t, norm_input(p, 1), norm_input(p, 2), n);
+  for (int32_t r = 0; r < p->n_rows; r++, x += n, y += n)
+    WHIT_KERNEL(k, affine_row_f32)(y, x, t, norm_input(p, 1), norm_input(p, 2), n);
 }
 
 /* Sums of the columns to the mean of each one's group. */

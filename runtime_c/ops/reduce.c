@@ -57,7 +57,8 @@ whit_status whit_reduce_shape(whit_call *c) {
   unsigned rank = 0;
   if (c->attr[0] < RED_SUM || c->attr[0] > RED_MEAN)
     return whit_fail(c, WHIT_E_VALUE, "reduce: no such kind");
-  if (!(WHIT_REDUCES >> c->attr[0] & 1)) return whit_fail(c, WHIT_E_OPERATOR, "reduce: this build of the runtime lacks this kind of it");
+  if (!(WHIT_REDUCES >> c->attr[0] & 1))
+    return whit_fail(c, WHIT_E_OPERATOR, "reduce: this build of the runtime lacks this kind of it");
   WHIT_TRY(red_axes(c, &mask));
   for (unsigned a = 0; a < x->rank; a++) {
     if (!(mask >> a & 1))
