@@ -34,7 +34,7 @@ LIBS := $(PACKAGE)/libwhit.so $(PACKAGE)/libwhit_platform.so $(B)/libwhit.a
 ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead \
-  bench-check bench-arm64 same-bits lint format wheel clean distclean help tools torch test-sanitize run-sanitized
+  bench-check bench-arm64 whit_bench same-bits lint format wheel clean distclean help tools torch test-sanitize run-sanitized
 
 all: lib
 
@@ -47,6 +47,7 @@ help:
 	@echo 'make bench-overhead  nanoseconds per node and per loop iteration'
 	@echo 'make bench-check     executed instructions against the baseline (x86-64 and arm64, emulated; no timing)'
 	@echo 'make bench-arm64     the arm64 kernels on paper: llvm-mca, instruction counts'
+	@echo 'make whit_bench      the on-device benchmark for this machine; whit_bench-arm64, -armv7, -x86_64, -x86 for phones'
 	@echo 'make same-bits       every bench model: the same bits on every instruction set, 1 and 2 threads'
 	@echo 'make lint | format | wheel | clean | distclean'
 
@@ -144,6 +145,14 @@ BENCH := PYTHONPATH=exporter:python_bindings:tests/runtime_c $(PY) tests/bench
 bench: lib $(VENV)/.packages
 	@$(BENCH)/bench.py $(if $(ONLY),--only '$(ONLY)') $(if $(PEERS),--peers $(PEERS)) \
 	  $(if $(MODE),--mode $(MODE)) $(if $(THREADS),--threads $(THREADS)) $(ARGS)
+
+# The on-device benchmark, one static program each: build/whit_bench/ABI/whit_bench, ABI arm64 (arm64-v8a), armv7
+# (armeabi-v7a), x86_64, x86. WHIT_BENCH_CC= another compiler.
+whit_bench: | tools
+	@$(PYTHON) $(PACKAGE)/_bench_build.py --cc '$(CC)' host
+
+whit_bench-%: | tools
+	@$(PYTHON) $(PACKAGE)/_bench_build.py $*
 
 bench-overhead: lib $(VENV)/.packages
 	@$(BENCH)/overhead.py $(ARGS)
