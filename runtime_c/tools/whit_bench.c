@@ -36,11 +36,12 @@ static const char help[] =
 
 _Noreturn void bench_fail(int code, const char *format, ...) {
   va_list more;
+  char sentence[1024], shown[1024];
   va_start(more, format);
-  fputs("whit_bench: ", stderr);
-  vfprintf(stderr, format, more);
-  fputs(code == 2 ? " (see whit_bench --help)\n" : "\n", stderr);
+  vsnprintf(sentence, sizeof sentence, format, more);
   va_end(more);
+  bench_plain(shown, sizeof shown, sentence);
+  fprintf(stderr, "whit_bench: %s%s\n", shown, code == 2 ? " (see whit_bench --help)" : "");
   exit(code);
 }
 

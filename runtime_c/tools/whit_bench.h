@@ -87,6 +87,8 @@ bool bench_numbers(const char *text, int32_t *numbers, int *n);
 bench_input *bench_inputs_make(const whit_model *model, uint32_t entry, bench_options *o);
 
 /* whit_bench_report.c */
+/* Text from a model, which may hold anything: UTF-8 that moves no terminal's cursor, cut to n_bytes with the end. */
+void bench_plain(char *to, size_t n_bytes, const char *text);
 void bench_json(FILE *out, const bench_options *o, const whit_model *model, const bench_result *r);
 void bench_tables(FILE *out, const bench_options *o, const whit_model *model, const bench_result *r);
 

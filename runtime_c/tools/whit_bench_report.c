@@ -31,10 +31,16 @@ static void json_string(FILE *out, const char *text) {
   fputc('"', out);
 }
 
-/* Nothing that moves a terminal's cursor; at most n characters. */
-static void plain(char *to, const char *text, size_t n) {
+void bench_plain(char *to, size_t n_bytes, const char *text) {
+  const unsigned char *s = (const unsigned char *)text;
   size_t k = 0;
-  for (; text[k] && k < n; k++) to[k] = (unsigned char)text[k] < 32 || text[k] == 127 ? '?' : text[k];
+  while (*s) {
+    const int n = utf8(s);
+    if (k + (n ? (size_t)n : 1) >= n_bytes) break;
+    if (n < 1 || *s < 32 || *s == 127) to[k++] = '?', s++;
+    else
+      for (int j = 0; j < n; j++) to[k++] = (char)*s++;
+  }
   to[k] = 0;
 }
 
@@ -207,7 +213,7 @@ static void interval_table(FILE *out, const bench_options *o, const bench_result
 
 static void node_tables(FILE *out, const bench_options *o, const whit_model *model, const bench_result *r) {
   const double total = (double)total_ns(r);
-  char name[81];
+  char name[96];
   uint32_t n;
   operator_sum *sums = operators(model, r, &n);
   fprintf(out, "\nby operator (a run; reading the clock adds some 25 ns a node)\n  %-18s %6s %8s %12s %6s\n", "operator", "nodes", "runs",
@@ -221,7 +227,7 @@ static void node_tables(FILE *out, const bench_options *o, const whit_model *mod
           "source node");
   for (uint32_t k = 0; k < n; k++) {
     const bench_node *at = &r->nodes[k];
-    plain(name, whit_node_name(model, at->index), 80);
+    bench_plain(name, sizeof name, whit_node_name(model, at->index));
     fprintf(out, "  %6u %-18s %8llu %12.2f %6.2f  %s\n", at->index, whit_node_operator(model, at->index), (ull)at->runs,
             (double)at->ns / 1e3, 100 * (double)at->ns / total, name);
   }
