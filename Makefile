@@ -34,7 +34,7 @@ LIBS := $(PACKAGE)/libwhit.so $(PACKAGE)/libwhit_platform.so $(B)/libwhit.a
 ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead \
-  bench-check bench-arm64 whit_bench same-bits lint format wheel clean distclean help tools torch test-sanitize run-sanitized
+  bench-check bench-arm64 whit_bench counts same-bits lint format wheel clean distclean help tools torch test-sanitize run-sanitized
 
 all: lib
 
@@ -47,6 +47,7 @@ help:
 	@echo 'make bench-overhead  nanoseconds per node and per loop iteration'
 	@echo 'make bench-check     executed instructions against the baseline (x86-64 and arm64, emulated; no timing)'
 	@echo 'make bench-arm64     the arm64 kernels on paper: llvm-mca, instruction counts'
+	@echo 'make counts          executed instructions per operator of the example models, against the baseline'
 	@echo 'make whit_bench      the on-device benchmark for this machine; whit_bench-arm64, -armv7, -x86_64, -x86 for phones'
 	@echo 'make same-bits       every bench model: the same bits on every instruction set, 1 and 2 threads'
 	@echo 'make lint | format | wheel | clean | distclean'
@@ -164,6 +165,10 @@ bench-check: lib $(VENV)/.packages
 bench-arm64: lib $(VENV)/.packages
 	@$(BENCH)/arm64.py
 	@$(BENCH)/counts.py --isa neon $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
+# Per operator and per inference, of the three example models. ARGS=--baseline keeps them.
+counts: lib $(VENV)/.packages
+	@$(BENCH)/operators.py --check $(ARGS)
 
 same-bits: lib $(VENV)/.packages
 	@$(BENCH)/same_bits.py $(if $(ONLY),--only '$(ONLY)') $(ARGS)
