@@ -1,8 +1,8 @@
 """Builds whit_bench, one static program per ABI: for `make whit_bench-<abi>`, and for `whit bench --adb` where it is not there.
 
 Needs only Python's own library, the runtime's sources (those of the tree, or inside the wheel) and a compiler with a static
-libc: Debian's cross gcc with glibc, or Zig's with musl (`pip install ziglang`), which runs on macOS too. Android's kernel runs either:
-a static program asks nothing of the system's libraries.
+libc: Debian's cross gcc with glibc, or for arm64 Zig's with musl (`pip install ziglang`). Android's kernel runs either: a static
+program asks nothing of the system's libraries.
 
     python _bench_build.py [--cc COMMAND] ABI ...      arm64-v8a, armeabi-v7a, x86_64, x86, or host: for this machine
 """
@@ -47,10 +47,10 @@ ABIS = {
         "arm-linux-gnueabi-gcc", ("-march=armv7-a", "-mfpu=neon", "-mfloat-abi=softfp"), "",
         "gcc-arm-linux-gnueabi libc6-dev-armel-cross",
     ),
-    "x86_64": Abi("x86_64-linux-gnu-gcc", (), "x86_64-linux-musl", "gcc-x86-64-linux-gnu libc6-dev-amd64-cross"),
+    "x86_64": Abi("x86_64-linux-gnu-gcc", (), "", "gcc-x86-64-linux-gnu libc6-dev-amd64-cross"),
     # x87 arithmetic would round differently
     "x86": Abi(
-        "i686-linux-gnu-gcc", ("-msse2", "-mfpmath=sse"), "x86-linux-musl", "gcc-i686-linux-gnu libc6-dev-i386-cross"
+        "i686-linux-gnu-gcc", ("-msse2", "-mfpmath=sse"), "", "gcc-i686-linux-gnu libc6-dev-i386-cross"
     ),
 }  # fmt: skip
 ALIASES = {"arm64": "arm64-v8a", "armv7": "armeabi-v7a", "i686": "x86"}

@@ -210,3 +210,12 @@ def test_a_compiler_that_fails(digits: Path, tmp_path: Path, monkeypatch: pytest
     with pytest.raises(_bench_build.BuildError, match="does not build with false"):
         _bench_build.build("arm64", "false")
     assert np.size(list((tmp_path / "out").iterdir())) == 0
+
+
+def test_zig_where_there_is_no_gcc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "ziglang")
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl"]
+    assert _bench_build.compiler(ARM64) == command
+    with pytest.raises(_bench_build.BuildError, match=r"apt install gcc-arm-linux-gnueabi \S+ \("):
+        _bench_build.compiler("armeabi-v7a")
