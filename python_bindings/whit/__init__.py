@@ -29,7 +29,9 @@ __all__ = [
 # The library comes with the module, so that the first model does not wait for it; what is wrong with it is told when it is used.
 with contextlib.suppress(WhitError):
     _native.lib()
+    _native.bare_lib()
     _native.platform_lib()
+    _native.cpu_features()
 
 
 def convert(

@@ -69,7 +69,8 @@ static ptrdiff_t depthwise_begin_of(int32_t line, ptrdiff_t step, ptrdiff_t item
 }
 
 uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
-  depthwise_strides(d, depthwise_turn(d, after));
+  const bool turned = depthwise_turn(d, after);
+  depthwise_strides(d, turned);
   const whit_window *w = d->w;
   const uint32_t last = w->n - 1;
   const int32_t width = w->out[last];
@@ -80,6 +81,7 @@ uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
   d->step = d->taps > 1 ? w->dilation[last] : 1;
   d->columns = d->taps > 1 ? 6 * w->stride[last] + d->taps : 7;
   d->runs = ((width + d->step - 1) / d->step + DEPTHWISE_RUN * DEPTHWISE_TILE - 1) / (DEPTHWISE_RUN * DEPTHWISE_TILE);
+  if (turned) d->runs = whit_max_i32(d->runs, threads); /* so that threads get the lines of y that they get of its neighbours */
   d->n_chunks = (d->channels + DEPTHWISE_CHUNK - 1) / DEPTHWISE_CHUNK;
   /* bands: enough for the threads; so small that `after` finds y in second-level cache */
   const int32_t pairs = d->step * d->runs * d->lines;

@@ -25,6 +25,11 @@ static inline void whit_gemm_rows(const whit_kernels *k, const whit_gemm *g, int
   else k->gemm_f32(g, row0, row1);
 }
 
+/* Is there anything to do? */
+static inline bool whit_finishes(const whit_finish *f) {
+  return f->gate || f->add || f->low > -__builtin_inff() || f->high < __builtin_inff() || f->leak < 1 || f->leak > 1;
+}
+
 /* Is this a type whose products are summed in f32? */
 static inline bool whit_in_f32(unsigned dtype) { return dtype != WHIT_F64 && whit_type_is_float(dtype); }
 

@@ -9,6 +9,14 @@
 #define MICRO_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* Finishes are as many bytes as the products before them. Where bytes count they are not done in registers but on what has just been
+ * stored, which gives the same bits. */
+#ifdef __OPTIMIZE_SIZE__
+#define FINISH_LATER 1
+#else
+#define FINISH_LATER 0
+#endif
+
 /* One element of a fold: rows that are shorter than a vector. */
 static float fold_sum_one(const whit_fold *f, int32_t flip, ptrdiff_t at) {
   float acc = 0;

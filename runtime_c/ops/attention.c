@@ -115,7 +115,7 @@ static void att_direct(const att_plan *p, int32_t batch, int32_t head, int32_t r
     p->c->k->dot_rows_f32(scores, q, att_at(k, batch, kv_head), k->stride[2], n, p->dim);
     const float t[3] = { 0.0f, att_weigh(p, scores, att_mask(p, batch, head, row), n, n), 0.0f };
     p->c->k->weigh_rows_f32(y, scores, att_at(v, batch, kv_head), v->stride[2], n, p->v_dim);
-    p->c->k->affine_row_f32(y, y, t, NULL, NULL, p->v_dim);
+    p->c->k->affine_rows_f32(y, y, t, NULL, NULL, 1, p->v_dim);
   }
 }
 
@@ -124,7 +124,7 @@ static void att_products(const att_plan *p, int32_t batch, int32_t head, int32_t
                          ptrdiff_t q_row, float *y, ptrdiff_t y_row, float *scores, const float *panels) {
   const int32_t width = att_visible(p, end - 1); /* the last query sees most */
   const whit_gemm first = { .a = q, .b = panels, .c = scores, .m = end - row, .n = width, .k = p->dim, .a_row = q_row,
-                            .c_row = p->pitch, .pieces = 1, .finish = { .low = -__builtin_inff(), .high = __builtin_inff() } };
+                            .c_row = p->pitch, .pieces = 1, .finish = WHIT_FINISH_NONE };
   float t[3] = { 0 }, factor[ATT_ROWS];
   p->c->k->gemm_f32(&first, 0, first.m);
   for (int32_t i = 0; i < first.m; i++)
@@ -138,7 +138,7 @@ static void att_products(const att_plan *p, int32_t batch, int32_t head, int32_t
   }
   for (int32_t i = 0; i < first.m; i++, y += y_row) {
     t[1] = factor[i];
-    p->c->k->affine_row_f32(y, y, t, NULL, NULL, p->v_dim);
+    p->c->k->affine_rows_f32(y, y, t, NULL, NULL, 1, p->v_dim);
   }
 }
 

@@ -86,7 +86,7 @@ static uint64_t conv_at_sums(const conv_plan *p) {
 static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
   const uint32_t last = p->w.n - 1;
   const int32_t out = p->w.out[last], in = p->w.in[last];
-  p->copies = p->convert || (p->n_in < 16 && p->group == 1 && p->w.dilation[last] == 1);
+  p->copies = p->convert || (p->n_in <= 16 && p->group == 1 && p->w.dilation[last] == 1);
   /* a few of a line's patches are copied faster than the line */
   const int32_t inside = whit_max_i32(0, in - p->w.kernel[last] + 1) / p->w.stride[last];
   p->padded = p->copies && !p->convert && out - inside > out / 8;

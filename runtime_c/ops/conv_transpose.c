@@ -143,6 +143,15 @@ static int32_t transposed_line(const whit_window *w, int32_t o, int32_t t) {
   return line + o * step;
 }
 
+/* y[j] += x[j]; short runs, a window's taps of few channels, are not worth a call. */
+static void transposed_sum(const transposed *p, float *y, const float *x, int32_t n) {
+  if (n > 64 || n % 4) {
+    p->c->k->add_to_f32(y, x, n);
+    return;
+  }
+  for (; n; n -= 4, x += 4, y += 4) *(gemm_four *)(void *)y += *(const gemm_four *)(const void *)x;
+}
+
 /* Adds what group g of one input line gives to output positions [first, end) of the line y. */
 static void transposed_add(const transposed *p, const float *x, const float *panels, float *product, float *y, int32_t first,
                            int32_t end) {
@@ -162,8 +171,8 @@ static void transposed_add(const transposed *p, const float *x, const float *pan
       const int32_t at = i * stride + k * w->dilation[last] - before;
       const int32_t from = whit_max_i32(first - at, 0), to = whit_min_i32(end - at, run);
       if (from < to)
-        p->c->k->add_to_f32(y + (ptrdiff_t)(at + from) * p->n_out * p->group,
-                            product + (ptrdiff_t)(i - low) * p->columns + (k + from) * p->n_out, (to - from) * p->n_out);
+        transposed_sum(p, y + (ptrdiff_t)(at + from) * p->n_out * p->group,
+                       product + (ptrdiff_t)(i - low) * p->columns + (k + from) * p->n_out, (to - from) * p->n_out);
     }
 }
 

@@ -3,7 +3,7 @@
 #include "../kernels/tile.h"
 
 /* What a register of the program holds, as far as a finish can say it. */
-enum { EPILOGUE_OTHER, EPILOGUE_SUM, EPILOGUE_INPUT, EPILOGUE_NUMBER, EPILOGUE_GATE };
+enum { EPILOGUE_OTHER, EPILOGUE_SUM, EPILOGUE_INPUT, EPILOGUE_NUMBER, EPILOGUE_GATE, EPILOGUE_LEAK };
 typedef struct epilogue_value { unsigned kind; float number; } epilogue_value;
 
 static bool epilogue_adds(const whit_tensor *x, const whit_tensor *y) {
@@ -16,7 +16,7 @@ static bool epilogue_number(const epilogue_value *v) { return v->kind == EPILOGU
 
 /* x * slope + shift, or the limits of that: the gate of a sum that stays as it is. */
 static bool epilogue_gate(whit_finish *f, unsigned op, const epilogue_value *a, const epilogue_value *b, const epilogue_value *c) {
-  if (!epilogue_number(b) || !epilogue_number(c) || f->add_row) return false;
+  if (!epilogue_number(b) || !epilogue_number(c) || f->add_row || f->leak != 1) return false;
   if (op == WHIT_MICRO_fma && a->kind == EPILOGUE_SUM && epilogue_free(f)) {
     f->slope = b->number;
     f->shift = c->number;
@@ -25,6 +25,19 @@ static bool epilogue_gate(whit_finish *f, unsigned op, const epilogue_value *a, 
   if (op != WHIT_MICRO_clamp || a->kind != EPILOGUE_GATE || !epilogue_free(f)) return false;
   f->low = b->number;
   f->high = c->number;
+  return true;
+}
+
+/* The sum times a number, of which the larger is taken next. Neither 0 nor an infinity, whose products may be NaN. */
+static bool epilogue_leak(whit_finish *f, const epilogue_value *a, const epilogue_value *b) {
+  if (a->kind != EPILOGUE_SUM) {
+    const epilogue_value *swap = a;
+    a = b;
+    b = swap;
+  }
+  if (a->kind != EPILOGUE_SUM || b->kind != EPILOGUE_NUMBER || !epilogue_free(f) || f->gate) return false;
+  if (b->number - b->number != 0 || b->number == 0) return false;
+  f->leak = b->number;
   return true;
 }
 
@@ -37,10 +50,11 @@ static bool epilogue_fold(whit_epilogue *e, unsigned op, const epilogue_value *a
     b = swap;
   }
   if (a->kind != EPILOGUE_SUM || f->gate) return false;
+  if (b->kind == EPILOGUE_LEAK) return op == WHIT_MICRO_max;
   if (op == WHIT_MICRO_mul && b->kind == EPILOGUE_GATE) return f->gate = true;
   if (op == WHIT_MICRO_add && b->kind == EPILOGUE_INPUT) {
     const whit_tensor *x = e->in[(unsigned)b->number];
-    if (f->add_row || !epilogue_free(f) || !epilogue_adds(x, e->out[0])) return false;
+    if (f->add_row || !epilogue_free(f) || f->leak != 1 || !epilogue_adds(x, e->out[0])) return false;
     f->add = x->data;
     f->add_row = x->shape[x->rank - 1];
     return true;
@@ -60,21 +74,24 @@ static bool epilogue_fold(whit_epilogue *e, unsigned op, const epilogue_value *a
 /* Do the caller's kernels know all that the finish asks for? */
 static bool epilogue_can(const whit_finish *f, unsigned can) {
   if (f->gate) return can & WHIT_EPILOGUE_GATE;
-  return (can & WHIT_EPILOGUE_LIMIT || epilogue_free(f)) && (can & WHIT_EPILOGUE_ADD || !f->add_row);
+  return (can & WHIT_EPILOGUE_LIMIT || (epilogue_free(f) && f->leak == 1)) && (can & WHIT_EPILOGUE_ADD || !f->add_row);
 }
 
-/* Is the whole program a finish? The result is loaded once; it and its gate are read on only where they were changed last. */
+/* Is the whole program a finish? The result is loaded once; it, its gate and its leak are read on only where they were changed
+ * last. */
 static bool epilogue_simple(whit_epilogue *e, unsigned can) {
   enum { NOWHERE = 64 };
   epilogue_value reg[64] = { { EPILOGUE_OTHER, 0 } };
   const uint32_t *p = (const uint32_t *)e->call.attr + 1;
-  unsigned sum = NOWHERE, gate = NOWHERE; /* the registers that hold them */
+  unsigned sum = NOWHERE, gate = NOWHERE, leak = NOWHERE; /* the registers that hold them */
+  bool leaks = false;
   if ((*p & 255) != 0 || e->out[0]->dtype != WHIT_F32) return false;
   for (uint32_t k = *p++ >> 16; k; k--) {
     const uint32_t w = *p++;
     const unsigned op = w & 255, dst = w >> 8 & 63, a = w >> 14 & 63, b = w >> 20 & 63;
     if (op == WHIT_MICRO_store)
-      return k == 1 && reg[a].kind == EPILOGUE_SUM && (gate != NOWHERE) == e->finish.gate && epilogue_can(&e->finish, can);
+      return k == 1 && reg[a].kind == EPILOGUE_SUM && (gate != NOWHERE) == e->finish.gate && (leak != NOWHERE) == leaks &&
+             epilogue_can(&e->finish, can);
     if (op == WHIT_MICRO_load && a) {
       reg[dst] = (epilogue_value){ EPILOGUE_INPUT, (float)a };
     } else if (op == WHIT_MICRO_imm) {
@@ -86,12 +103,18 @@ static bool epilogue_simple(whit_epilogue *e, unsigned can) {
       if (gate != NOWHERE) reg[gate].kind = EPILOGUE_OTHER;
       gate = dst;
       reg[dst].kind = EPILOGUE_GATE;
+    } else if (op == WHIT_MICRO_mul && gate == NOWHERE) {
+      if (leak != NOWHERE || !epilogue_leak(&e->finish, &reg[a], &reg[b])) return false;
+      leak = dst;
+      reg[dst].kind = EPILOGUE_LEAK;
     } else {
+      leaks |= op == WHIT_MICRO_max && (reg[a].kind == EPILOGUE_LEAK || reg[b].kind == EPILOGUE_LEAK);
       if (op == WHIT_MICRO_load ? sum != NOWHERE
                                 : a == b || (gate != NOWHERE) != (op == WHIT_MICRO_mul) ||
                                       !epilogue_fold(e, op, &reg[a], &reg[b]))
         return false;
       if (sum != NOWHERE) reg[sum].kind = EPILOGUE_OTHER;
+      if (leak != NOWHERE) reg[leak].kind = EPILOGUE_OTHER;
       sum = dst;
       reg[dst].kind = EPILOGUE_SUM;
     }

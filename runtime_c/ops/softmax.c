@@ -28,10 +28,10 @@ static void softmax_part(void *arg, uint32_t part) {
     k->exp_row_f32(y, x, NULL, 1.0f, s->n, found);
     if (s->c->attr[0]) {
       const float p[3] = { found[0], 1.0f, -(float)whit_log_f64((double)found[1]) };
-      k->affine_row_f32(y, x, p, NULL, NULL, s->n);
+      k->affine_rows_f32(y, x, p, NULL, NULL, 1, s->n);
     } else {
       const float p[3] = { 0.0f, 1.0f / found[1], 0.0f };
-      k->affine_row_f32(y, y, p, NULL, NULL, s->n);
+      k->affine_rows_f32(y, y, p, NULL, NULL, 1, s->n);
     }
   }
 }

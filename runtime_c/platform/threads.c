@@ -118,10 +118,11 @@ void whit_threads_for(void *context, work_fn fn, void *arg, uint32_t n) {
   const bool asleep = atomic_load(&t->sleeping);
   if (asleep) n = work_alone(t, fn, arg, n);
   if (n) {
-    atomic_store(&t->fn, fn);
-    atomic_store(&t->arg, arg);
-    atomic_store(&t->done, 0);
-    atomic_store(&t->ticket, ((atomic_load(&t->ticket) >> 32) + 1) << 32 | n);
+    const uint64_t number = (atomic_load_explicit(&t->ticket, memory_order_relaxed) >> 32) + 1;
+    atomic_store_explicit(&t->fn, fn, memory_order_relaxed);
+    atomic_store_explicit(&t->arg, arg, memory_order_relaxed);
+    atomic_store_explicit(&t->done, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->ticket, number << 32 | n, memory_order_release);
     if (asleep && n > 1) {
       t->alone_ns = 0;
       wake_all(t);

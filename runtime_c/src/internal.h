@@ -158,16 +158,17 @@ uint32_t whit_threads(const whit_call *c);
 /* Element-wise micro-operations: registers of a program with many hold up to WHIT_TILE elements. See ops/tile.c. */
 enum { WHIT_TILE = 256 };
 
-/* What becomes of a finished sum x on its way to memory: min(high, max(low, x + add)), NaN stays NaN; or, if it is a gate (hard
- * swish is one), x * min(high, max(low, x * slope + shift)). */
+/* What becomes of a finished sum x on its way to memory: with z = x + add, min(high, max(low, max(z, z * leak))), NaN stays NaN;
+ * or, if it is a gate (hard swish is one), x * min(high, max(low, x * slope + shift)). */
 typedef struct whit_finish {
   const float *add;             /* NULL: nothing is added; else rows add_row apart, as those of the result */
   ptrdiff_t add_row;
   float low, high;              /* infinities: no limit */
+  float leak;                   /* 1: none */
   float slope, shift;
-  bool gate;                    /* then nothing is added */
+  bool gate;                    /* then nothing is added, and nothing leaks */
 } whit_finish;
-#define WHIT_FINISH_NONE { NULL, 0, -__builtin_inff(), __builtin_inff(), 0, 0, false }
+#define WHIT_FINISH_NONE { NULL, 0, -__builtin_inff(), __builtin_inff(), 1, 0, 0, false }
 
 /* C[m,n] = A[m,k] B[k,n] + bias[n], finished. Row i of A is `pieces` pieces of k / pieces floats: piece p begins at
  * rows[p * m + i]; or, if rows is NULL, it lies at a + i * a_row (one piece). */
@@ -227,9 +228,11 @@ typedef struct whit_kernels {
   void (*winograd_out_f32)(const whit_winograd_out *o);
   /* y[j] = e^(t[j] - max t), t[j] = x[j] * scale + mask[j] (mask may be NULL); found: max t, sum of y. y may be x */
   void (*exp_row_f32)(float *y, const float *x, const float *mask, float scale, int32_t n, float *found);
-  float (*square_sum_f32)(const float *x, float mean, int32_t n);   /* sum of (x[j] - mean)^2 */
-  /* y[j] = ((x[j] - p[0]) * p[1] + p[2]) * scale[j] + bias[j]; scale and bias may be NULL, y may be x */
-  void (*affine_row_f32)(float *y, const float *x, const float *p, const float *scale, const float *bias, int32_t n);
+  /* y[r] = sum over j < k of (x[r*row + j] - mean[r])^2, as sum_rows_f32 sums */
+  void (*square_rows_f32)(float *y, const float *x, const float *mean, int32_t n_rows, int32_t k, ptrdiff_t row);
+  /* y[r][j] = ((x[r][j] - p[0]) * p[1] + p[2]) * scale[j] + bias[j], rows of n; scale and bias may be NULL, y may be x */
+  void (*affine_rows_f32)(float *y, const float *x, const float *p, const float *scale, const float *bias, int32_t n_rows,
+                          int32_t n);
   /* y[r] = sum over j < n of x[j] * rows[r*row + j], r < n_rows: 16 partial sums, then a fixed tree */
   void (*dot_rows_f32)(float *y, const float *x, const float *rows, ptrdiff_t row, int32_t n_rows, int32_t n);
   /* y[j] = sum over r < n_rows of w[r] * rows[r*row + j], r in sequence */

@@ -29,7 +29,7 @@ static double error_of(const whit_gemm *g, const float *x) {
       }
       if (g->finish.add) sum += (double)g->finish.add[i * g->n + j];
       const whit_finish *f = &g->finish;
-      const double limited = f->gate ? sum * (double)f->slope + (double)f->shift : sum;
+      const double limited = f->gate ? sum * (double)f->slope + (double)f->shift : fmax(sum, sum * (double)f->leak);
       sum = fmin((double)f->high, fmax((double)f->low, limited)) * (f->gate ? sum : 1);
       if (f->gate) size *= size;
       worst = fmax(worst, fabs(sum - (double)g->c[i * g->n + j]) / size);
@@ -51,8 +51,9 @@ int main(int argc, char **argv) {
       for (int i = 0; i < m; i++) rows[p * m + i] = x + i * k + p * (k / pieces);
     whit_gemm g = { .a = x, .a_row = k, .b = b, .bias = t & 1 ? bias : NULL, .c = want, .m = m, .n = n, .k = k, .c_row = n,
                     .pieces = t % 3 ? pieces : 1, .rows = t % 3 ? rows : NULL,
-                    .finish = { t & 2 ? add : NULL, n, t & 4 ? 0 : -__builtin_inff(), t & 8 ? 3 : __builtin_inff() } };
-    if (t % 5 == 0) g.finish = (whit_finish){ .low = 0, .high = 1, .slope = 0.2f, .shift = 0.5f, .gate = true };
+                    .finish = { t & 2 ? add : NULL, n, t & 4 ? 0 : -__builtin_inff(), t & 8 ? 3 : __builtin_inff(),
+                                t & 16 ? 0.25f : 1, 0, 0, false } };
+    if (t % 5 == 0) g.finish = (whit_finish){ .low = 0, .high = 1, .leak = 1, .slope = 0.2f, .shift = 0.5f, .gate = true };
     whit_gemm_rows(scalar, &g, 0, m);
     const double error = error_of(&g, x);
     if (error > 1e-5) bad++, printf("%d x %d x %d: error %g\n", m, n, k, error);

@@ -113,6 +113,11 @@ def relu6(p: TileProgram) -> int:
     return p.op("min", p.op("max", p.load(0), p.imm(0)), p.imm(6))
 
 
+def leaky(p: TileProgram) -> int:
+    y = p.load(0)
+    return p.op("max", y, p.op("mul", y, p.imm(0.2)))
+
+
 def product(p: TileProgram) -> int:
     """What it cannot, so that the program runs on finished blocks."""
     return p.op("mul", p.load(0), p.load(1))
@@ -121,6 +126,7 @@ def product(p: TileProgram) -> int:
 EPILOGUES = {
     "relu6_of_sum": (relu6_of_sum, lambda y, r: np.clip(y + r, 0, 6)),
     "relu6": (relu6, lambda y, r: np.clip(y, 0, 6)),
+    "leaky": (leaky, lambda y, r: np.maximum(y, np.float32(0.2) * y)),
     "product": (product, lambda y, r: y * r),
 }
 

@@ -124,6 +124,10 @@ NORMS = [
     ((2, 1, 6), 1, 3),
     ((40, 6), 1, 2),
     ((3000, 40), -1, 1),
+    ((1, 999, 24), 1, 1),
+    ((1, 8, 1024), 1, 1),
+    ((1, 9217, 1), 1, 1),
+    ((3, 400, 17), 1, 1),
 ]
 
 
@@ -150,6 +154,13 @@ def test_norm_of_nothing(shape: tuple[int, ...]) -> None:
         eps=1e-5,
     )
     assert y.shape == shape
+
+
+def test_norm_of_numbers_that_drift() -> None:
+    """Segments of a sample have means of their own, far apart."""
+    x = (numbers(1, 3000, 7) + np.linspace(-500, 1000, 3000)[:, None]).astype(np.float32)
+    y = run("norm", [x, None, None], axis=1, groups=1, rms=0, eps=0.0)
+    np.testing.assert_allclose(y, norm(x, None, None, 1, 1, 0, 0.0), rtol=1e-5, atol=1e-6)
 
 
 def test_norm_of_far_numbers() -> None:

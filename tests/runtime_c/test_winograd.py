@@ -28,7 +28,7 @@ BOUND = 1e-5
 @pytest.fixture(autouse=True)
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Winograd wherever it is possible, whether it pays or not."""
-    monkeypatch.setattr(winograd, "saving", lambda node, w: 1.0)
+    monkeypatch.setattr(winograd, "saving", lambda *_: 1.0)
 
 
 def model(
@@ -156,6 +156,8 @@ AFTER: dict[str, list[onnx.NodeProto]] = {
     "relu": [helper.make_node("Relu", ["c"], ["y"])],
     "add p": [helper.make_node("Add", ["c", "p"], ["y"])],
     "add p, relu": [helper.make_node("Add", ["c", "p"], ["s"]), helper.make_node("Relu", ["s"], ["y"])],
+    "leaky relu": [helper.make_node("LeakyRelu", ["c"], ["y"], alpha=0.2)],
+    "add p, leaky relu": [helper.make_node("Add", ["c", "p"], ["s"]), helper.make_node("LeakyRelu", ["s"], ["y"], alpha=0.2)],
     "silu": [helper.make_node("Sigmoid", ["c"], ["s"]), helper.make_node("Mul", ["c", "s"], ["y"])],
     "gelu, add p": [helper.make_node("Gelu", ["c"], ["s"]), helper.make_node("Add", ["s", "p"], ["y"])],
 }  # fmt: skip

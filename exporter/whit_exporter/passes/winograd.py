@@ -52,8 +52,10 @@ def transform_filters(w: np.ndarray) -> np.ndarray:
 # pixels, with AVX2 and AVX-512; the model is within 30 % of each.
 TRANSFORM = 20.0
 """A number of V or M (36 for each tile and channel): transformed, written and read again."""
-STREAM = 3.0
-"""A byte of filters, which the caches seldom hold from one run to the next."""
+STREAM, CACHED = 3.0, 1.0
+"""A byte of filters, which the caches seldom hold from one run to the next; and of a model that they hold."""
+CACHE = 1 << 20
+"""Bytes of constants, all filters transformed, of such a model. MLPerf Tiny's ResNet-8: 219 us on a Zen 4 core by STREAM, 149 so."""
 WORTH = 0.9
 """A layer must get this much faster by the model, which is no better than that."""
 
@@ -72,13 +74,13 @@ def _panel_bytes(w: np.ndarray) -> int:
     return 4 * math.prod(k) * -(-m // WIDTH) * WIDTH
 
 
-def saving(node: Node, w: np.ndarray) -> float:
-    """Multiply-adds' worth of time that Winograd saves in a run; 0 where it does not pay."""
+def saving(node: Node, w: np.ndarray, stream: float) -> float:
+    """Multiply-adds' worth of time that Winograd saves in a run; 0 where it does not pay. stream: of a byte of filters."""
     pixels, tiles = _sizes(node)
     c, m = (int(n) for n in w.shape[-2:])
     m, n_bytes = -(-m // WIDTH) * WIDTH, _panel_bytes(w)
-    direct = pixels * 9.0 * c * m + STREAM * n_bytes
-    winograd = tiles * N_POINTS * (c * m + TRANSFORM * (c + m)) + STREAM * 4 * n_bytes
+    direct = pixels * 9.0 * c * m + stream * n_bytes
+    winograd = tiles * N_POINTS * (c * m + TRANSFORM * (c + m)) + stream * 4 * n_bytes
     return direct - winograd if winograd < WORTH * direct else 0.0
 
 
@@ -103,11 +105,12 @@ class _Choice:
 
     filters: np.ndarray
     nodes: list[Node] = field(default_factory=list)
+    saving: float = 0.0
+    """Of all of them; 0 if one would lose."""
 
-    @property
-    def saving(self) -> float:
-        savings = [saving(n, self.filters) for n in self.nodes]
-        return sum(savings) if all(savings) else 0.0
+    def weigh(self, stream: float) -> None:
+        savings = [saving(n, self.filters, stream) for n in self.nodes]
+        self.saving = sum(savings) if all(savings) else 0.0
 
     def readers(self, uses: dict[Value, int]) -> int:
         """How often anything reads the filters."""
@@ -127,6 +130,9 @@ def _choices(g: Graph) -> list[_Choice]:
             key = (w.const.shape, hashlib.blake2b(np.ascontiguousarray(w.const)).digest())
             found.setdefault(key, _Choice(w.const)).nodes.append(node)
     uses = g.uses()
+    most = _constant_bytes(g) + sum(c.growth for c in found.values())
+    for choice in found.values():
+        choice.weigh(CACHED if most <= CACHE else STREAM)
     paying = [c for c in found.values() if c.saving > 0 and c.readers(uses) == len(c.nodes)]
     return sorted(paying, key=lambda c: -c.saving / c.growth)
 

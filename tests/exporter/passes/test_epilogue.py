@@ -55,6 +55,9 @@ ACTIVATIONS = {
     "relu": [("Relu", {})],
     "relu6": [("Clip", {"min": 0.0, "max": 6.0})],
     "hardswish": [("HardSwish", {})],
+    "leaky": [("LeakyRelu", {"alpha": 0.2})],
+    "leaky, limits": [("LeakyRelu", {"alpha": 1.5}), ("Clip", {})],
+    "limits, leaky": [("Clip", {}), ("LeakyRelu", {"alpha": 0.2})],
     "gelu": [("Gelu", {})],
     "two": [("Sigmoid", {}), ("Neg", {})],
 }
@@ -166,9 +169,41 @@ def gate_before_its_limits(p: TileProgram) -> int:
     return p.op("mul", y, gate)
 
 
+def leak_that_nothing_takes(p: TileProgram) -> int:
+    y = p.load(0)
+    p.op("mul", y, p.imm(0.5))
+    return y
+
+
+def leak_of_an_earlier_sum(p: TileProgram) -> int:
+    y = p.load(0)
+    half = p.op("mul", y, p.imm(0.5))
+    return p.op("max", p.op("min", y, p.imm(-0.25)), half)
+
+
+def leak_twice(p: TileProgram) -> int:
+    y = p.load(0)
+    once = p.op("max", y, p.op("mul", y, p.imm(0.5)))
+    return p.op("max", once, p.op("mul", once, p.imm(0.25)))
+
+
+def nothing_leaks(p: TileProgram) -> int:
+    """Not a leak, for infinity times 0 is not a number."""
+    y = p.load(0)
+    return p.op("max", y, p.op("mul", y, p.imm(0.0)))
+
+
 @pytest.mark.parametrize(
-    ("write_program", "want"), [(read_again, lambda y: y), (gate_before_its_limits, lambda y: y * (y / 2 + 1))]
-)  # fmt: skip
+    ("write_program", "want"),
+    [
+        (read_again, lambda y: y),
+        (gate_before_its_limits, lambda y: y * (y / 2 + 1)),
+        (leak_that_nothing_takes, lambda y: y),
+        (leak_of_an_earlier_sum, lambda y: np.maximum(np.minimum(y, -0.25), y / 2)),
+        (leak_twice, lambda y: np.where(y < 0, y / 8, y)),
+        (nothing_leaks, lambda y: np.maximum(y, y * 0)),
+    ],
+)
 def test_programs_that_a_finish_cannot_say(
     write_program: Callable[[TileProgram], int], want: Callable[[Array], Array]
 ) -> None:
