@@ -103,11 +103,28 @@ def _parser() -> _Parser:
     )
     p.add_argument("--seconds", type=float, default=1.0, help="time for the timed runs (default 1)")
     p.add_argument(
+        "--warmup",
+        type=int,
+        help="runs before the timed ones (default: a tenth of them, at least 3)",
+    )
+    p.add_argument(
+        "--minutes", type=float, default=0.0,
+        help="then run on for so long, and show minimum and median of twenty intervals",
+    )  # fmt: skip
+    p.add_argument(
         "--profile", action="store_true",
         help="measure the machine too, and show each node's share of what it could do (roofline)",
     )  # fmt: skip
     p.add_argument("--trace", metavar="FILE", help="write a trace of one run that Perfetto opens")
     p.add_argument("--top", type=int, default=15, help="rows of the per-node table (default 15)")
+    p.add_argument(
+        "--adb", action="store_true", help="measure on the phone that adb reaches, with whit_bench"
+    )
+    p.add_argument("--serial", help="which phone, if there are several (adb devices lists them)")
+    p.add_argument("--abi", help="whit_bench of this ABI instead of the phone's first choice")
+    p.add_argument(
+        "--taskset", metavar="MASK", help="on these cores of the phone only (hexadecimal)"
+    )
 
     p = command("diff", _diff.run, "compare every shared value with onnxruntime")
     p.add_argument("onnx", help="model.onnx")
