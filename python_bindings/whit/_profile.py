@@ -260,9 +260,9 @@ def _shows(y: _native.Tensor, x: _native.Tensor) -> bool:
 
 
 def nodes(
-    model: Model, instance: Instance, arrays: Sequence[Feed], budget_ns: float, peak: Peaks | None
+    model: Model, instance: Instance, arrays: Sequence[Feed], budget_ns: float
 ) -> list[dict[str, Any]] | None:
-    """A record for each node that ran, slowest first: means of one run, and with peak its costs and bounds.
+    """A record for each node that ran, slowest first: means of one run.
 
     Each is the smallest of several measurements, so that a busy machine shows less. None without the platform library.
     """
@@ -277,30 +277,17 @@ def nodes(
         if n >= 4 and time.perf_counter_ns() > until:
             break
     assert best is not None
-    known = costs(model, instance, arrays) if peak else []
-    touched = int(instance.arena.nbytes + sum(cost.weights for cost in known))
-    found = []
-    for k in np.argsort(-best, kind="stable").tolist():
-        if not count[k]:
-            continue
-        record: dict[str, Any] = {
+    return [
+        {
             "index": k,
             "operator": _native.text(lib().whit_node_operator(model.at, k)),
             "name": model.file.node_names[k],
             "runs": float(count[k]),
             "ns": float(best[k]),
         }
-        if peak:
-            cost = known[k]
-            record |= {
-                "kind": cost.kind,
-                "flops": cost.flops,
-                "weight_bytes": cost.weights,
-                "other_bytes": cost.others,
-                "bound_ns": peak.bound_ns(cost, touched),
-            }
-        found.append(record)
-    return found
+        for k in np.argsort(-best, kind="stable").tolist()
+        if count[k]
+    ]
 
 
 SUMMED = ("runs", "ns", "flops", "weight_bytes", "other_bytes", "bound_ns")
@@ -317,6 +304,33 @@ def operators(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             if field in r:
                 row[field] = row.get(field, 0.0) + r[field]
     return sorted(sums.values(), key=lambda row: -row["ns"])
+
+
+def total_ns(records: Sequence[dict[str, Any]]) -> float:
+    return float(max(sum(r["ns"] for r in records), 1.0))
+
+
+def add_roofline(data: dict[str, Any], known: Sequence[Cost]) -> None:
+    """Adds to what was measured what each node has to do, and the bound of its time by the peaks that are there."""
+    peak = Peaks(
+        data["peaks"]["threads"],
+        data["peaks"]["gflops"],
+        tuple((at["bytes"], at["gb_per_s"]) for at in data["peaks"]["read"]),
+    )
+    touched = int(data["arena_bytes"] + sum(cost.weights for cost in known))
+    records = data["nodes"]
+    for record in records:
+        cost = known[record["index"]]
+        record |= {
+            "kind": cost.kind,
+            "flops": cost.flops,
+            "weight_bytes": cost.weights,
+            "other_bytes": cost.others,
+            "bound_ns": peak.bound_ns(cost, touched),
+        }
+    data["operators"] = operators(records)
+    flops, bound = (sum(r[k] for r in records) for k in ("flops", "bound_ns"))
+    data |= {"flops": flops, "bound_ns": bound, "of_roofline": bound / total_ns(records)}
 
 
 # ---- a trace --------------------------------------------------------------------------------------------

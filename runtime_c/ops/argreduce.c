@@ -42,7 +42,7 @@ static int32_t argreduce_row(const whit_kernels *k, const float *x, int32_t n, b
   float column[ARGREDUCE_COLUMNS];
   const int32_t whole = n / ARGREDUCE_COLUMNS * ARGREDUCE_COLUMNS;
   const whit_fold f = { &x, 1, whole / ARGREDUCE_COLUMNS, ARGREDUCE_COLUMNS, 1, ARGREDUCE_COLUMNS, 0 };
-  k->fold_f32(&f, max ? WHIT_FOLD_MAX : WHIT_FOLD_MIN, column);
+  WHIT_KERNEL(k, fold_f32)(&f, max ? WHIT_FOLD_MAX : WHIT_FOLD_MIN, column);
   const float best = column[argreduce_f32(column, ARGREDUCE_COLUMNS, 1, max, last)];
   int32_t at = last ? -1 : n;
   for (int32_t j = 0; j < ARGREDUCE_COLUMNS; j++)
@@ -76,7 +76,7 @@ whit_status whit_argreduce_run(whit_call *c) {
   whit_axis(&axis, x->rank);
   const int32_t n = x->shape[axis], inner = x->stride[axis], n_out = whit_count(c->out[0]);
   const size_t size = whit_type_size(x->dtype);
-  int64_t *y = c->out[0]->data;
+  int64_t *y = (int64_t *)c->out[0]->data;
   for (int32_t k = 0; k < n_out; k++) {
     const size_t from = (size_t)(k / inner) * (size_t)n * (size_t)inner + (size_t)(k % inner);
     if (x->dtype == WHIT_F32 && inner == 1 && n >= 2 * ARGREDUCE_COLUMNS)
