@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import mmap
 import os
 import platform
@@ -31,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes
+from . import _operators, dtypes
 from .errors import LibraryError, LoadError, RunError, WhitError
 
 Array = np.ndarray[Any, Any]
@@ -372,8 +371,7 @@ def text(raw: bytes | None) -> str:
 
 def _operator_name(number: int) -> str:
     """The operator of an id, if this package knows it."""
-    rows = json.loads(Path(__file__).with_name("_ops.json").read_text())["ops"]
-    return next((str(r["name"]) for r in rows if r["id"] == number), "")
+    return str(_operators.by_id().get(number, {}).get("name", ""))
 
 
 def open_model(file: Array) -> ModelStruct:

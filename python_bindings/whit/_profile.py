@@ -9,18 +9,14 @@ neighbour has just written, at that of a block of their own size.
 from __future__ import annotations
 
 import ctypes
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import _native, _threads, dtypes
-from ._file import File
+from . import _native, _operators, _threads, dtypes
 from ._instance import Feed, Instance
 from ._native import NONE, TENSOR, Array, address, lib
 from .errors import RunError
@@ -114,32 +110,6 @@ class Cost:
     """What tells it from others of its operator."""
 
 
-@cache
-def _rows() -> dict[int, list[dict[str, str]]]:
-    """Attributes of each operator by its hash, in the order of their words."""
-    table = json.loads(Path(__file__).with_name("_ops.json").read_text(encoding="utf-8"))
-    rows: dict[int, list[dict[str, str]]] = {row["id"]: row["attrs"] for row in table["ops"]}
-    return rows
-
-
-def attributes(file: File, node: int) -> dict[str, Any]:
-    """The whole numbers among a node's attributes."""
-    words = file.node_attributes(node).view(np.int32).tolist()
-    found: dict[str, Any] = {}
-    lists: list[str] = []
-    for attribute in _rows()[int(file.ops[int(file.nodes[node]["op"])])]:
-        if attribute["type"].endswith("[]"):
-            lists.append(attribute["name"])
-            continue
-        found[attribute["name"]] = words.pop(0)
-        if attribute["type"] in ("i64", "f64"):
-            words.pop(0)
-    for name in lists:
-        n = words.pop(0) if words else 0
-        found[name], words = words[:n], words[n:]
-    return found
-
-
 Shapes = Sequence[tuple[int, ...]]
 
 
@@ -202,6 +172,7 @@ def costs(model: Model, instance: Instance, arrays: Sequence[Feed]) -> list[Cost
     c, file = lib(), model.file
     found = [Cost() for _ in file.nodes]
     operators = [_native.text(c.whit_node_operator(model.at, k)) for k in range(len(found))]
+    ids = [int(file.ops[int(n["op"])]) for n in file.nodes]
     failures: list[Exception] = []
 
     def add(handle: int, node: int) -> None:
@@ -235,7 +206,10 @@ def costs(model: Model, instance: Instance, arrays: Sequence[Feed]) -> list[Cost
         if operator in MULTIPLY_ADDS:
             constant = len(values) > 1 and values[1] < len(file.constants)
             n, cost.kind = MULTIPLY_ADDS[operator](
-                attributes(file, node), [_shape(t) for t in inputs], _shape(outputs[0]), constant
+                _operators.attributes(ids[node], file.node_attributes(node)),
+                [_shape(t) for t in inputs],
+                _shape(outputs[0]),
+                constant,
             )
             cost.flops += 2.0 * n
 

@@ -6,7 +6,6 @@ library that lacks something refuses the model, so that nothing is ever run wron
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,20 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from . import _native, dtypes
+from . import _bench_build, _native, _operators, dtypes
 from ._file import File
 from ._instance import Instance
 from ._native import NONE, TENSOR, lib
 from ._threads import host
+from .dtypes import BOOL, F32, I64
 from .errors import WhitError
 from .model import Entry, Model
 
-F32, I64, BOOL, F64 = 1, 7, 9, 11
-DTYPES = {name: int(code) for name, code in {
+DTYPES = {
     "F32": 1, "U8": 2, "I8": 3, "U16": 4, "I16": 5, "I32": 6, "I64": 7, "BOOL": 9, "F16": 10, "F64": 11, "U32": 12, "U64": 13,
     "BF16": 16, "F8E4M3FN": 17, "F8E4M3FNUZ": 18, "F8E5M2": 19, "F8E5M2FNUZ": 20, "U4": 21, "I4": 22, "F4E2M1": 23,
     "F8E8M0": 24, "U2": 25, "I2": 26,
-}.items()}  # fmt: skip
+}  # fmt: skip
 """As in whit.h."""
 NARROW = frozenset((10, 16, 17, 18, 19, 20, 23, 24))
 """Floats below f32."""
@@ -76,7 +75,7 @@ class Selection:
 
     def names(self) -> dict[str, list[str]]:
         """What it holds, for people."""
-        micro = {m["number"]: m["name"] for m in table()["micro"]}
+        micro = {m["number"]: m["name"] for m in _operators.table()["micro"]}
         code = {v: k.lower() for k, v in DTYPES.items()}
         kinds = ("direct", "strips", "winograd", "depthwise", "wide")
         found = {
@@ -93,27 +92,19 @@ CORE = Selection(ops={"if", "loop"}, dtypes={F32, I64, BOOL})
 """No operator but those that the executor is made of."""
 
 
-def table() -> dict[str, Any]:
-    """The operator rows and micro-operations, as tools/gen.py writes them."""
-    loaded: dict[str, Any] = json.loads(Path(__file__).with_name("_ops.json").read_text())
-    return loaded
-
-
 def runtime() -> Path:
     """The runtime's sources: in an installed package beside this file, else in the tree."""
-    here = Path(__file__).resolve()
-    for place in (here.parent / "runtime_c", here.parents[2] / "runtime_c"):
-        if (place / "tools/amalgamate.py").is_file():
-            return place
+    place = _bench_build.sources()
+    if (place / "tools/amalgamate.py").is_file():
+        return place
     raise WhitError("the runtime's sources are not there: install whit from its wheel")
 
 
 def select(models: Sequence[Model]) -> Selection:
     """What the models use together."""
     chosen = Selection()
-    rows = {int(r["id"]): r for r in table()["ops"]}
     for model in models:
-        _Reader(model, rows, chosen).read()
+        _Reader(model, chosen).read()
     if chosen.ops & CONTROL:
         chosen.dtypes |= {I64, BOOL}
     for name in chosen.ops:
@@ -132,9 +123,8 @@ def _made_by(op: str) -> set[int]:
 class _Reader:
     """Adds what one model uses to a selection."""
 
-    def __init__(self, model: Model, rows: dict[int, dict[str, Any]], chosen: Selection) -> None:
+    def __init__(self, model: Model, chosen: Selection) -> None:
         self.model, self.file, self.chosen = model, model.file, chosen
-        self.rows = [rows[int(i)] for i in self.file.ops]
         self.values = _planned(model)
         self.tiles: list[list[int]] = []
         self.epilogues: list[list[int]] = []
@@ -157,8 +147,9 @@ class _Reader:
                     chosen.dtypes.add(word >> 26)
 
     def _node(self, node: int) -> None:
-        row = self.rows[int(self.file.nodes[node]["op"])]
-        name, given = row["name"], attributes(row, self.file.node_attributes(node))
+        op_id = int(self.file.ops[int(self.file.nodes[node]["op"])])
+        name = _operators.by_id()[op_id]["name"]
+        given = _operators.attributes(op_id, self.file.node_attributes(node))
         self.chosen.ops.add(name)
         for key in ("dtype", "to"):
             if key in given:
@@ -229,25 +220,6 @@ class _Reader:
         )
 
 
-def attributes(row: dict[str, Any], words: _native.Array) -> dict[str, Any]:
-    """A node's attributes by name: whole numbers, and lists of words."""
-    found: dict[str, Any] = {}
-    at = 0
-    signed = words.astype(np.uint32).view(np.int32)
-    for a in row["attrs"]:
-        if a["type"].endswith("[]"):
-            n = int(words[at]) if at < len(words) else 0
-            unsigned = a["name"] in ("program", "epilogue")
-            found[a["name"]] = [
-                int(v) for v in (words if unsigned else signed)[at + 1 : at + 1 + n]
-            ]
-            at += 1 + n
-        else:
-            found[a["name"]] = int(signed[at])
-            at += 2 if a["type"] in ("i64", "f64") else 1
-    return found
-
-
 def instructions(program: list[int]) -> Iterator[int]:
     """The words of a tile program, literals apart."""
     at = 1
@@ -309,7 +281,7 @@ def finish(program: list[int], like: dict[int, bool]) -> set[str] | None:
 def _planned(model: Model) -> dict[int, Value]:
     """Types and shapes of the values of all entry points, as far as they can be planned without their inputs."""
     found: dict[int, Value] = {}
-    ids = {int(r["id"]) for r in table()["ops"] if r["name"] == "loop"}
+    ids = {int(r["id"]) for r in _operators.table()["ops"] if r["name"] == "loop"}
     loops = bool(ids & {int(i) for i in model.file.ops})  # what they carry may grow
     for number, entry in enumerate(model.entries.values()):
         for size in (1, 2, 8, 32):

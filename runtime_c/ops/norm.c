@@ -121,8 +121,8 @@ static void norm_divided_rows(void *arg, uint32_t part) {
   const int32_t first = whit_border((int32_t)part, p->n_parts, p->n_rows, 1);
   const int32_t end = whit_border((int32_t)part + 1, p->n_parts, p->n_rows, 1);
   const ptrdiff_t at = (ptrdiff_t)first * p->n_channels;
-  WHIT_KERNEL(p->c->k, affine_rows_f32)((float *)p->c->out[0]->data + at, norm_input(p, 0) + at, d->t, norm_input(p, 1), norm_input(p, 2),
-                           end - first, p->n_channels);
+  WHIT_KERNEL(p->c->k, affine_rows_f32)((float *)p->c->out[0]->data + at, norm_input(p, 0) + at, d->t, norm_input(p, 1),
+                                        norm_input(p, 2), end - first, p->n_channels);
 }
 
 /* Sums of the columns to the mean of each one's group. */

@@ -16,7 +16,7 @@ import pytest
 import runners
 
 import whit
-from whit import _select, cli
+from whit import _operators, _select, cli
 
 GOLDEN = sorted((runners.ROOT / "tests/golden").glob("v*/*.whit"))
 HEADER = (runners.ROOT / "runtime_c/include/whit.h").read_text()
@@ -134,7 +134,7 @@ def _open(library: ctypes.CDLL, model: Path) -> tuple[int, int, whit._native.Mod
 def test_operator_that_is_not_there(small: ctypes.CDLL, folder: Path) -> None:
     status, missing, _, _ = _open(small, built.convert("dates", folder))
     assert status == 0x22  # WHIT_E_OPERATOR
-    names = {int(r["id"]): r["name"] for r in _select.table()["ops"]}
+    names = {int(r["id"]): r["name"] for r in _operators.table()["ops"]}
     inside = _select.select([whit.load(built.convert("experts", folder))]).ops
     assert names[missing] in {"loop", "gather", "softmax", "concat", "slice", "shape", "identity"}
     assert names[missing] not in inside
@@ -146,7 +146,7 @@ def _needs(*, dtypes: set[int], micros: set[int]) -> bytes:
     words = [0 | 1 << 8 | (2 + len(micros)) << 16, 0]
     words += sorted(micros)
     words.append(2 | stored << 26)
-    row = next(r for r in _select.table()["ops"] if r["name"] == "tile")
+    row = next(r for r in _operators.table()["ops"] if r["name"] == "tile")
     return whit._file.one_node(int(row["id"]), [len(words), *words], [given], [stored])
 
 
