@@ -34,7 +34,7 @@ LIBS := $(PACKAGE)/libwhit.so $(PACKAGE)/libwhit_platform.so $(B)/libwhit.a
 ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead \
-  bench-check bench-arm64 same-bits lint format wheel clean distclean help tools torch test-sanitize run-sanitized
+  bench-check bench-arm64 same-bits targets lint format wheel clean distclean help tools torch test-sanitize run-sanitized
 
 all: lib
 
@@ -48,6 +48,7 @@ help:
 	@echo 'make bench-check     executed instructions against the baseline (x86-64 and arm64, emulated; no timing)'
 	@echo 'make bench-arm64     the arm64 kernels on paper: llvm-mca, instruction counts'
 	@echo 'make same-bits       every bench model: the same bits on every instruction set, 1 and 2 threads'
+	@echo 'make targets         the library for every target: built, checked, executed in emulators, bits compared'
 	@echo 'make lint | format | wheel | clean | distclean'
 
 # ---- what must be there -----------------------------------------------------------------------------
@@ -158,6 +159,9 @@ bench-arm64: lib $(VENV)/.packages
 
 same-bits: lib $(VENV)/.packages
 	@$(BENCH)/same_bits.py $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
+targets: lib $(VENV)/.packages
+	@PYTHONPATH=exporter:python_bindings:tests/runtime_c $(PY) tests/targets/targets.py
 
 conformance: lib $(VENV)/.packages
 	@$(RUN) tests/conformance/run.py --baseline tests/conformance/passed.txt $(ARGS)

@@ -6,7 +6,13 @@
 #include "internal.h"
 
 #if defined __arm__ || defined __i386__ || defined WHIT_SOFT_TEST
-#define SOFT static __attribute__((used, noinline))
+/* gcc makes a name that it calls by itself a global one; weak and hidden it stands in no library's way, and is not exported. */
+#if defined __clang__ || defined WHIT_SOFT_TEST
+#define SOFT_LOCAL(name)
+#else
+#define SOFT_LOCAL(name) __asm__(".weak " name "\n\t.hidden " name);
+#endif
+#define SOFT(type, name) SOFT_LOCAL(#name) static __attribute__((used, noinline)) type name
 
 static uint64_t soft_divide(uint64_t n, uint64_t d, uint64_t *rest) {
   uint64_t q = 0;
@@ -22,26 +28,26 @@ static uint64_t soft_divide(uint64_t n, uint64_t d, uint64_t *rest) {
 }
 
 /* The rest has the sign of n. */
-SOFT uint64_t soft_divide_signed(uint64_t n, uint64_t d, uint64_t *rest) {
+static __attribute__((used, noinline)) uint64_t soft_divide_signed(uint64_t n, uint64_t d, uint64_t *rest) {
   const uint64_t sn = 0 - (n >> 63), sd = 0 - (d >> 63);
   const uint64_t q = soft_divide((n ^ sn) - sn, (d ^ sd) - sd, rest);
   *rest = (*rest ^ sn) - sn;
   return (q ^ sn ^ sd) - (sn ^ sd);
 }
-SOFT uint64_t soft_divide_unsigned(uint64_t n, uint64_t d, uint64_t *rest) { return soft_divide(n, d, rest); }
+static __attribute__((used, noinline)) uint64_t soft_divide_unsigned(uint64_t n, uint64_t d, uint64_t *rest) { return soft_divide(n, d, rest); }
 #endif
 
 #ifdef __i386__
-SOFT uint64_t __udivdi3(uint64_t n, uint64_t d) { return soft_divide_unsigned(n, d, &(uint64_t){ 0 }); }
-SOFT uint64_t __divdi3(uint64_t n, uint64_t d) { return soft_divide_signed(n, d, &(uint64_t){ 0 }); }
-SOFT uint64_t __udivmoddi4(uint64_t n, uint64_t d, uint64_t *rest) { return soft_divide_unsigned(n, d, rest); }
-SOFT uint64_t __divmoddi4(uint64_t n, uint64_t d, uint64_t *rest) { return soft_divide_signed(n, d, rest); }
-SOFT uint64_t __umoddi3(uint64_t n, uint64_t d) {
+SOFT(uint64_t, __udivdi3)(uint64_t n, uint64_t d) { return soft_divide_unsigned(n, d, &(uint64_t){ 0 }); }
+SOFT(uint64_t, __divdi3)(uint64_t n, uint64_t d) { return soft_divide_signed(n, d, &(uint64_t){ 0 }); }
+SOFT(uint64_t, __udivmoddi4)(uint64_t n, uint64_t d, uint64_t *rest) { return soft_divide_unsigned(n, d, rest); }
+SOFT(uint64_t, __divmoddi4)(uint64_t n, uint64_t d, uint64_t *rest) { return soft_divide_signed(n, d, rest); }
+SOFT(uint64_t, __umoddi3)(uint64_t n, uint64_t d) {
   uint64_t rest;
   soft_divide_unsigned(n, d, &rest);
   return rest;
 }
-SOFT uint64_t __moddi3(uint64_t n, uint64_t d) {
+SOFT(uint64_t, __moddi3)(uint64_t n, uint64_t d) {
   uint64_t rest;
   soft_divide_signed(n, d, &rest);
   return rest;
@@ -51,7 +57,7 @@ SOFT uint64_t __moddi3(uint64_t n, uint64_t d) {
 #ifdef __arm__
 /* Quotient in r0 r1, rest in r2 r3: no C function returns that. */
 #define SOFT_DIVMOD(name, divide)                                                                             \
-  static __attribute__((used, naked)) void name(void) {                                                       \
+  SOFT_LOCAL(#name) static __attribute__((used, naked)) void name(void) {                                               \
     __asm__("push {r4, lr}\n\tsub sp, sp, #16\n\tadd r4, sp, #8\n\tstr r4, [sp]\n\tbl " #divide "\n\t"        \
             "ldr r2, [sp, #8]\n\tldr r3, [sp, #12]\n\tadd sp, sp, #16\n\tpop {r4, pc}");                      \
   }
@@ -60,7 +66,7 @@ SOFT_DIVMOD(__aeabi_ldivmod, soft_divide_signed)
 
 #ifndef __ARM_FEATURE_IDIV
 /* Quotient in r0, rest in r1. */
-SOFT uint64_t __aeabi_uidivmod(uint32_t n, uint32_t d) {
+SOFT(uint64_t, __aeabi_uidivmod)(uint32_t n, uint32_t d) {
   uint32_t q = 0;
   if (d && n >= d) {
     int s = __builtin_clz(d) - __builtin_clz(n);
@@ -71,14 +77,14 @@ SOFT uint64_t __aeabi_uidivmod(uint32_t n, uint32_t d) {
   }
   return (uint64_t)n << 32 | q;
 }
-SOFT uint64_t __aeabi_idivmod(uint32_t n, uint32_t d) {
+SOFT(uint64_t, __aeabi_idivmod)(uint32_t n, uint32_t d) {
   const uint32_t sn = 0 - (n >> 31), sd = 0 - (d >> 31);
   const uint64_t both = __aeabi_uidivmod((n ^ sn) - sn, (d ^ sd) - sd);
   const uint32_t q = (uint32_t)both, rest = (uint32_t)(both >> 32);
   return (uint64_t)((rest ^ sn) - sn) << 32 | ((q ^ sn ^ sd) - (sn ^ sd));
 }
-SOFT uint32_t __aeabi_uidiv(uint32_t n, uint32_t d) { return (uint32_t)__aeabi_uidivmod(n, d); }
-SOFT uint32_t __aeabi_idiv(uint32_t n, uint32_t d) { return (uint32_t)__aeabi_idivmod(n, d); }
+SOFT(uint32_t, __aeabi_uidiv)(uint32_t n, uint32_t d) { return (uint32_t)__aeabi_uidivmod(n, d); }
+SOFT(uint32_t, __aeabi_idiv)(uint32_t n, uint32_t d) { return (uint32_t)__aeabi_idivmod(n, d); }
 #endif
 #endif
 
@@ -89,7 +95,7 @@ SOFT uint32_t __aeabi_idiv(uint32_t n, uint32_t d) { return (uint32_t)__aeabi_id
 
 /* The bits, without sign, of m * 2^e rounded to a float of so many binary digits: 53 of a double, 24 of a float. The last bit of
  * an m that came out longer stands for all that were cut. */
-SOFT uint64_t soft_pack(uint64_t m, int32_t e, int32_t digits) {
+static __attribute__((used, noinline)) uint64_t soft_pack(uint64_t m, int32_t e, int32_t digits) {
   if (!m) return 0;
   const int32_t n_cut = 64 - digits, bias = digits == 53 ? 1023 : 127, s = __builtin_clzll(m);
   m <<= s;
@@ -117,32 +123,32 @@ static int32_t soft_open(uint64_t x, uint64_t *m) {
 
 /* ---- conversions ---- */
 
-SOFT uint64_t __aeabi_ul2d(uint64_t x) { return soft_pack(x, 0, 53); }
-SOFT uint32_t __aeabi_ul2f(uint64_t x) { return (uint32_t)soft_pack(x, 0, 24); }
-SOFT uint64_t __aeabi_l2d(uint64_t x) { return x >> 63 ? soft_pack(0 - x, 0, 53) | SOFT_SIGN : soft_pack(x, 0, 53); }
-SOFT uint32_t __aeabi_l2f(uint64_t x) {
+SOFT(uint64_t, __aeabi_ul2d)(uint64_t x) { return soft_pack(x, 0, 53); }
+SOFT(uint32_t, __aeabi_ul2f)(uint64_t x) { return (uint32_t)soft_pack(x, 0, 24); }
+SOFT(uint64_t, __aeabi_l2d)(uint64_t x) { return x >> 63 ? soft_pack(0 - x, 0, 53) | SOFT_SIGN : soft_pack(x, 0, 53); }
+SOFT(uint32_t, __aeabi_l2f)(uint64_t x) {
   return (uint32_t)(x >> 63 ? soft_pack(0 - x, 0, 24) | SOFT_SIGN >> 32 : soft_pack(x, 0, 24));
 }
 
 /* Towards zero; out of range is the caller's mistake. */
-SOFT uint64_t __aeabi_d2ulz(uint64_t x) {
+SOFT(uint64_t, __aeabi_d2ulz)(uint64_t x) {
   uint64_t m;
   const int32_t e = soft_open(x, &m);
   return e > 11 || e < -63 ? 0 : e < 0 ? m >> -e : m << e;
 }
-SOFT uint64_t __aeabi_d2lz(uint64_t x) {
+SOFT(uint64_t, __aeabi_d2lz)(uint64_t x) {
   const uint64_t m = __aeabi_d2ulz(x & ~SOFT_SIGN);
   return x & SOFT_SIGN ? 0 - m : m;
 }
 
-SOFT uint64_t __aeabi_f2d(uint32_t x) {
+SOFT(uint64_t, __aeabi_f2d)(uint32_t x) {
   const uint64_t sign = (uint64_t)(x >> 31) << 63, m = x & 0x7fffff;
   const int32_t e = (int32_t)(x >> 23) & 0xff;
   if (e == 0xff) return sign | SOFT_INF | (m ? m << 29 | SOFT_QUIET : 0);
   return sign | soft_pack(e ? m | 0x800000 : m, (e ? e : 1) - 150, 53);
 }
-SOFT uint64_t __aeabi_f2ulz(uint32_t x) { return __aeabi_d2ulz(__aeabi_f2d(x)); }
-SOFT uint64_t __aeabi_f2lz(uint32_t x) { return __aeabi_d2lz(__aeabi_f2d(x)); }
+SOFT(uint64_t, __aeabi_f2ulz)(uint32_t x) { return __aeabi_d2ulz(__aeabi_f2d(x)); }
+SOFT(uint64_t, __aeabi_f2lz)(uint32_t x) { return __aeabi_d2lz(__aeabi_f2d(x)); }
 #endif
 
 #if (defined __arm__ && !(__ARM_FP & 8)) || defined WHIT_SOFT_TEST
@@ -156,12 +162,12 @@ static int32_t soft_open_high(uint64_t x, uint64_t *m) {
 static int soft_is_nan(uint64_t x) { return (x & ~SOFT_SIGN) > SOFT_INF; }
 static uint64_t soft_nan_of(uint64_t a, uint64_t b) { return (soft_is_nan(a) ? a : b) | SOFT_QUIET; }
 
-SOFT uint64_t __aeabi_i2d(int32_t x) { return __aeabi_l2d((uint64_t)(int64_t)x); }
-SOFT uint64_t __aeabi_ui2d(uint32_t x) { return __aeabi_ul2d(x); }
-SOFT uint32_t __aeabi_d2iz(uint64_t x) { return (uint32_t)__aeabi_d2lz(x); }
-SOFT uint32_t __aeabi_d2uiz(uint64_t x) { return (uint32_t)__aeabi_d2ulz(x); }
+SOFT(uint64_t, __aeabi_i2d)(int32_t x) { return __aeabi_l2d((uint64_t)(int64_t)x); }
+SOFT(uint64_t, __aeabi_ui2d)(uint32_t x) { return __aeabi_ul2d(x); }
+SOFT(uint32_t, __aeabi_d2iz)(uint64_t x) { return (uint32_t)__aeabi_d2lz(x); }
+SOFT(uint32_t, __aeabi_d2uiz)(uint64_t x) { return (uint32_t)__aeabi_d2ulz(x); }
 
-SOFT uint32_t __aeabi_d2f(uint64_t x) {
+SOFT(uint32_t, __aeabi_d2f)(uint64_t x) {
   uint64_t m;
   const int32_t e = soft_open(x, &m);
   const uint32_t sign = (uint32_t)(x >> 63) << 31;
@@ -172,7 +178,7 @@ SOFT uint32_t __aeabi_d2f(uint64_t x) {
 
 /* ---- + - * / ---- */
 
-SOFT uint64_t __aeabi_dadd(uint64_t a, uint64_t b) {
+SOFT(uint64_t, __aeabi_dadd)(uint64_t a, uint64_t b) {
   if ((a & ~SOFT_SIGN) < (b & ~SOFT_SIGN)) {
     const uint64_t other = a;
     a = b;
@@ -195,10 +201,10 @@ SOFT uint64_t __aeabi_dadd(uint64_t a, uint64_t b) {
   if (!ma) return differ ? 0 : sign;
   return sign | soft_pack(ma, ea - 10, 53);
 }
-SOFT uint64_t __aeabi_dsub(uint64_t a, uint64_t b) { return __aeabi_dadd(a, b ^ SOFT_SIGN); }
-SOFT uint64_t __aeabi_drsub(uint64_t a, uint64_t b) { return __aeabi_dadd(a ^ SOFT_SIGN, b); }
+SOFT(uint64_t, __aeabi_dsub)(uint64_t a, uint64_t b) { return __aeabi_dadd(a, b ^ SOFT_SIGN); }
+SOFT(uint64_t, __aeabi_drsub)(uint64_t a, uint64_t b) { return __aeabi_dadd(a ^ SOFT_SIGN, b); }
 
-SOFT uint64_t __aeabi_dmul(uint64_t a, uint64_t b) {
+SOFT(uint64_t, __aeabi_dmul)(uint64_t a, uint64_t b) {
   const uint64_t sign = (a ^ b) & SOFT_SIGN, pa = a & ~SOFT_SIGN, pb = b & ~SOFT_SIGN;
   if (pa >= SOFT_INF || pb >= SOFT_INF) {
     if (soft_is_nan(a) || soft_is_nan(b)) return soft_nan_of(a, b);
@@ -213,7 +219,7 @@ SOFT uint64_t __aeabi_dmul(uint64_t a, uint64_t b) {
   return sign | soft_pack(high | ((uint32_t)low || (uint32_t)cross), e + 64, 53);
 }
 
-SOFT uint64_t __aeabi_ddiv(uint64_t a, uint64_t b) {
+SOFT(uint64_t, __aeabi_ddiv)(uint64_t a, uint64_t b) {
   const uint64_t sign = (a ^ b) & SOFT_SIGN, pa = a & ~SOFT_SIGN, pb = b & ~SOFT_SIGN;
   if (soft_is_nan(a) || soft_is_nan(b)) return soft_nan_of(a, b);
   if (pa == pb && (!pa || pa == SOFT_INF)) return SOFT_INF | SOFT_QUIET;
@@ -233,10 +239,10 @@ SOFT uint64_t __aeabi_ddiv(uint64_t a, uint64_t b) {
 /* ---- comparisons ---- */
 
 static int64_t soft_place(uint64_t x) { return x & SOFT_SIGN ? -(int64_t)(x & ~SOFT_SIGN) : (int64_t)x; }
-SOFT int __aeabi_dcmpun(uint64_t a, uint64_t b) { return soft_is_nan(a) || soft_is_nan(b); }
-SOFT int __aeabi_dcmpeq(uint64_t a, uint64_t b) { return !__aeabi_dcmpun(a, b) && soft_place(a) == soft_place(b); }
-SOFT int __aeabi_dcmplt(uint64_t a, uint64_t b) { return !__aeabi_dcmpun(a, b) && soft_place(a) < soft_place(b); }
-SOFT int __aeabi_dcmple(uint64_t a, uint64_t b) { return !__aeabi_dcmpun(a, b) && soft_place(a) <= soft_place(b); }
-SOFT int __aeabi_dcmpgt(uint64_t a, uint64_t b) { return __aeabi_dcmplt(b, a); }
-SOFT int __aeabi_dcmpge(uint64_t a, uint64_t b) { return __aeabi_dcmple(b, a); }
+SOFT(int, __aeabi_dcmpun)(uint64_t a, uint64_t b) { return soft_is_nan(a) || soft_is_nan(b); }
+SOFT(int, __aeabi_dcmpeq)(uint64_t a, uint64_t b) { return !__aeabi_dcmpun(a, b) && soft_place(a) == soft_place(b); }
+SOFT(int, __aeabi_dcmplt)(uint64_t a, uint64_t b) { return !__aeabi_dcmpun(a, b) && soft_place(a) < soft_place(b); }
+SOFT(int, __aeabi_dcmple)(uint64_t a, uint64_t b) { return !__aeabi_dcmpun(a, b) && soft_place(a) <= soft_place(b); }
+SOFT(int, __aeabi_dcmpgt)(uint64_t a, uint64_t b) { return __aeabi_dcmplt(b, a); }
+SOFT(int, __aeabi_dcmpge)(uint64_t a, uint64_t b) { return __aeabi_dcmple(b, a); }
 #endif
