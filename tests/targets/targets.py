@@ -208,7 +208,7 @@ def on_board(
                  "--no-whole-archive", library, "-o", image])  # fmt: skip
     command = ["qemu-system-arm", "-M", machine, "-display", "none", "-serial", "none", "-monitor", "none",
                "-semihosting-config", "enable=on,target=native", "-kernel", str(image)]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     need(
         done.returncode == 0 and output.exists(),
         f"{machine} stopped with {done.returncode}: {done.stderr}",
