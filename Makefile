@@ -35,7 +35,7 @@ ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead \
   bench-check bench-arm64 whit_bench counts same-bits lint format wheel clean distclean help tools torch test-sanitize \
-  run-sanitized size amalgamation
+  run-sanitized size amalgamation targets
 
 all: lib
 
@@ -53,6 +53,7 @@ help:
 	@echo 'make same-bits       every bench model: the same bits on every instruction set, 1 and 2 threads'
 	@echo 'make size            bytes by component: everything, the core, four models (arm64, gcc and clang, -Os)'
 	@echo 'make amalgamation    build/amalgamation/whit.c and whit.h, which compile alone'
+	@echo 'make targets         the library for every target: built, checked, executed in emulators, bits compared'
 	@echo 'make lint | format | wheel | clean | distclean'
 
 # ---- what must be there -----------------------------------------------------------------------------
@@ -183,6 +184,9 @@ size: lib $(VENV)/.packages
 amalgamation: | tools
 	@$(PYTHON) runtime_c/tools/amalgamate.py -o $(B)/amalgamation
 	@ls -l $(B)/amalgamation/whit.c $(B)/amalgamation/whit.h
+
+targets: lib $(VENV)/.packages
+	@PYTHONPATH=exporter:python_bindings:tests/runtime_c $(PY) tests/targets/targets.py
 
 conformance: lib $(VENV)/.packages
 	@$(RUN) tests/conformance/run.py --baseline tests/conformance/passed.txt $(ARGS)

@@ -32,7 +32,7 @@ WHIT_LOCAL void *memmove(void *dst, const void *src, size_t n) {
   return dst;
 }
 
-WHIT_LOCAL void *memset(void *dst, int value, size_t n) {
+WHIT_LOCAL void memory_fill(void *dst, size_t n, int value) {
   uint8_t *d = (uint8_t *)dst;
   const uint64_t v = (uint8_t)value * 0x0101010101010101u;
   for (; n >= 8; n -= 8, d += 8) {
@@ -43,6 +43,24 @@ WHIT_LOCAL void *memset(void *dst, int value, size_t n) {
     *d++ = (uint8_t)value;
     WHIT_BARRIER;
   }
+}
+
+/* The names below call the loop above and not one another: a compiler makes one of them out of any other. */
+WHIT_LOCAL void *memset(void *dst, int value, size_t n) {
+  memory_fill(dst, n, value);
   return dst;
 }
+
+#ifdef __arm__ /* clang's names there; the digit is an alignment that dst and src have */
+#define MEMORY_ARM(suffix)                                                                                    \
+  WHIT_LOCAL void __aeabi_memcpy##suffix(void *dst, const void *src, size_t n) { memcpy(dst, src, n); }        \
+  WHIT_LOCAL void __aeabi_memmove##suffix(void *dst, const void *src, size_t n) { memmove(dst, src, n); }      \
+  WHIT_LOCAL void __aeabi_memset##suffix(void *dst, size_t n, int value) { memory_fill(dst, n, value); }       \
+  WHIT_LOCAL void __aeabi_memclr##suffix(void *dst, size_t n) { memory_fill(dst, n, 0); }
+MEMORY_ARM()
+MEMORY_ARM(4)
+MEMORY_ARM(8)
+#elif defined __APPLE__ && defined __x86_64__
+WHIT_LOCAL void __bzero(void *dst, size_t n) { memory_fill(dst, n, 0); }
+#endif
 #endif
