@@ -1,4 +1,4 @@
-/* soft.c - arithmetic that a 32-bit processor lacks and its compilers call instead: 64-bit division, conversions between 64-bit
+/* soft.c - arithmetic that a 32-bit processor lacks and its compilers call instead: 64-bit division and shifts, conversions between 64-bit
  * integers and floats; on ARM without a divider 32-bit division; on cores with a single-precision unit everything on doubles.
  * As in memory.c, the assembler binds the calls here. Numbers are passed as the integers that hold their bits, which is the
  * convention of these calls on ARM, so that the same code can be tested on any machine. Rounded to nearest, half to
@@ -37,6 +37,31 @@ static __attribute__((used, noinline)) uint64_t soft_divide_signed(uint64_t n, u
   return (q ^ sn ^ sd) - (sn ^ sd);
 }
 static __attribute__((used, noinline)) uint64_t soft_divide_unsigned(uint64_t n, uint64_t d, uint64_t *rest) { return soft_divide(n, d, rest); }
+#endif
+
+#if defined __arm__ || defined __i386__
+/* What clang calls to shift when code has to be smallest. Of halves: a shift by a number that is not known would call itself. */
+#ifdef __arm__
+#define SOFT_SHIFT(arm, gcc) arm
+#else
+#define SOFT_SHIFT(arm, gcc) gcc
+#endif
+static uint64_t soft_whole(uint32_t high, uint32_t low) { return (uint64_t)high << 32 | low; }
+SOFT(uint64_t, SOFT_SHIFT(__aeabi_llsl, __ashldi3))(uint64_t x, int32_t n) {
+  const uint32_t low = (uint32_t)x;
+  if (n & 32) return soft_whole(low << (n & 31), 0);
+  return n & 31 ? soft_whole((uint32_t)(x >> 32) << n | low >> (32 - n), low << n) : x;
+}
+SOFT(uint64_t, SOFT_SHIFT(__aeabi_llsr, __lshrdi3))(uint64_t x, int32_t n) {
+  const uint32_t high = (uint32_t)(x >> 32);
+  if (n & 32) return high >> (n & 31);
+  return n & 31 ? soft_whole(high >> n, (uint32_t)x >> n | high << (32 - n)) : x;
+}
+SOFT(uint64_t, SOFT_SHIFT(__aeabi_lasr, __ashrdi3))(uint64_t x, int32_t n) {
+  const int32_t high = (int32_t)(x >> 32);
+  if (n & 32) return soft_whole((uint32_t)(high >> 31), (uint32_t)(high >> (n & 31)));
+  return n & 31 ? soft_whole((uint32_t)(high >> n), (uint32_t)x >> n | (uint32_t)high << (32 - n)) : x;
+}
 #endif
 
 #ifdef __i386__
