@@ -34,11 +34,15 @@ class Source:
     profile: str
     selection: Selection | None
 
-    def compile(self, output: Path, family: str = "") -> Path:
-        """The library: static if output ends in .a."""
+    def compile(
+        self, output: Path, family: str = "", *, source: Path | None = None, **options: Any
+    ) -> Path:
+        """The library: static if output ends in .a. source: one that includes whit.c; options are those of _targets.compile."""
         using = _targets.compiler(self.target, family)
         opt = OPT.get(self.profile) or ("-O2" if using.family == "clang" else "-Os")
-        return _targets.compile(self.target, [self.path], output, opt, using=using)
+        return _targets.compile(
+            self.target, [source or self.path], output, opt, using=using, **options
+        )
 
 
 @contextmanager
@@ -48,8 +52,10 @@ def source(
     profile: str,
     embed: dict[str, bytes] | None = None,
     core: bool = False,
+    **numbers: int,
 ) -> Iterator[Source]:
-    """Writes the amalgamation for the models (for none of them: everything, or the core) to a folder that goes away."""
+    """Writes the amalgamation for the models (for none of them: everything, or the core) to a folder that goes away.
+    numbers: of the selection, in place of what the models and the profile say."""
     if profile not in PROFILES:
         raise ToolError(f"there is no profile {profile!r}; there are {', '.join(PROFILES)}")
     with tempfile.TemporaryDirectory() as folder:
@@ -57,9 +63,8 @@ def source(
         chosen = select(models) if models else CORE if core else None
         small = profile == "size"
         given: dict[str, Any] = chosen.json(avx512=profile == "speed") if chosen else {}
-        (path / "selection.json").write_text(
-            json.dumps({**given, "profile": profile, "small": int(small), "texts": int(not small)})
-        )
+        given |= {"profile": profile, "small": int(small), "texts": int(not small), **numbers}
+        (path / "selection.json").write_text(json.dumps(given))
         tool = runtime() / "tools/amalgamate.py"
         _run([sys.executable, str(tool), "-o", folder, "--select", str(path / "selection.json")])
         for name, content in (embed or {}).items():
