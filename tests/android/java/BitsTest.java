@@ -42,4 +42,20 @@ public class BitsTest {
     public void everyVectorWithThreads() throws Exception {
         for (int n : new int[] {2, 3}) for (Vectors.Case c : Vectors.all()) check(c, new SessionOptions().threads(n));
     }
+
+    /** The last value of everything that has a name, as the source model lays it out. */
+    @Test
+    public void taps() throws Exception {
+        for (String name : new String[] {"late", "dates"}) {
+            Map<String, String> seen = new TreeMap<>(), want = Vectors.taps(name);
+            Vectors.Case c = Vectors.named(name);
+            try (Model model = c.open(); Session session = model.session(); Tap tap = session.tap("*", (value, iterations, t) ->
+                    seen.put(value, Arrays.toString(((Tensor) t).shape()) + " " + Arrays.toString(((Tensor) t).bytes())))) {
+                session.run(c.runs.get(0).inputs);
+            }
+            assertTrue(name, want.size() > 5);
+            want.keySet().removeAll(c.runs.get(0).inputs.keySet());
+            for (Map.Entry<String, String> e : want.entrySet()) assertEquals(name + " " + e.getKey(), e.getValue(), seen.get(e.getKey()));
+        }
+    }
 }

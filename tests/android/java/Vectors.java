@@ -47,6 +47,8 @@ final class Vectors {
                     run.steps = Long.parseLong(w[2]);
                     found.get(found.size() - 1).runs.add(run);
                     break;
+                case "tap":
+                    break;
                 case "fails":
                     run.status = Integer.parseInt(w[1]);
                     run.node = w[2];
@@ -83,6 +85,19 @@ final class Vectors {
     static Case named(String name) throws IOException {
         for (Case c : all()) if (c.name.equals(name)) return c;
         throw new IllegalArgumentException(name);
+    }
+
+    /** What Python's taps show of a case: shape and bytes by name. */
+    static Map<String, String> taps(String name) throws IOException {
+        byte[] all = Files.readAllBytes(Paths.get(System.getProperty("cases")).resolveSibling("taps.bin"));
+        Map<String, String> found = new TreeMap<>();
+        for (String line : Files.readAllLines(Paths.get(System.getProperty("cases")))) {
+            String[] w = line.split("\t", -1);
+            if (!w[0].equals("tap") || !w[1].equals(name)) continue;
+            int at = Integer.parseInt(w[4]);
+            found.put(w[2], "[" + w[3].replace(",", ", ") + "] " + Arrays.toString(Arrays.copyOfRange(all, at, at + Integer.parseInt(w[5]))));
+        }
+        return found;
     }
 
     static Object input(String name, String input) throws IOException {
