@@ -11,6 +11,7 @@
 
 #include <jni.h>
 
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #define UNUSED __attribute__((unused))
 enum { RECORD = 3 + WHIT_MAX_RANK };     /* ints that describe a value: what it is, its dtype, rank, dimensions */
 enum { IS_TENSOR, IS_SEQUENCE, IS_ABSENT, IS_ITEM };
@@ -534,3 +535,4 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, UNUSED void *reserved) {
   (*env)->DeleteLocalRef(env, type);
   return failed ? JNI_ERR : JNI_VERSION_1_6;
 }
+#pragma clang attribute pop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import hashlib
 import io
@@ -9,7 +10,6 @@ import json
 import os
 import shutil
 import struct
-import subprocess
 import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__, _build, _targets
+from ._select import runtime
+from ._table import Report
 from ._targets import ToolError
-from .model import Model
+from .model import Model, load
 
 GROUP, ARTIFACT, MIN_SDK = "dev.whit", "whit", 21
 ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64", "x86")
@@ -28,7 +30,7 @@ LICENCE = "https://opensource.org/licenses/MIT"
 
 def home() -> Path:
     """The folder android/, of the tree or inside the wheel: beside runtime_c/."""
-    found = _build.runtime().parent / "android"
+    found = runtime().parent / "android"
     if not (found / "jni/whit_jni.c").exists():
         raise ToolError("this installation of whit has no sources for Android")
     return found
@@ -88,8 +90,16 @@ def library(models: Sequence[Model], abi: str, profile: str, output: Path) -> Pa
     target = dataclasses.replace(target, ldflags=flags)
     jni, java = home() / "jni", jdk() / "include"
     with _build.source(models, target, profile, texts=1, avx512=0) as s:
-        includes = [s.path.parent, jni / "libc", _build.runtime() / "platform", java, java / "linux"]
-        return s.compile(output, "clang", source=jni / "whit_jni.c", includes=includes, defines=["WHIT_API="])
+        includes = [
+            s.path.parent,
+            jni / "libc",
+            runtime() / "platform",
+            java,
+            java / "linux",
+        ]
+        return s.compile(
+            output, "clang", source=jni / "whit_jni.c", includes=includes, defines=["WHIT_API="]
+        )
 
 
 # ---- archives ---------------------------------------------------------------------------------------
@@ -266,8 +276,25 @@ def build(
             "sources": _archive(_folder(home() / "src/main/java", manifest=True)),
             "javadoc": _archive(_folder(folder / "javadoc", manifest=True)),
         }
-        made = publish(
-            repository, ARTIFACT, version, aar(libraries, classes), "aar", extra
-        )
+        made = publish(repository, ARTIFACT, version, aar(libraries, classes), "aar", extra)
         sizes = {abi: path.stat().st_size for abi, path in libraries.items()}
     return made / f"{ARTIFACT}-{version}.aar", sizes
+
+
+# ---- the command ------------------------------------------------------------------------------------
+
+
+def run(args: argparse.Namespace) -> Report:
+    """whit build --aar."""
+    if args.target != "android" and args.target.removeprefix("android-") not in ABIS:
+        raise ToolError(f"--aar goes with --target android, not {args.target}")
+    if args.embed:
+        raise ToolError("--embed does not go with --aar: put the model among the app's assets")
+    abis = ABIS if args.target == "android" else (args.target.removeprefix("android-"),)
+    models = [load(path) for path in args.models]
+    made, sizes = build(models, args.profile, Path(args.output), abis=abis)
+    report = Report({"archive": str(made), "profile": args.profile, "libraries": sizes})
+    report.line(f"{made}: {made.stat().st_size:,} bytes, profile {args.profile}")
+    report.table(("ABI", "bytes of libwhit.so"), list(sizes.items()))
+    report.line(f'\n  maven {{ url = uri("{Path(args.output).resolve()}") }}\n  implementation("{GROUP}:{ARTIFACT}:{__version__}")')  # fmt: skip
+    return report

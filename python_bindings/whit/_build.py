@@ -119,17 +119,28 @@ def identifier(path: str) -> str:
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("models", nargs="*", metavar="MODEL", help="model.whit; none: everything")
-    p.add_argument("--target", required=True, metavar="T", help=", ".join(_targets.TARGETS))
+    targets = ", ".join(_targets.TARGETS)
+    p.add_argument(
+        "--target", required=True, metavar="T", help=f"{targets}; android with --aar: all four"
+    )
     p.add_argument(
         "--profile", choices=PROFILES, default="balanced",
         help="size, speed, or (balanced, the default) fast kernels in a small rest",
     )  # fmt: skip
     p.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the library")
     p.add_argument("--embed", action="store_true", help="put the models inside, as constant data")
+    p.add_argument(
+        "--aar", action="store_true",
+        help="an Android archive with its Java classes; DIR becomes a Maven repository for Gradle",
+    )  # fmt: skip
     p.add_argument("--compiler", choices=("clang", "gcc"), help="default: clang if it is there")
 
 
 def run(args: argparse.Namespace) -> Report:
+    if args.aar:
+        from . import _android
+
+        return _android.run(args)
     target = _targets.target(args.target)
     models = [load(path) for path in args.models]
     embed = {}

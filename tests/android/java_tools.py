@@ -87,7 +87,9 @@ def taps(lines: list[str], data: Path) -> None:
         }
         for name in names & found.keys():
             dims = ",".join(map(str, found[name].shape))
-            lines.append(f"tap\t{case['name']}\t{name}\t{dims}\t{len(content)}\t{found[name].nbytes}")
+            lines.append(
+                f"tap\t{case['name']}\t{name}\t{dims}\t{len(content)}\t{found[name].nbytes}"
+            )
             content += np.ascontiguousarray(found[name]).tobytes()
     data.write_bytes(content)
 
@@ -121,7 +123,9 @@ class Built:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
         said = done.stdout + done.stderr
         assert done.returncode == 0, said[-6000:]
-        assert "WARNING in native method" not in said and "FATAL ERROR in native" not in said, said[-3000:]
+        assert "WARNING in native method" not in said and "FATAL ERROR in native" not in said, said[
+            -3000:
+        ]
         return said
 
 
