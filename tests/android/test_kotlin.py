@@ -57,3 +57,20 @@ def test_kotlin(built: java_tools.Built) -> None:
         passed
         and int(passed[1]) == (java_tools.HERE / "kotlin/KotlinTest.kt").read_text().count("@Test")
     )
+
+
+def test_code_in_the_docs(built: java_tools.Built) -> None:
+    text = (ROOT / "docs/android.md").read_text()
+    kotlin, java = (re.findall(rf"```{k}\n(.*?)```", text, re.S) for k in ("kotlin", "java"))
+    assert len(kotlin) == 3 and len(java) == 2
+    folder = built.folder / "docs"
+    folder.mkdir()
+    imports = "android.content.res.AssetManager java.util.concurrent.Executor dev.whit.*".split()
+    lines = "".join(f"import {i}\n" for i in imports)
+    (folder / "Docs.kt").write_text(lines + "\n".join(kotlin))
+    lines = "".join(f"import {i};\n" for i in ("android.content.res.AssetManager", "dev.whit.*", "java.io.*", "java.nio.*", "java.util.*"))  # fmt: skip
+    (folder / "DocsJava.java").write_text(f"{lines}class DocsJava {{\n{chr(10).join(java)}\n}}\n")
+    classes = [built.classes, built.stubs]
+    _android.compile_java([folder / "DocsJava.java"], folder / "java", classes, stubs=False)
+    sources = [folder / "Docs.kt", *(ROOT / "android/kotlin").glob("*.kt"), java_tools.HERE / "kotlin/Coroutines.kt"]  # fmt: skip
+    compile_kotlin(sorted(sources), folder / "kotlin", built.path())

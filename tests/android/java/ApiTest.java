@@ -300,7 +300,7 @@ public class ApiTest {
             for (Profile.Item o : p.operators()) sum += o.nanoseconds();
             assertEquals(p.nanoseconds(), sum);
             assertTrue(p.operators().size() < p.nodes().size());
-            assertTrue(s.memoryBytes() > 1000);
+            assertTrue(s.arenaBytes() >= 64 && s.instanceBytes() > 1000 && s.stateBytes() == 0);
         }
     }
 

@@ -139,7 +139,7 @@ public class MisuseTest {
         says(IllegalStateException.class, "closed", () -> s.run(Vectors.input("early", "image")));
         says(IllegalStateException.class, "closed", s::resetState);
         says(IllegalStateException.class, "closed", s::startProfile);
-        says(IllegalStateException.class, "closed", s::memoryBytes);
+        says(IllegalStateException.class, "closed", s::arenaBytes);
         says(IllegalStateException.class, "closed", () -> s.tap("x", null));
         says(IllegalStateException.class, "closed already", s::close);
         s.cancel();

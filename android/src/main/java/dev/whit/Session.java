@@ -308,15 +308,27 @@ public final class Session implements AutoCloseable {
         }
     }
 
-    /** Bytes of native memory that the session holds: tables, the arena of the latest shapes, state. */
-    public long memoryBytes() {
+    /** Bytes that values take in a run: of the latest shapes, for every entry point that has run. */
+    public long arenaBytes() {
         synchronized (lock) {
             check();
-            long sum = memory.stateBytes;
-            for (long i : memory.instances)
-                if (i != 0) sum += Native.sessionNumber(i, Native.SESSION_ARENA_BYTES) + Native.modelNumber(memory.model, Native.NUMBER_INSTANCE_BYTES);
+            long sum = 0;
+            for (long i : memory.instances) if (i != 0) sum += Native.sessionNumber(i, Native.SESSION_ARENA_BYTES);
             return sum;
         }
+    }
+
+    /** Bytes of the tables of an entry point. */
+    public long instanceBytes() {
+        synchronized (lock) {
+            check();
+            return Native.modelNumber(memory.model, Native.NUMBER_INSTANCE_BYTES);
+        }
+    }
+
+    /** Bytes of the persistent state. */
+    public long stateBytes() {
+        return memory.stateBytes;
     }
 
     // ---- closing ----
