@@ -1,4 +1,4 @@
-/* soft.c - arithmetic that a 32-bit processor lacks and its compilers call instead: 64-bit division and shifts, conversions between 64-bit
+/* soft.c - arithmetic that a 32-bit processor lacks and its compilers call instead: 64-bit division, conversions between 64-bit
  * integers and floats; on ARM without a divider 32-bit division; on cores with a single-precision unit everything on doubles.
  * As in memory.c, the assembler binds the calls here. Numbers are passed as the integers that hold their bits, which is the
  * convention of these calls on ARM, so that the same code can be tested on any machine. Rounded to nearest, half to
@@ -15,6 +15,38 @@
 #define SOFT_LOCAL(name) __asm__(".weak " name "\n\t.hidden " name);
 #endif
 #define SOFT(type, name) SOFT_LOCAL(#name) static __attribute__((used, noinline)) type name
+
+/* ---- shifts of 64 bits by 0 to 63, in words: clang calls for them where code is to be small ---- */
+
+#ifdef __i386__
+#define SOFT_LEFT __ashldi3
+#define SOFT_RIGHT __lshrdi3
+#define SOFT_SIGNED_RIGHT __ashrdi3
+#else
+#define SOFT_LEFT __aeabi_llsl
+#define SOFT_RIGHT __aeabi_llsr
+#define SOFT_SIGNED_RIGHT __aeabi_lasr
+#endif
+#define SOFT_NAMED(type, name) SOFT(type, name)
+
+static uint64_t soft_words(uint32_t high, uint32_t low) { return (uint64_t)high << 32 | low; }
+
+SOFT_NAMED(uint64_t, SOFT_LEFT)(uint64_t x, uint32_t n) {
+  const uint32_t high = (uint32_t)(x >> 32), low = (uint32_t)x;
+  if (n > 31) return soft_words(low << (n - 32), 0);
+  return n ? soft_words(high << n | low >> (32 - n), low << n) : x;
+}
+SOFT_NAMED(uint64_t, SOFT_RIGHT)(uint64_t x, uint32_t n) {
+  const uint32_t high = (uint32_t)(x >> 32), low = (uint32_t)x;
+  if (n > 31) return high >> (n - 32);
+  return n ? soft_words(high >> n, high << (32 - n) | low >> n) : x;
+}
+SOFT_NAMED(uint64_t, SOFT_SIGNED_RIGHT)(uint64_t x, uint32_t n) {
+  const int32_t high = (int32_t)(x >> 32);
+  const uint32_t low = (uint32_t)x;
+  if (n > 31) return soft_words((uint32_t)(high >> 31), (uint32_t)(high >> (n - 32)));
+  return n ? soft_words((uint32_t)(high >> n), (uint32_t)high << (32 - n) | low >> n) : x;
+}
 
 static uint64_t soft_divide(uint64_t n, uint64_t d, uint64_t *rest) {
   uint64_t q = 0;
@@ -37,31 +69,6 @@ static __attribute__((used, noinline)) uint64_t soft_divide_signed(uint64_t n, u
   return (q ^ sn ^ sd) - (sn ^ sd);
 }
 static __attribute__((used, noinline)) uint64_t soft_divide_unsigned(uint64_t n, uint64_t d, uint64_t *rest) { return soft_divide(n, d, rest); }
-#endif
-
-#if defined __arm__ || defined __i386__
-/* What clang calls to shift when code has to be smallest. Of halves: a shift by a number that is not known would call itself. */
-#ifdef __arm__
-#define SOFT_SHIFT(arm, gcc) arm
-#else
-#define SOFT_SHIFT(arm, gcc) gcc
-#endif
-static uint64_t soft_whole(uint32_t high, uint32_t low) { return (uint64_t)high << 32 | low; }
-SOFT(uint64_t, SOFT_SHIFT(__aeabi_llsl, __ashldi3))(uint64_t x, int32_t n) {
-  const uint32_t low = (uint32_t)x;
-  if (n & 32) return soft_whole(low << (n & 31), 0);
-  return n & 31 ? soft_whole((uint32_t)(x >> 32) << n | low >> (32 - n), low << n) : x;
-}
-SOFT(uint64_t, SOFT_SHIFT(__aeabi_llsr, __lshrdi3))(uint64_t x, int32_t n) {
-  const uint32_t high = (uint32_t)(x >> 32);
-  if (n & 32) return high >> (n & 31);
-  return n & 31 ? soft_whole(high >> n, (uint32_t)x >> n | high << (32 - n)) : x;
-}
-SOFT(uint64_t, SOFT_SHIFT(__aeabi_lasr, __ashrdi3))(uint64_t x, int32_t n) {
-  const int32_t high = (int32_t)(x >> 32);
-  if (n & 32) return soft_whole((uint32_t)(high >> 31), (uint32_t)(high >> (n & 31)));
-  return n & 31 ? soft_whole((uint32_t)(high >> n), (uint32_t)x >> n | (uint32_t)high << (32 - n)) : x;
-}
 #endif
 
 #ifdef __i386__
