@@ -222,31 +222,20 @@ static void transposed_job(void *arg, uint32_t job) {
 }
 
 /* One element of the output, of any type. */
-static void transposed_element(const transposed *p, int32_t o, int32_t j, int32_t m, uint8_t *y) {
+static void transposed_element(const transposed *p, int32_t i) {
   const whit_window *w = &p->w;
-  const whit_tensor *x = p->c->in[0], *weights = p->c->in[1], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
-  const unsigned dtype = x->dtype;
-  const size_t size = whit_type_size(dtype);
-  const bool real = whit_type_is_float(dtype);
-  const uint8_t *start = bias ? (const uint8_t *)bias->data + (size_t)m * size : NULL;
-  const int32_t channels = p->n_in * p->group, first = m / p->n_out * p->n_in, kernel = w->kernel[w->n - 1];
-  double sum = start && real ? whit_get_f64(dtype, start) : 0;
-  uint64_t whole = start && !real ? (uint64_t)whit_get_i64(dtype, start) : 0;
+  const whit_tensor *x = p->c->in[0], *y = p->c->out[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
+  const int32_t m = i % (p->n_out * p->group), position = i / (p->n_out * p->group), first = m / p->n_out * p->n_in;
+  const int32_t channels = p->n_in * p->group, kernel = w->kernel[w->n - 1], stride = w->stride[w->n - 1];
+  const int32_t o = position / w->out[w->n - 1], j = position % w->out[w->n - 1] + w->before[w->n - 1];
+  whit_sum sum = whit_sum_begin(x->dtype, bias ? whit_at(bias, m) : NULL);
   for (int32_t t = 0; t < w->taps; t++) {
-    const int32_t line = transposed_line(w, o, t / kernel);
-    const int32_t at = j + w->before[w->n - 1] - t % kernel * w->dilation[w->n - 1], stride = w->stride[w->n - 1];
-    if (line < 0 || at < 0 || at % stride || at / stride >= w->in[w->n - 1]) continue;
-    const int32_t from = (line * w->in[w->n - 1] + at / stride) * channels;
-    for (int32_t l = first; l < first + p->n_in; l++) {
-      const uint8_t *a = (const uint8_t *)x->data + (size_t)(from + l) * size;
-      const uint8_t *b = (const uint8_t *)weights->data + (size_t)((t * channels + l) * p->n_out + m % p->n_out) * size;
-      if (real) sum += whit_get_f64(dtype, a) * whit_get_f64(dtype, b);
-      else whole += (uint64_t)whit_get_i64(dtype, a) * (uint64_t)whit_get_i64(dtype, b);
-      if (real && dtype != WHIT_F64) sum = (double)(float)sum;
-    }
+    const int32_t line = transposed_line(w, o, t / kernel), at = j - t % kernel * w->dilation[w->n - 1];
+    if (line >= 0 && at >= 0 && at % stride == 0 && at / stride < w->in[w->n - 1])
+      whit_sum_add(&sum, x->dtype, whit_at(x, (line * w->in[w->n - 1] + at / stride) * channels + first), 1,
+                   whit_at(p->c->in[1], (t * channels + first) * p->n_out + m % p->n_out), p->n_out, p->n_in);
   }
-  if (real) whit_set_f64(dtype, y, sum);
-  else whit_set_i64(dtype, y, (int64_t)whole);
+  whit_sum_end(sum, x->dtype, whit_at(y, i));
 }
 
 whit_status whit_conv_transpose_run(whit_call *c) {
@@ -259,9 +248,7 @@ whit_status whit_conv_transpose_run(whit_call *c) {
     whit_parallel(c, transposed_job, &p, (uint32_t)p.n_jobs);
     return WHIT_OK;
   }
-  const int32_t channels = p.n_out * p.group, width = p.w.out[p.w.n - 1];
-  for (int32_t i = 0; i < whit_count(y); i++)
-    transposed_element(&p, i / channels / width, i / channels % width, i % channels,
-                       (uint8_t *)y->data + (size_t)i * whit_type_size(y->dtype));
+  const int32_t count = whit_count(y);
+  for (int32_t i = 0; i < count; i++) transposed_element(&p, i);
   return WHIT_OK;
 }

@@ -198,21 +198,13 @@ static void matmul_job(void *arg, uint32_t job) {
 /* f64 and integers: element by element. */
 static void matmul_wide(const matmul *p) {
   const whit_tensor *a = &p->a, *b = p->b, *y = p->c->out[0];
-  const ptrdiff_t size = (ptrdiff_t)whit_type_size(a->dtype);
   const int32_t count = whit_count(y);
-  uint8_t *out = (uint8_t *)y->data;
-  for (int32_t i = 0; i < count; i++, out += size) {
-    const int32_t item = i / p->n / p->m;
-    const uint8_t *x = (const uint8_t *)a->data, *w = (const uint8_t *)b->data;
-    x += size * (matmul_offset(y, a, item) + i / p->n % p->m * (ptrdiff_t)a->stride[a->rank - 2]);
-    w += size * (matmul_offset(y, b, item) + i % p->n * p->b_n);
-    double sum = 0;
-    uint64_t whole = 0;
-    for (int32_t l = 0; l < p->k; l++, x += size * a->stride[a->rank - 1], w += size * p->b_k)
-      if (a->dtype == WHIT_F64) sum += whit_get_f64(WHIT_F64, x) * whit_get_f64(WHIT_F64, w);
-      else whole += (uint64_t)whit_get_i64(a->dtype, x) * (uint64_t)whit_get_i64(a->dtype, w);
-    if (a->dtype == WHIT_F64) whit_set_f64(WHIT_F64, out, sum);
-    else whit_set_i64(a->dtype, out, (int64_t)whole);
+  for (int32_t i = 0; i < count; i++) {
+    const int32_t row = i / p->n, item = row / p->m;
+    whit_sum sum = whit_sum_begin(a->dtype, NULL);
+    whit_sum_add(&sum, a->dtype, whit_at(a, matmul_offset(y, a, item) + row % p->m * (ptrdiff_t)a->stride[a->rank - 2]),
+                 a->stride[a->rank - 1], whit_at(b, matmul_offset(y, b, item) + i % p->n * p->b_n), p->b_k, p->k);
+    whit_sum_end(sum, a->dtype, whit_at(y, i));
   }
 }
 

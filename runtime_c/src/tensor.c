@@ -216,3 +216,30 @@ uint64_t whit_order(unsigned dtype, const void *p) {
   if (u.x != u.x) return UINT64_MAX;
   return u.bits & sign ? ~u.bits : u.bits | sign;
 }
+
+void *whit_at(const whit_tensor *t, ptrdiff_t i) { return (uint8_t *)t->data + i * (ptrdiff_t)whit_type_size(t->dtype); }
+
+whit_sum whit_sum_begin(unsigned dtype, const void *start) {
+  whit_sum sum = { .whole = 0 };  /* 0.0 too */
+  if (start && whit_type_is_float(dtype)) sum.real = whit_get_f64(dtype, start);
+  else if (start) sum.whole = (uint64_t)whit_get_i64(dtype, start);
+  return sum;
+}
+
+void whit_sum_add(whit_sum *sum, unsigned dtype, const void *a, ptrdiff_t a_step, const void *b, ptrdiff_t b_step, int32_t n) {
+  const ptrdiff_t size = (ptrdiff_t)whit_type_size(dtype);
+  const uint8_t *x = (const uint8_t *)a, *y = (const uint8_t *)b;
+  for (; n > 0; n--, x += a_step * size, y += b_step * size) {
+    if (!whit_type_is_float(dtype)) {
+      sum->whole += (uint64_t)whit_get_i64(dtype, x) * (uint64_t)whit_get_i64(dtype, y);
+      continue;
+    }
+    sum->real += whit_get_f64(dtype, x) * whit_get_f64(dtype, y);
+    if (dtype != WHIT_F64) sum->real = (double)(float)sum->real;
+  }
+}
+
+void whit_sum_end(whit_sum sum, unsigned dtype, void *y) {
+  if (whit_type_is_float(dtype)) whit_set_f64(dtype, y, sum.real);
+  else whit_set_i64(dtype, y, (int64_t)sum.whole);
+}
