@@ -164,10 +164,11 @@ static void depthwise_job(void *arg, uint32_t job) {
   const depthwise_task *task = (const depthwise_task *)arg;
   const whit_depthwise *d = task->d;
   const uint32_t last = d->w->n - 1;
-  const int32_t width = d->w->out[last], end = whit_border((int32_t)job + 1, d->n_jobs, d->lines, 1);
+  const int32_t width = d->w->out[last];
+  int32_t end;
   depthwise_state s;
   depthwise_begin(&s, d, task->c->k, job);
-  for (int32_t o = whit_border((int32_t)job, d->n_jobs, d->lines, 1); o < end; o++) {
+  for (int32_t o = whit_part(job, d->n_jobs, d->lines, &end); o < end; o++) {
     const ptrdiff_t at = depthwise_begin_of(o, d->y_line, d->y_item, d->w->out[0]);
     whit_window_lines(d->w, o, s.lines);
     for (int32_t i = 0; i < width; i += DEPTHWISE_TILE) {
@@ -274,12 +275,11 @@ static void depthwise_job(void *arg, uint32_t job) {
   const depthwise_task *task = (const depthwise_task *)arg;
   const whit_depthwise *d = task->d;
   const int32_t pairs = d->step * d->runs * d->lines, together = d->after ? d->n_chunks : 1;
-  const int32_t items = d->n_bands * (d->n_chunks / together), end = whit_border((int32_t)job + 1, d->n_jobs, items, 1);
+  int32_t end, to;
   depthwise_state s;
   depthwise_begin(&s, d, task->c->k, job);
-  for (int32_t i = whit_border((int32_t)job, d->n_jobs, items, 1); i < end; i++) {
-    const int32_t from = whit_border(i % d->n_bands, d->n_bands, pairs, 1);
-    const int32_t to = whit_border(i % d->n_bands + 1, d->n_bands, pairs, 1);
+  for (int32_t i = whit_part(job, d->n_jobs, d->n_bands * (d->n_chunks / together), &end); i < end; i++) {
+    const int32_t from = whit_part((uint32_t)(i % d->n_bands), d->n_bands, pairs, &to);
     for (int32_t k = 0; k < together; k++) depthwise_band(&s, i / d->n_bands + k, from, to);
     if (d->after) depthwise_after(d, job, from, to);
   }

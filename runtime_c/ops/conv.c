@@ -340,9 +340,9 @@ static void conv_strips_job(void *arg, uint32_t job) {
   const whit_tensor *y = p->c->out[0];
   const int32_t pixels = p->lines * p->w.out[p->w.n - 1], channels = p->n_out * p->group;
   float *slot = p->slots + job * p->slot, *sums = slot + conv_at_sums(p);
-  const int32_t end = whit_border((int32_t)job + 1, p->n_jobs, p->n_strips, 1);
-  for (int32_t s = whit_border((int32_t)job, p->n_jobs, p->n_strips, 1); s < end; s++) {
-    const int32_t first = whit_border(s, p->n_strips, pixels, 1), n = whit_border(s + 1, p->n_strips, pixels, 1) - first;
+  int32_t end, stop;
+  for (int32_t s = whit_part(job, p->n_jobs, p->n_strips, &end); s < end; s++) {
+    const int32_t first = whit_part((uint32_t)s, p->n_strips, pixels, &stop), n = stop - first;
     for (int32_t g = 0; g < p->group; g++) {
       whit_gemm gemm = conv_gemm(p, first, n, g);
       conv_rows(p, &gemm, slot, first, n, g);

@@ -197,8 +197,8 @@ static void transposed_job(void *arg, uint32_t job) {
   const int32_t channels = p->n_out * p->group, in = w->in[w->n - 1], out = w->out[w->n - 1];
   const float *panels = (const float *)p->c->scratch;
   float *product = (float *)p->c->scratch + p->panels * (uint64_t)w->outer * (uint64_t)p->group + job * p->slot;
-  const int32_t stop = whit_border((int32_t)job + 1, p->n_jobs, p->lines * p->parts, 1);
-  for (int32_t u = whit_border((int32_t)job, p->n_jobs, p->lines * p->parts, 1); u < stop; u++) {
+  int32_t stop;
+  for (int32_t u = whit_part(job, p->n_jobs, p->lines * p->parts, &stop); u < stop; u++) {
     const int32_t first = u % p->parts * p->part, end = whit_min_i32(first + p->part, out);
     float *y = (float *)p->c->out[0]->data + (ptrdiff_t)(u / p->parts) * out * channels;
     for (int32_t t = 0; p->direct && t < w->outer; t++) {

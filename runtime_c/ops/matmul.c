@@ -173,8 +173,8 @@ static void matmul_job(void *arg, uint32_t job) {
   const uint8_t *b = (const uint8_t *)p->b->data;
   float *panels = p->panels + job * p->slot;
   ptrdiff_t had = -1;           /* the block that panels holds */
-  const int32_t first = whit_border((int32_t)job, p->n_jobs, p->n_units, 1),
-                last = whit_border((int32_t)job + 1, p->n_jobs, p->n_units, 1);
+  int32_t last, row1;
+  const int32_t first = whit_part(job, p->n_jobs, p->n_units, &last);
   for (int32_t u = first; u < last; u++) {
     const int32_t part = u / p->row_parts % p->column_parts, item = u / p->row_parts / p->column_parts;
     const int32_t row = u % p->row_parts, column = part * p->block;
@@ -189,7 +189,7 @@ static void matmul_job(void *arg, uint32_t job) {
     if (u == first || at != had)
       whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), p->k, g.n, p->b_k, p->b_n);
     had = at;
-    const int32_t row0 = whit_border(row, p->row_parts, p->m, 1), row1 = whit_border(row + 1, p->row_parts, p->m, 1);
+    const int32_t row0 = whit_part((uint32_t)row, p->row_parts, p->m, &row1);
     whit_gemm_rows(p->c->k, &g, row0, row1);
     if (p->e.plan && !WHIT_CONVERTS(p)) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
   }

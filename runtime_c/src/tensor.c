@@ -1,15 +1,21 @@
 /* tensor.c - descriptions of tensors, and what several operators share. */
 #include "internal.h"
 
+#if WHIT_DTYPES == 0xffffffffu    /* of few types the compiler makes constants */
+#define TYPES_CALLED WHIT_CALLED
+#else
+#define TYPES_CALLED
+#endif
+
 /* ---- types -------------------------------------------------------------------------- */
 
-uint32_t whit_type_size(unsigned dtype) {
+TYPES_CALLED uint32_t whit_type_size(unsigned dtype) {
   static const uint8_t size[] = { 0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8,
                                   0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
   return dtype < sizeof size && WHIT_HAS_DTYPE(dtype) ? size[dtype] : 0;
 }
 
-bool whit_type_is_float(unsigned dtype) {
+TYPES_CALLED bool whit_type_is_float(unsigned dtype) {
   const uint32_t set = 1u << WHIT_F32 | 1u << WHIT_F16 | 1u << WHIT_F64 | 1u << WHIT_BF16 |
                        1u << WHIT_F8E4M3FN | 1u << WHIT_F8E4M3FNUZ | 1u << WHIT_F8E5M2 |
                        1u << WHIT_F8E5M2FNUZ | 1u << WHIT_F4E2M1 | 1u << WHIT_F8E8M0;
@@ -217,7 +223,7 @@ uint64_t whit_order(unsigned dtype, const void *p) {
   return u.bits & sign ? ~u.bits : u.bits | sign;
 }
 
-void *whit_at(const whit_tensor *t, ptrdiff_t i) { return (uint8_t *)t->data + i * (ptrdiff_t)whit_type_size(t->dtype); }
+TYPES_CALLED void *whit_at(const whit_tensor *t, ptrdiff_t i) { return (uint8_t *)t->data + i * (ptrdiff_t)whit_type_size(t->dtype); }
 
 whit_sum whit_sum_begin(unsigned dtype, const void *start) {
   whit_sum sum = { .whole = 0 };  /* 0.0 too */
