@@ -40,11 +40,13 @@
 enum { WHIT_SHORTEST = WHIT_ISAS & WHIT_ISA_SCALAR ? 1 : 4 };
 enum { WHIT_NARROW_FLOATS = 0x19f0400 };        /* dtypes that are converted bit by bit: f16, bf16, f8..., f4 */
 
-/* What is called, never copied into its callers, where bytes count. */
+/* What is called, never copied into its callers, where bytes count; elsewhere WHIT_INLINE is inline. */
 #if WHIT_SMALL
 #define WHIT_CALLED __attribute__((noinline))
+#define WHIT_INLINE WHIT_CALLED
 #else
 #define WHIT_CALLED
+#define WHIT_INLINE inline
 #endif
 
 #define WHIT_CONTROL (WHIT_HAS_if || WHIT_HAS_loop)
