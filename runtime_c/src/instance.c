@@ -3,7 +3,7 @@
 
 bool whit_is_loop(const whit_op *op) { return WHIT_HAS_loop && op->shape == whit_loop_shape; }
 
-whit_status whit_error(whit_instance *i, whit_status s, uint32_t node, const char *cause) {
+WHIT_CALLED whit_status whit_error(whit_instance *i, whit_status s, uint32_t node, const char *cause) {
   if (!i->error) {
     i->error = cause;
     i->error_node = node;
@@ -11,7 +11,7 @@ whit_status whit_error(whit_instance *i, whit_status s, uint32_t node, const cha
   return s;
 }
 
-whit_status whit_fail(whit_call *c, whit_status s, const char *cause) {
+WHIT_CALLED whit_status whit_fail(whit_call *c, whit_status s, const char *cause) {
   return whit_error(c->instance, s, c->node, cause);
 }
 
