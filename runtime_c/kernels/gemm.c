@@ -44,10 +44,10 @@ void whit_panels_pack(float *panels, unsigned dtype, const void *b, int32_t k, i
   for (int32_t j = 0; j < n; j += 16, column += 16 * n_stride * size) {
     const int32_t width = whit_min_i32(n - j, 16);
     int32_t l = 0;
-    if (dtype == WHIT_F32 && k_stride == 1 && width == 16)
+    if (!WHIT_SMALL && dtype == WHIT_F32 && k_stride == 1 && width == 16)
       for (; k - l >= 4; l += 4, panels += 64)
         panels_transpose(panels, (const float *)(const void *)column + l, n_stride);
-    for (; dtype == WHIT_F32 && n_stride == 1 && width == 16 && l < k; l++, panels += 16)
+    for (; !WHIT_SMALL && dtype == WHIT_F32 && n_stride == 1 && width == 16 && l < k; l++, panels += 16)
       whit_bytes_copy(panels, (const float *)(const void *)column + l * k_stride, 16 * sizeof *panels);
     for (; l < k; l++, panels += 16) {
       whit_load_f32(panels, dtype, column + l * k_stride * size, n_stride, width);

@@ -126,14 +126,14 @@ void whit_window_fold(const whit_window *w, const whit_kernels *k, unsigned kind
   int32_t n_lines = 0;
   for (int32_t t = 0; t < w->outer; t++)
     if (lines[t] >= 0) from[n_lines++] = x + (ptrdiff_t)lines[t] * in * channels;
-  if (n_lines > 1 && (int64_t)n_lines * width > (int64_t)n_lines * stride + width + 4) {
+  if (!WHIT_SMALL && n_lines > 1 && (int64_t)n_lines * width > (int64_t)n_lines * stride + width + 4) {
     const whit_fold f = { from, n_lines, 1, in * channels, 1, 0, 0 };
     WHIT_KERNEL(k, fold_f32)(&f, kind, row);
     from[0] = row;
     n_lines = 1;
   }
-  const int32_t low = whit_min_i32(out, (before + stride - 1) / stride);
-  const int32_t high = whit_max_i32(low, whit_min_i32(out, in + before < extent ? 0 : (in + before - extent) / stride + 1));
+  const int32_t low = WHIT_SMALL ? out : whit_min_i32(out, (before + stride - 1) / stride);
+  const int32_t high = WHIT_SMALL ? out : whit_max_i32(low, whit_min_i32(out, in + before < extent ? 0 : (in + before - extent) / stride + 1));
   for (int32_t j = 0; j < low; j++) window_positions(w, k, kind, from, n_lines, channels, at, j, j + 1, y);
   if (low < high) window_positions(w, k, kind, from, n_lines, channels, at, low, high, y);
   for (int32_t j = high; j < out; j++) window_positions(w, k, kind, from, n_lines, channels, at, j, j + 1, y);

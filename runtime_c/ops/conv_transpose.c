@@ -143,9 +143,18 @@ static int32_t transposed_line(const whit_window *w, int32_t o, int32_t t) {
   return line + o * step;
 }
 
+/* Rows [low, low + n) of the line x times the panels. */
+WHIT_CALLED static void transposed_product(const transposed *p, const float *x, const float *panels, const float *bias, float *to,
+                                           int32_t low, int32_t n) {
+  const int32_t channels = p->n_in * p->group;
+  const whit_gemm gemm = { .a = x + (ptrdiff_t)low * channels, .b = panels, .bias = bias, .c = to, .m = n, .n = p->columns,
+                           .k = p->n_in, .a_row = channels, .c_row = p->columns, .pieces = 1, .finish = WHIT_FINISH_NONE };
+  WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, n);
+}
+
 /* y[j] += x[j]; short runs, a window's taps of few channels, are not worth a call. */
 static void transposed_sum(const transposed *p, float *y, const float *x, int32_t n) {
-  if (n > 64 || n % 4) {
+  if (WHIT_SMALL || n > 64 || n % 4) {
     WHIT_KERNEL(p->c->k, add_to_f32)(y, x, n);
     return;
   }
@@ -161,10 +170,7 @@ static void transposed_add(const transposed *p, const float *x, const float *pan
   const int32_t low = first + before - span > 0 ? (first + before - span + stride - 1) / stride : 0;
   const int32_t high = whit_min_i32(w->in[last], (end - 1 + before) / stride + 1);
   if (low >= high) return;
-  const whit_gemm gemm = { .a = x + (ptrdiff_t)low * p->n_in * p->group, .b = panels, .c = product, .m = high - low,
-                           .n = p->columns, .k = p->n_in, .a_row = p->n_in * p->group, .c_row = p->columns, .pieces = 1,
-                           .finish = WHIT_FINISH_NONE };
-  WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, high - low);
+  transposed_product(p, x, panels, NULL, product, low, high - low);
   const int32_t run = p->group == 1 && w->dilation[last] == 1 ? w->kernel[last] : 1; /* taps side by side in y */
   for (int32_t i = low; i < high; i++)
     for (int32_t k = 0; k < w->kernel[last]; k += run) {
@@ -181,13 +187,10 @@ static void transposed_add(const transposed *p, const float *x, const float *pan
 static void transposed_direct(const transposed *p, const float *x, const float *panels, float *biases, float *y, int32_t first,
                               int32_t end) {
   const whit_tensor *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
-  const int32_t stride = p->w.stride[p->w.n - 1], low = first / stride;
+  const int32_t stride = p->w.stride[p->w.n - 1];
   for (int32_t k = 0; bias && k < p->columns; k += p->n_out)
     whit_bytes_copy(biases + k, bias->data, (size_t)p->n_out * sizeof *biases);
-  const whit_gemm gemm = { .a = x + (ptrdiff_t)low * p->n_in, .b = panels, .bias = bias ? biases : NULL,
-                           .c = y + (ptrdiff_t)first * p->n_out, .m = (end - first) / stride, .n = p->columns, .k = p->n_in,
-                           .a_row = p->n_in, .c_row = p->columns, .pieces = 1, .finish = WHIT_FINISH_NONE };
-  WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, gemm.m);
+  transposed_product(p, x, panels, bias ? biases : NULL, y + (ptrdiff_t)first * p->n_out, first / stride, (end - first) / stride);
 }
 
 static void transposed_job(void *arg, uint32_t job) {
@@ -201,22 +204,15 @@ static void transposed_job(void *arg, uint32_t job) {
   for (int32_t u = whit_part(job, p->n_jobs, p->lines * p->parts, &stop); u < stop; u++) {
     const int32_t first = u % p->parts * p->part, end = whit_min_i32(first + p->part, out);
     float *y = (float *)p->c->out[0]->data + (ptrdiff_t)(u / p->parts) * out * channels;
-    for (int32_t t = 0; p->direct && t < w->outer; t++) {
-      const int32_t line = transposed_line(w, u / p->parts, t);
-      if (line >= 0)
-        transposed_direct(p, (const float *)x->data + (ptrdiff_t)line * in * p->n_in, panels + (uint64_t)t * p->panels, product,
-                          y, first, end);
-    }
-    if (p->direct) continue;
-    for (int32_t j = first; j < end; j++)
+    for (int32_t j = first; !p->direct && j < end; j++)
       if (bias) whit_bytes_copy(y + (ptrdiff_t)j * channels, bias->data, (size_t)channels * sizeof *y);
       else whit_bytes_zero(y + (ptrdiff_t)j * channels, (size_t)channels * sizeof *y);
     for (int32_t t = 0; t < w->outer; t++) {
       const int32_t line = transposed_line(w, u / p->parts, t);
       for (int32_t g = 0; line >= 0 && g < p->group; g++)
-        transposed_add(p, (const float *)x->data + ((ptrdiff_t)line * in * p->group + g) * p->n_in,
-                       panels + ((uint64_t)t * (uint64_t)p->group + (uint64_t)g) * p->panels, product, y + g * p->n_out, first,
-                       end);
+        (p->direct ? transposed_direct : transposed_add)(
+            p, (const float *)x->data + ((ptrdiff_t)line * in * p->group + g) * p->n_in,
+            panels + ((uint64_t)t * (uint64_t)p->group + (uint64_t)g) * p->panels, product, y + g * p->n_out, first, end);
     }
   }
 }

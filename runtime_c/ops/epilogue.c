@@ -10,7 +10,7 @@ static bool epilogue_adds(const whit_tensor *x, const whit_tensor *y) {
   return x && x->kind == WHIT_TENSOR && x->dtype == WHIT_F32 && whit_same_shape(x, y) && whit_is_dense(x);
 }
 
-static bool epilogue_free(const whit_finish *f) { return !(f->low > -__builtin_inff()) && !(f->high < __builtin_inff()); }
+WHIT_CALLED static bool epilogue_free(const whit_finish *f) { return !(f->low > -__builtin_inff()) && !(f->high < __builtin_inff()); }
 
 static bool epilogue_number(const epilogue_value *v) { return v->kind == EPILOGUE_NUMBER && v->number == v->number; }
 

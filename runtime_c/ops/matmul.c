@@ -11,7 +11,8 @@ WHIT_OP(matmul, .version = 1, .in = "a b bias? more*", .out = "y",
                "summed in f32, integers in i64 and wrap. epilogue: a tile program on y (its input 0) and more.");
 
 /* The product as a list of units: batch item x block of columns x block of rows. A unit packs its block of b into panels
- * in scratch of the thread's own, where it stays in the cache, and multiplies. */
+ * in scratch of the thread's own, where it stays in the cache, and multiplies. Panels that b is stored in are units only where
+ * bytes count (WHIT_SMALL), else gemm.c divides them. */
 typedef struct matmul {
   const whit_call *c;
   whit_epilogue e;
@@ -84,13 +85,15 @@ static whit_status matmul_plan(matmul *p, whit_call *c) {
   const int32_t threads = whit_workers(c, (double)p->batch * p->m * p->n * p->k);
   const int32_t n_panels = (p->n + 15) / 16;
   p->block = whit_min_i32(whit_max_i32(4, (p->m > 8 ? 2048 : 256) / whit_max_i32(p->k, 1)), whit_max_i32(1, n_panels)) * 16;
+  if (WHIT_SMALL && p->packed)
+    p->block = whit_min_i32((n_panels + threads - 1) / (p->m / 24 < threads ? threads : 1), 1 << 20) * 16;
   p->column_parts = (p->n + p->block - 1) / p->block;
   p->row_parts = 1;
   const int64_t units = (int64_t)p->batch * p->column_parts;
   if (units && units < threads)
     p->row_parts = whit_max_i32(1, whit_min_i32((threads + (int32_t)units - 1) / (int32_t)units, p->m / 24));
   p->n_units = (int32_t)units * p->row_parts;
-  p->n_jobs = p->packed ? (int32_t)whit_gemm_parts(c, p->m, p->n, p->k) : whit_min_i32(threads, p->n_units);
+  p->n_jobs = !WHIT_SMALL && p->packed ? (int32_t)whit_gemm_parts(c, p->m, p->n, p->k) : whit_min_i32(threads, p->n_units);
   p->slot = p->packed ? 0 : (size_t)whit_panels_floats(p->k, p->block);
   return whit_epilogue_read(&p->e, c, 3, 4, 0, p->c->in[0]->dtype == WHIT_F32 ? WHIT_EPILOGUE_ALL : 0);
 }
@@ -182,11 +185,11 @@ static void matmul_job(void *arg, uint32_t job) {
     whit_gemm g;
     matmul_item(p, item, &g);
     g.n = whit_min_i32(p->block, p->n - column);
-    g.b = panels;
+    g.b = p->packed ? (const float *)p->b->data + (ptrdiff_t)column * p->k : panels;
     g.c += column;
     if (g.bias) g.bias += column;
     if (g.finish.add) g.finish.add += column;
-    if (u == first || at != had)
+    if (!p->packed && (u == first || at != had))
       whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), p->k, g.n, p->b_k, p->b_n);
     had = at;
     const int32_t row0 = whit_part((uint32_t)row, p->row_parts, p->m, &row1);
@@ -252,7 +255,7 @@ whit_status whit_matmul_run(whit_call *c) {
     p.y = p.panels;
     p.panels += matmul_round(count);
   }
-  if (!p.packed) {
+  if (WHIT_SMALL || !p.packed) {
     whit_parallel(c, matmul_job, &p, (uint32_t)p.n_jobs);
   } else {
     for (int32_t item = 0; item < p.batch; item++) {
