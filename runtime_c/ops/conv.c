@@ -67,10 +67,10 @@ static whit_status conv_read(whit_call *c, whit_window *w, int32_t *shape) {
     return whit_fail(c, WHIT_E_SHAPE, "conv: w must be [spatial, C/group, M]");
   WHIT_TRY(whit_window_read(c, w, 4, panels ? NULL : k->shape));
   if ((int64_t)w->taps * (n_in / group) > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "conv: the kernel is too large");
-  if (winograd && (WHIT_CONVS >> CONV_WINOGRAD & 1)) WHIT_TRY(whit_winograd_check(c, w, channels));
-  if (panels && !winograd && (x->dtype != WHIT_F32 || k->rank != 4 || k->shape[0] != group ||
-                 k->shape[1] != ((int64_t)channels / group + 15) / 16 || k->shape[2] != w->taps * (n_in / group) ||
-                 k->shape[3] != 16))
+  if (winograd && (WHIT_CONVS >> CONV_WINOGRAD & 1)) WHIT_TRY(whit_winograd_check(c, w));
+  if (panels && (x->dtype != WHIT_F32 || k->rank != 4 || k->shape[0] != (winograd ? 36 : group) ||
+                 k->shape[1] != ((int64_t)channels / group + 15) / 16 ||
+                 k->shape[2] != (winograd ? n_in : w->taps * (n_in / group)) || k->shape[3] != 16))
     return whit_fail(c, WHIT_E_SHAPE, "conv: panels of w do not fit x and channels");
   if (bias && (bias->rank != 1 || bias->shape[0] != channels))
     return whit_fail(c, WHIT_E_SHAPE, "conv: bias must be [M]");
