@@ -79,7 +79,7 @@ whit_status whit_window_fit(whit_call *c, whit_window *w, int32_t auto_pad, bool
 
 void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
   int32_t start[WHIT_WINDOW_AXES];
-  if (w->n == 2) {              /* most are; divisions are slow */
+  if (!WHIT_SMALL && w->n == 2) { /* most are; divisions are slow */
     const int32_t item = o / w->out[0];
     int32_t at = (o - item * w->out[0]) * w->stride[0] - w->before[0];
     for (int32_t t = 0; t < w->outer; t++, at += w->dilation[0])

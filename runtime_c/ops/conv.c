@@ -316,8 +316,9 @@ static void conv_rows(const conv_plan *p, whit_gemm *gemm, float *slot, int32_t 
     gemm->a_row = p->n_in * p->group;
   } else {
     for (int32_t i = 0; i < n; i++) {
-      whit_window_lines(&p->w, (first + i) / width, lines);
-      conv_patch(p, slot + (ptrdiff_t)i * p->k, lines, (first + i) % width, g);
+      const int32_t j = (first + i) % width;
+      if (!i || !j) whit_window_lines(&p->w, (first + i) / width, lines);
+      conv_patch(p, slot + (ptrdiff_t)i * p->k, lines, j, g);
     }
   }
 #else
