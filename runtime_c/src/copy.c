@@ -34,7 +34,7 @@ static inline void copy_bytes(uint8_t *d, const uint8_t *s, size_t n_bytes) {
   }
 }
 
-void whit_bytes_copy(void *dst, const void *src, size_t n_bytes) { copy_bytes((uint8_t *)dst, (const uint8_t *)src, n_bytes); }
+WHIT_CALLED void whit_bytes_copy(void *dst, const void *src, size_t n_bytes) { copy_bytes((uint8_t *)dst, (const uint8_t *)src, n_bytes); }
 
 void whit_bytes_zero(void *dst, size_t n_bytes) {
   uint8_t *d = (uint8_t *)dst;

@@ -125,6 +125,15 @@ double whit_get_f64(unsigned dtype, const void *p);
 void whit_set_f64(unsigned dtype, void *p, double x); /* rounds once, half to even */
 int64_t whit_get_i64(unsigned dtype, const void *p);  /* u64 keeps its bits */
 void whit_set_i64(unsigned dtype, void *p, int64_t x);
+/* Element number i of a dense tensor. */
+void *whit_at(const whit_tensor *t, ptrdiff_t i);
+
+/* Sums of products of any type, for kernels that go element by element: integers wrap, floats below f64 are rounded to f32 after
+ * each product. start: an element, or NULL: 0. Steps are in elements. */
+typedef union whit_sum { double real; uint64_t whole; } whit_sum;
+whit_sum whit_sum_begin(unsigned dtype, const void *start);
+void whit_sum_add(whit_sum *sum, unsigned dtype, const void *a, ptrdiff_t a_step, const void *b, ptrdiff_t b_step, int32_t n);
+void whit_sum_end(whit_sum sum, unsigned dtype, void *y);
 
 /* Describes output k as a sequence of n tensors. */
 whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n);

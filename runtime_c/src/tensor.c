@@ -1,15 +1,21 @@
 /* tensor.c - descriptions of tensors, and what several operators share. */
 #include "internal.h"
 
+#if WHIT_DTYPES == 0xffffffffu    /* of few types the compiler makes constants */
+#define TYPES_CALLED WHIT_CALLED
+#else
+#define TYPES_CALLED
+#endif
+
 /* ---- types -------------------------------------------------------------------------- */
 
-uint32_t whit_type_size(unsigned dtype) {
+TYPES_CALLED uint32_t whit_type_size(unsigned dtype) {
   static const uint8_t size[] = { 0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8,
                                   0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
   return dtype < sizeof size && WHIT_HAS_DTYPE(dtype) ? size[dtype] : 0;
 }
 
-bool whit_type_is_float(unsigned dtype) {
+TYPES_CALLED bool whit_type_is_float(unsigned dtype) {
   const uint32_t set = 1u << WHIT_F32 | 1u << WHIT_F16 | 1u << WHIT_F64 | 1u << WHIT_BF16 |
                        1u << WHIT_F8E4M3FN | 1u << WHIT_F8E4M3FNUZ | 1u << WHIT_F8E5M2 |
                        1u << WHIT_F8E5M2FNUZ | 1u << WHIT_F4E2M1 | 1u << WHIT_F8E8M0;
@@ -217,4 +223,31 @@ uint64_t whit_order(unsigned dtype, const void *p) {
   u.x += 0.0; /* -0 becomes 0 */
   if (u.x != u.x) return UINT64_MAX;
   return u.bits & sign ? ~u.bits : u.bits | sign;
+}
+
+TYPES_CALLED void *whit_at(const whit_tensor *t, ptrdiff_t i) { return (uint8_t *)t->data + i * (ptrdiff_t)whit_type_size(t->dtype); }
+
+whit_sum whit_sum_begin(unsigned dtype, const void *start) {
+  whit_sum sum = { .whole = 0 };  /* 0.0 too */
+  if (start && whit_type_is_float(dtype)) sum.real = whit_get_f64(dtype, start);
+  else if (start) sum.whole = (uint64_t)whit_get_i64(dtype, start);
+  return sum;
+}
+
+void whit_sum_add(whit_sum *sum, unsigned dtype, const void *a, ptrdiff_t a_step, const void *b, ptrdiff_t b_step, int32_t n) {
+  const ptrdiff_t size = (ptrdiff_t)whit_type_size(dtype);
+  const uint8_t *x = (const uint8_t *)a, *y = (const uint8_t *)b;
+  for (; n > 0; n--, x += a_step * size, y += b_step * size) {
+    if (!whit_type_is_float(dtype)) {
+      sum->whole += (uint64_t)whit_get_i64(dtype, x) * (uint64_t)whit_get_i64(dtype, y);
+      continue;
+    }
+    sum->real += whit_get_f64(dtype, x) * whit_get_f64(dtype, y);
+    if (dtype != WHIT_F64) sum->real = (double)(float)sum->real;
+  }
+}
+
+void whit_sum_end(whit_sum sum, unsigned dtype, void *y) {
+  if (whit_type_is_float(dtype)) whit_set_f64(dtype, y, sum.real);
+  else whit_set_i64(dtype, y, (int64_t)sum.whole);
 }
