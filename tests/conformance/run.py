@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import collections
+import hashlib
+import itertools
 import json
 import os
 import queue
@@ -43,20 +45,35 @@ def check_inferred(port: Any, value: Any) -> None:
         raise AssertionError(f"output {port.name!r}: inferred {port.shape}, computed {value.shape}")
 
 
-def make_backend() -> Any:
+def keep(folder: Path, model: Any, file: bytes, feeds: dict[str, Any], outputs: list[Any]) -> None:
+    """Writes a run as files that tests/runtime_c/runner.c repeats, and the hash of what it gave here."""
+    import runners
+
+    stem = f"{folder}/{current_case[0]}.{next(runs_kept)}"
+    Path(f"{stem}.whit").write_bytes(file)
+    runners.write_inputs(model, feeds, Path(f"{stem}.inputs"))
+    answer = hashlib.sha256(b"".join(map(runners.record, outputs)))
+    Path(f"{stem}.sha256").write_text(answer.hexdigest())
+
+
+def make_backend(keep_in: Path | None) -> Any:
     import onnx.backend.base
 
     import whit
 
     class Prepared(onnx.backend.base.BackendRep):  # type: ignore[misc]
         def __init__(self, model: Any) -> None:
-            self.model = whit.load(whit.convert(model))
+            self.file = whit.convert(model)
+            self.model = whit.load(self.file)
             constants = {t.name for t in model.graph.initializer}
             self.names = [i.name for i in model.graph.input if i.name not in constants]
             self.outputs = [o.name for o in model.graph.output]
 
         def run(self, inputs: Any, **_: Any) -> list[Any]:
-            results = self.model.run(dict(zip(self.names, inputs, strict=False)))
+            feeds = dict(zip(self.names, inputs, strict=False))
+            results = self.model.run(feeds)
+            if keep_in is not None:
+                keep(keep_in, self.model, self.file, feeds, [results[o] for o in self.outputs])
             for (
                 port
             ) in self.model.outputs:  # the exporter's shape inference against what the runtime made
@@ -82,6 +99,7 @@ type, shape and the values where both drew something other than 0 are compared."
 
 
 current_case = [""]
+runs_kept = itertools.count()
 
 
 def make_suite() -> Any:
@@ -109,11 +127,11 @@ def make_suite() -> Any:
     return Suite
 
 
-def load_cases() -> dict[str, tuple[str, unittest.TestCase]]:
+def load_cases(keep_in: Path | None = None) -> dict[str, tuple[str, unittest.TestCase]]:
     """{case name: (category, test)}."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        suite = make_suite()(make_backend(), __name__)
+        suite = make_suite()(make_backend(keep_in), __name__)
         cases = {}
         for group, case in suite.test_cases.items():
             category = group.removeprefix("OnnxBackend").removesuffix("Test").removesuffix("Model")
@@ -141,14 +159,15 @@ def judge(test: unittest.TestCase) -> tuple[str, str]:
     return "pass", ""
 
 
-def work() -> None:
-    cases = load_cases()
+def work(keep_in: Path | None) -> None:
+    global runs_kept
+    cases = load_cases(keep_in)
     print(
         json.dumps({"cases": {name: category for name, (category, _) in cases.items()}}), flush=True
     )
     for line in sys.stdin:
         name = line.strip()
-        current_case[0] = name
+        current_case[0], runs_kept = name, itertools.count()
         outcome, why = judge(cases[name][1])
         print(json.dumps({"case": name, "outcome": outcome, "why": why[:2000]}), flush=True)
 
@@ -159,12 +178,15 @@ def work() -> None:
 class Worker:
     """A process that judges one case at a time; started again when it dies."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_in: Path | None) -> None:
+        self.command = [sys.executable, __file__, "--worker"]
+        if keep_in is not None:
+            self.command += ["--keep", str(keep_in)]
         self.start()
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--worker"],
+            self.command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -206,8 +228,8 @@ class Worker:
         return answer["outcome"], answer["why"]
 
 
-def run_all(only: str, jobs: int) -> dict[str, dict[str, str]]:
-    workers = [Worker() for _ in range(jobs)]
+def run_all(only: str, jobs: int, keep_in: Path | None = None) -> dict[str, dict[str, str]]:
+    workers = [Worker(keep_in) for _ in range(jobs)]
     categories = workers[0].categories
     todo: queue.Queue[str] = queue.Queue()
     for name in sorted(categories):
@@ -346,12 +368,13 @@ def main() -> int:
     parser.add_argument(
         "--docs", type=Path, metavar="FILE", help="write the page of the documentation"
     )
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write every run as files for runner.c")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        work()
+        work(args.keep)
         return 0
-    results = run_all(args.only, args.jobs)
+    results = run_all(args.only, args.jobs, args.keep)
     report(results, args.operators)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 import whit
 from whit import dtypes
+from whit._native import ABSENT, SEQUENCE, TENSOR
 
 ROOT = Path(__file__).resolve().parents[2]
 ARM64_CC, QEMU = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
@@ -62,13 +63,21 @@ def isas() -> list[str]:
     return [isa for isa, flag in (("avx2", " avx2 "), ("avx512", " avx512dq ")) if flag in flags]
 
 
-def write_inputs(model: whit.Model, feeds: Mapping[str, np.ndarray[Any, Any]], to: Path) -> None:
-    with to.open("wb") as f:
-        for port in model.inputs:
-            given = feeds[port.name]
-            code = dtypes.from_numpy(given.dtype)
-            f.write(struct.pack(f"<BBH{given.ndim}i", code, given.ndim, 0, *given.shape))
-            f.write(np.ascontiguousarray(given).tobytes())
+def record(value: Any) -> bytes:
+    """A value as runner.c reads and writes it: an array, a list of arrays (a sequence), or None (an absent optional)."""
+    if value is None:
+        return struct.pack("<BBBx", 0, 0, ABSENT)
+    if isinstance(value, list):
+        head = struct.pack("<BBBxi", 0, 1, SEQUENCE, len(value))
+        return head + b"".join(record(item) for item in value)
+    code = dtypes.from_numpy(value.dtype)
+    head = struct.pack(f"<BBBx{value.ndim}i", code, value.ndim, TENSOR, *value.shape)
+    return head + np.ascontiguousarray(value).tobytes()
+
+
+def write_inputs(model: whit.Model, feeds: Mapping[str, Any], to: Path) -> None:
+    """An optional input that feeds leave out is absent."""
+    to.write_bytes(b"".join(record(feeds.get(port.name)) for port in model.inputs))
 
 
 def answer(
