@@ -34,7 +34,8 @@ LIBS := $(PACKAGE)/libwhit.so $(PACKAGE)/libwhit_platform.so $(B)/libwhit.a
 ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead \
-  bench-check bench-arm64 same-bits lint format wheel clean distclean help tools torch test-sanitize run-sanitized
+  bench-check bench-arm64 whit_bench counts same-bits lint format wheel clean distclean help tools torch test-sanitize \
+  run-sanitized size amalgamation targets
 
 all: lib
 
@@ -47,7 +48,12 @@ help:
 	@echo 'make bench-overhead  nanoseconds per node and per loop iteration'
 	@echo 'make bench-check     executed instructions against the baseline (x86-64 and arm64, emulated; no timing)'
 	@echo 'make bench-arm64     the arm64 kernels on paper: llvm-mca, instruction counts'
+	@echo 'make counts          executed instructions per operator of the example models, against the baseline'
+	@echo 'make whit_bench      the on-device benchmark for this machine; whit_bench-arm64, -armv7, -x86_64, -x86 for phones'
 	@echo 'make same-bits       every bench model: the same bits on every instruction set, 1 and 2 threads'
+	@echo 'make size            bytes by component: everything, the core, four models (arm64, gcc and clang, -Os)'
+	@echo 'make amalgamation    build/amalgamation/whit.c and whit.h, which compile alone'
+	@echo 'make targets         the library for every target: built, checked, executed in emulators, bits compared'
 	@echo 'make lint | format | wheel | clean | distclean'
 
 # ---- what must be there -----------------------------------------------------------------------------
@@ -145,6 +151,14 @@ bench: lib $(VENV)/.packages
 	@$(BENCH)/bench.py $(if $(ONLY),--only '$(ONLY)') $(if $(PEERS),--peers $(PEERS)) \
 	  $(if $(MODE),--mode $(MODE)) $(if $(THREADS),--threads $(THREADS)) $(ARGS)
 
+# The on-device benchmark, one static program each: build/whit_bench/ABI/whit_bench, ABI arm64 (arm64-v8a), armv7
+# (armeabi-v7a), x86_64, x86. WHIT_BENCH_CC= another compiler.
+whit_bench: | tools
+	@$(PYTHON) $(PACKAGE)/_bench_build.py --cc '$(CC)' host
+
+whit_bench-%: | tools
+	@$(PYTHON) $(PACKAGE)/_bench_build.py $*
+
 bench-overhead: lib $(VENV)/.packages
 	@$(BENCH)/overhead.py $(ARGS)
 
@@ -156,8 +170,23 @@ bench-arm64: lib $(VENV)/.packages
 	@$(BENCH)/arm64.py
 	@$(BENCH)/counts.py --isa neon $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
+# Per operator and per inference, of the three example models. ARGS=--baseline keeps them.
+counts: lib $(VENV)/.packages
+	@$(BENCH)/operators.py --check $(ARGS)
+
 same-bits: lib $(VENV)/.packages
 	@$(BENCH)/same_bits.py $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
+# ARGS=--write makes what is measured the budget; whit size shows one library by operator, kernel and function.
+size: lib $(VENV)/.packages
+	@$(RUN) tests/size/size_cases.py $(ARGS)
+
+amalgamation: | tools
+	@$(PYTHON) runtime_c/tools/amalgamate.py -o $(B)/amalgamation
+	@ls -l $(B)/amalgamation/whit.c $(B)/amalgamation/whit.h
+
+targets: lib $(VENV)/.packages
+	@PYTHONPATH=exporter:python_bindings:tests/runtime_c $(PY) tests/targets/targets.py
 
 conformance: lib $(VENV)/.packages
 	@$(RUN) tests/conformance/run.py --baseline tests/conformance/passed.txt $(ARGS)

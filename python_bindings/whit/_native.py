@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes
+from . import _operators, dtypes
 from .errors import LibraryError, LoadError, RunError, WhitError
 
 Array = np.ndarray[Any, Any]
@@ -369,6 +369,11 @@ def text(raw: bytes | None) -> str:
 # ---- one run of a small model ----------------------------------------------------------------------
 
 
+def _operator_name(number: int) -> str:
+    """The operator of an id, if this package knows it."""
+    return str(_operators.by_id().get(number, {}).get("name", ""))
+
+
 def open_model(file: Array) -> ModelStruct:
     """whit_open. LoadError says what is wrong and where; the array must outlive the result."""
     c, model = lib(), ModelStruct()
@@ -378,7 +383,9 @@ def open_model(file: Array) -> ModelStruct:
     sentence = text(c.whit_status_text(status))
     if status == E_OPERATOR:
         hash_of = f"hash 0x{model.bad_offset:08x}"
-        raise LoadError(f"{sentence} ({hash_of})", operator=hash_of, status=status)
+        name = _operator_name(int(model.bad_offset))
+        known = f": {name}, which `whit build` puts into one for this model" if name else ""
+        raise LoadError(f"{sentence}{known} ({hash_of})", operator=name or hash_of, status=status)
     if status == E_FORMAT:
         raise LoadError(
             f"{sentence}: at byte {model.bad_offset}", offset=model.bad_offset, status=status

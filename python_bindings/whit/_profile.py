@@ -9,18 +9,14 @@ neighbour has just written, at that of a block of their own size.
 from __future__ import annotations
 
 import ctypes
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import _native, _threads, dtypes
-from ._file import File
+from . import _native, _operators, _threads, dtypes
 from ._instance import Feed, Instance
 from ._native import NONE, TENSOR, Array, address, lib
 from .errors import RunError
@@ -114,32 +110,6 @@ class Cost:
     """What tells it from others of its operator."""
 
 
-@cache
-def _rows() -> dict[int, list[dict[str, str]]]:
-    """Attributes of each operator by its hash, in the order of their words."""
-    table = json.loads(Path(__file__).with_name("_ops.json").read_text(encoding="utf-8"))
-    rows: dict[int, list[dict[str, str]]] = {row["id"]: row["attrs"] for row in table["ops"]}
-    return rows
-
-
-def attributes(file: File, node: int) -> dict[str, Any]:
-    """The whole numbers among a node's attributes."""
-    words = file.node_attributes(node).view(np.int32).tolist()
-    found: dict[str, Any] = {}
-    lists: list[str] = []
-    for attribute in _rows()[int(file.ops[int(file.nodes[node]["op"])])]:
-        if attribute["type"].endswith("[]"):
-            lists.append(attribute["name"])
-            continue
-        found[attribute["name"]] = words.pop(0)
-        if attribute["type"] in ("i64", "f64"):
-            words.pop(0)
-    for name in lists:
-        n = words.pop(0) if words else 0
-        found[name], words = words[:n], words[n:]
-    return found
-
-
 Shapes = Sequence[tuple[int, ...]]
 
 
@@ -202,6 +172,7 @@ def costs(model: Model, instance: Instance, arrays: Sequence[Feed]) -> list[Cost
     c, file = lib(), model.file
     found = [Cost() for _ in file.nodes]
     operators = [_native.text(c.whit_node_operator(model.at, k)) for k in range(len(found))]
+    ids = [int(file.ops[int(n["op"])]) for n in file.nodes]
     failures: list[Exception] = []
 
     def add(handle: int, node: int) -> None:
@@ -235,7 +206,10 @@ def costs(model: Model, instance: Instance, arrays: Sequence[Feed]) -> list[Cost
         if operator in MULTIPLY_ADDS:
             constant = len(values) > 1 and values[1] < len(file.constants)
             n, cost.kind = MULTIPLY_ADDS[operator](
-                attributes(file, node), [_shape(t) for t in inputs], _shape(outputs[0]), constant
+                _operators.attributes(ids[node], file.node_attributes(node)),
+                [_shape(t) for t in inputs],
+                _shape(outputs[0]),
+                constant,
             )
             cost.flops += 2.0 * n
 
@@ -260,9 +234,9 @@ def _shows(y: _native.Tensor, x: _native.Tensor) -> bool:
 
 
 def nodes(
-    model: Model, instance: Instance, arrays: Sequence[Feed], budget_ns: float, peak: Peaks | None
+    model: Model, instance: Instance, arrays: Sequence[Feed], budget_ns: float
 ) -> list[dict[str, Any]] | None:
-    """A record for each node that ran, slowest first: means of one run, and with peak its costs and bounds.
+    """A record for each node that ran, slowest first: means of one run.
 
     Each is the smallest of several measurements, so that a busy machine shows less. None without the platform library.
     """
@@ -277,30 +251,17 @@ def nodes(
         if n >= 4 and time.perf_counter_ns() > until:
             break
     assert best is not None
-    known = costs(model, instance, arrays) if peak else []
-    touched = int(instance.arena.nbytes + sum(cost.weights for cost in known))
-    found = []
-    for k in np.argsort(-best, kind="stable").tolist():
-        if not count[k]:
-            continue
-        record: dict[str, Any] = {
+    return [
+        {
             "index": k,
             "operator": _native.text(lib().whit_node_operator(model.at, k)),
             "name": model.file.node_names[k],
             "runs": float(count[k]),
             "ns": float(best[k]),
         }
-        if peak:
-            cost = known[k]
-            record |= {
-                "kind": cost.kind,
-                "flops": cost.flops,
-                "weight_bytes": cost.weights,
-                "other_bytes": cost.others,
-                "bound_ns": peak.bound_ns(cost, touched),
-            }
-        found.append(record)
-    return found
+        for k in np.argsort(-best, kind="stable").tolist()
+        if count[k]
+    ]
 
 
 SUMMED = ("runs", "ns", "flops", "weight_bytes", "other_bytes", "bound_ns")
@@ -317,6 +278,33 @@ def operators(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             if field in r:
                 row[field] = row.get(field, 0.0) + r[field]
     return sorted(sums.values(), key=lambda row: -row["ns"])
+
+
+def total_ns(records: Sequence[dict[str, Any]]) -> float:
+    return float(max(sum(r["ns"] for r in records), 1.0))
+
+
+def add_roofline(data: dict[str, Any], known: Sequence[Cost]) -> None:
+    """Adds to what was measured what each node has to do, and the bound of its time by the peaks that are there."""
+    peak = Peaks(
+        data["peaks"]["threads"],
+        data["peaks"]["gflops"],
+        tuple((at["bytes"], at["gb_per_s"]) for at in data["peaks"]["read"]),
+    )
+    touched = int(data["arena_bytes"] + sum(cost.weights for cost in known))
+    records = data["nodes"]
+    for record in records:
+        cost = known[record["index"]]
+        record |= {
+            "kind": cost.kind,
+            "flops": cost.flops,
+            "weight_bytes": cost.weights,
+            "other_bytes": cost.others,
+            "bound_ns": peak.bound_ns(cost, touched),
+        }
+    data["operators"] = operators(records)
+    flops, bound = (sum(r[k] for r in records) for k in ("flops", "bound_ns"))
+    data |= {"flops": flops, "bound_ns": bound, "of_roofline": bound / total_ns(records)}
 
 
 # ---- a trace --------------------------------------------------------------------------------------------

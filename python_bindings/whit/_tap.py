@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _native, dtypes
+from . import _native, _operators, dtypes
 from ._file import File, Name, one_node
 from ._native import NONE, Array, lib
 from .errors import RunError
@@ -256,22 +254,15 @@ def _undo(value: Any, perm: tuple[int, ...] | None) -> Any:
 
 
 @cache
-def _table() -> dict[str, Any]:
-    """Operators and micro-operations, from the table that the build makes of the C sources."""
-    table: dict[str, Any] = json.loads(Path(__file__).with_name("_ops.json").read_text("utf-8"))
-    return table
-
-
-@cache
 def micro_numbers() -> dict[str, int]:
     """Numbers of the micro-operations."""
-    return {m["name"]: m["number"] for m in _table()["micro"]}
+    return {m["name"]: m["number"] for m in _operators.table()["micro"]}
 
 
 def _before_program(op_id: int, words: list[int]) -> int:
     """Where the program begins in a node's attributes: it is the last list, and its count stands before it."""
     at = 0
-    for a in next(op["attrs"] for op in _table()["ops"] if op["id"] == op_id)[:-1]:
+    for a in _operators.by_id()[op_id]["attrs"][:-1]:
         if a["type"].endswith("[]"):
             at += 1 + words[at] * (2 if "64" in a["type"] else 1)
         else:

@@ -1,4 +1,4 @@
-"""The command line: whit convert, run, inspect, bench, diff."""
+"""The command line: whit convert, run, inspect, bench, diff, build, size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from . import __version__, _bench, _diff, _feeds, _inspect
+from . import __version__, _bench, _build, _diff, _feeds, _inspect, _size
 from ._table import Report, json_value
 from .errors import RunError, WhitError
 from .model import load, shape_text
@@ -103,11 +103,28 @@ def _parser() -> _Parser:
     )
     p.add_argument("--seconds", type=float, default=1.0, help="time for the timed runs (default 1)")
     p.add_argument(
+        "--warmup",
+        type=int,
+        help="runs before the timed ones (default: a tenth of them, at least 3)",
+    )
+    p.add_argument(
+        "--minutes", type=float, default=0.0,
+        help="then run on for so long, and show minimum and median of twenty intervals",
+    )  # fmt: skip
+    p.add_argument(
         "--profile", action="store_true",
         help="measure the machine too, and show each node's share of what it could do (roofline)",
     )  # fmt: skip
     p.add_argument("--trace", metavar="FILE", help="write a trace of one run that Perfetto opens")
     p.add_argument("--top", type=int, default=15, help="rows of the per-node table (default 15)")
+    p.add_argument(
+        "--adb", action="store_true", help="measure on the phone that adb reaches, with whit_bench"
+    )
+    p.add_argument("--serial", help="which phone, if there are several (adb devices lists them)")
+    p.add_argument("--abi", help="whit_bench of this ABI instead of the phone's first choice")
+    p.add_argument(
+        "--taskset", metavar="MASK", help="on these cores of the phone only (hexadecimal)"
+    )
 
     p = command("diff", _diff.run, "compare every shared value with onnxruntime")
     p.add_argument("onnx", help="model.onnx")
@@ -118,6 +135,11 @@ def _parser() -> _Parser:
     p.add_argument(
         "--all", action="store_true", help="list every value, not only the first hundred"
     )
+
+    p = command("build", _build.run, "make a library that holds what some models need")
+    _build.add_arguments(p)
+    p = command("size", _size.run, "the bytes of such a library, by component, operator and kernel")
+    _size.add_arguments(p)
     return parser
 
 

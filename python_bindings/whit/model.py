@@ -6,6 +6,7 @@ import ctypes
 import difflib
 import mmap
 import os
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -417,10 +418,18 @@ def load(model: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Mode
         return _open(raw, "<bytes>", copy=True)
     path = os.fspath(model)
     try:
-        with open(path, "rb") as f:
-            if not os.fstat(f.fileno()).st_size:
+        file = os.open(
+            path, os.O_RDONLY | getattr(os, "O_BINARY", 0)
+        )  # a third of the time of open()
+        try:
+            status = os.fstat(file)
+            if stat.S_ISDIR(status.st_mode):
+                raise LoadError(f"{path}: is a folder")
+            if not status.st_size:
                 return _open(np.empty(0, np.uint8), path)
-            mapped = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
+        finally:
+            os.close(file)
     except OSError as e:
         raise LoadError(f"{path}: {e.strerror or e}") from None
     return _open(np.frombuffer(mapped, np.uint8), path)

@@ -130,7 +130,8 @@ typedef struct whit_port_info {
 /* Checks a .whit file once, in time linear in its structure (constants are not read), and fills *model.
  * bytes: the file, n_bytes long, aligned to 16; it must stay unchanged as long as the model is used.
  * Returns WHIT_E_FORMAT (model->bad_offset: where), WHIT_E_VERSION, WHIT_E_OPERATOR (model->bad_offset: the
- * hash that is missing), WHIT_E_ALIGN. On failure the model must not be used. No allocation. */
+ * hash that is missing), WHIT_E_TYPE (a build for some models lacks an element type),
+ * WHIT_E_ALIGN. On failure the model must not be used. No allocation. */
 WHIT_API whit_status whit_open(whit_model *model, const void *bytes, size_t n_bytes);
 
 /* Index of the entry point called name (NULL: the first one), or WHIT_NONE. O(entries). */

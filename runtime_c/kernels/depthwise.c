@@ -139,7 +139,7 @@ static void depthwise_line(const depthwise_state *s, float *y, int32_t at, int32
     m = (int32_t)(inside < n - i ? inside : n - i) / DEPTHWISE_TILE * DEPTHWISE_TILE;
     if (m <= 0) m = whit_min_i32(n - i, DEPTHWISE_TILE);
     depthwise_point(s, here);
-    s->k->depthwise_f32(&s->run, y + i * s->run.y_step, m);
+    WHIT_KERNEL(s->k, depthwise_f32)(&s->run, y + i * s->run.y_step, m);
   }
 }
 
@@ -184,11 +184,9 @@ static void depthwise_begin(depthwise_state *s, const whit_depthwise *d, const w
   s->zeros = (float *)(void *)(s->weights + pieces);
   s->lines = (int32_t *)(void *)(s->zeros + DEPTHWISE_CHUNK);
   whit_bytes_zero(s->zeros, DEPTHWISE_CHUNK * sizeof(float));
-  s->run = (whit_depthwise_run){
-    .columns = s->columns, .weights = s->weights, .w_step = d->w_tap, .y_step = d->step * d->y_at,
-    .x_step = d->w->stride[d->w->n - 1] * d->step * d->x_at, .taps = d->taps,
-    .n_columns = d->columns, .finish = d->finish
-  };
+  s->run = (whit_depthwise_run){ .columns = s->columns, .weights = s->weights,
+                                 .x_step = d->w->stride[d->w->n - 1] * d->step * d->x_at, .w_step = d->w_tap,
+                                 .y_step = d->step * d->y_at, .taps = d->taps, .n_columns = d->columns, .finish = d->finish };
 }
 
 static void depthwise_band(depthwise_state *s, int32_t chunk, int32_t begin, int32_t end) {
@@ -218,7 +216,7 @@ static void depthwise_after(const whit_depthwise *d, uint32_t job, int32_t begin
 typedef struct depthwise_task { const whit_call *c; const whit_depthwise *d; } depthwise_task;
 
 static void depthwise_job(void *arg, uint32_t job) {
-  const depthwise_task *task = arg;
+  const depthwise_task *task = (const depthwise_task *)arg;
   const whit_depthwise *d = task->d;
   const int32_t pairs = d->step * d->runs * d->lines, together = d->after ? d->n_chunks : 1;
   const int32_t items = d->n_bands * (d->n_chunks / together), end = whit_border((int32_t)job + 1, d->n_jobs, items, 1);

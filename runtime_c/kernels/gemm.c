@@ -40,7 +40,7 @@ void whit_trees(float *sums) {
 void whit_panels_pack(float *panels, unsigned dtype, const void *b, int32_t k, int32_t n, ptrdiff_t k_stride,
                       ptrdiff_t n_stride) {
   const ptrdiff_t size = (ptrdiff_t)whit_type_size(dtype);
-  const uint8_t *column = b;
+  const uint8_t *column = (const uint8_t *)b;
   for (int32_t j = 0; j < n; j += 16, column += 16 * n_stride * size) {
     const int32_t width = whit_min_i32(n - j, 16);
     int32_t l = 0;
@@ -74,6 +74,11 @@ int32_t whit_border(int32_t i, int32_t n_parts, int32_t total, int32_t unit) {
   return at < total ? (int32_t)at : total;
 }
 
+void whit_gemm_rows(const whit_kernels *k, const whit_gemm *g, int32_t row0, int32_t row1) {
+  if (g->m == 1 && !g->rows) WHIT_KERNEL(k, gemv_f32)(g);
+  else WHIT_KERNEL(k, gemm_f32)(g, row0, row1);
+}
+
 typedef struct gemm_job {
   const whit_kernels *k;
   const whit_gemm *g;
@@ -97,7 +102,7 @@ static uint32_t gemm_divide(const whit_call *c, gemm_job *job, int32_t m, int32_
 
 static void gemm_part(void *arg, uint32_t i) {
   enum { BLOCK = 192 };         /* rows that are still in the cache when they are finished; the kernel's own block */
-  const gemm_job *job = arg;
+  const gemm_job *job = (const gemm_job *)arg;
   whit_gemm g = *job->g;
   const int32_t row = (int32_t)i % job->row_parts, column = (int32_t)i / job->row_parts;
   const int32_t from = whit_border(column, job->column_parts, g.n, 16);

@@ -20,13 +20,18 @@ typedef struct gemm_tile {      /* what a micro-kernel of gemm_f32.inc gets */
 } gemm_tile;
 
 /* Rows [row0, row1) of g, not none. One row is gemv_f32's by shape alone, for its sums have an order of their own. */
-static inline void whit_gemm_rows(const whit_kernels *k, const whit_gemm *g, int32_t row0, int32_t row1) {
-  if (g->m == 1 && !g->rows) k->gemv_f32(g);
-  else k->gemm_f32(g, row0, row1);
+void whit_gemm_rows(const whit_kernels *k, const whit_gemm *g, int32_t row0, int32_t row1);
+
+/* Is there anything to do? */
+static inline bool whit_finishes(const whit_finish *f) {
+  return f->gate || f->add || f->low > -__builtin_inff() || f->high < __builtin_inff() || f->leak < 1 || f->leak > 1;
 }
 
 /* Is this a type whose products are summed in f32? */
 static inline bool whit_in_f32(unsigned dtype) { return dtype != WHIT_F64 && whit_type_is_float(dtype); }
+
+/* Does plan p convert its operands, of a narrower type that this build has? */
+#define WHIT_CONVERTS(p) ((WHIT_DTYPES & WHIT_NARROW_FLOATS) && (p)->convert)
 
 /* Floats of a matrix [k, n] in panels of 16 columns. */
 static inline uint64_t whit_panels_floats(int32_t k, int32_t n) { return ((uint64_t)n + 15) / 16 * 16 * (uint64_t)k; }

@@ -9,6 +9,14 @@
 #define MICRO_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* Finishes are as many bytes as the products before them. Where bytes count they are not done in registers but on what has just been
+ * stored, which gives the same bits. */
+#ifdef __OPTIMIZE_SIZE__
+#define FINISH_LATER 1
+#else
+#define FINISH_LATER 0
+#endif
+
 /* One element of a fold: rows that are shorter than a vector. */
 static float fold_sum_one(const whit_fold *f, int32_t flip, ptrdiff_t at) {
   float acc = 0;
@@ -56,29 +64,47 @@ static inline float rows_max(const float *lane) {
   return low > high ? low : high;
 }
 
+#if WHIT_ISAS & WHIT_ISA_SCALAR
 #include "isa/scalar.h"
 #include "every.inc"
-
-#ifdef __x86_64__
+#endif
+#if WHIT_ISAS & WHIT_ISA_AVX2
 #include "isa/avx2.h"
 #include "every.inc"
+#endif
+#if WHIT_ISAS & WHIT_ISA_AVX512
 #include "isa/avx512.h"
 #include "every.inc"
 #endif
-
-#ifdef __aarch64__
+#if WHIT_ISAS & WHIT_ISA_NEON
 #include "isa/neon.h"
 #include "every.inc"
 #endif
 
+#if !WHIT_TABLES                /* this file then stands before those that call kernels */
+#if WHIT_ISAS & WHIT_ISA_AVX512
+#define WHIT_KERNEL(k, name) ((k) == &kernels_avx512 ? name##_avx512 : (k) == &kernels_avx2 ? name##_avx2 : name##_scalar)
+#elif WHIT_ISAS & WHIT_ISA_AVX2
+#define WHIT_KERNEL(k, name) ((k) == &kernels_avx2 ? name##_avx2 : name##_scalar)
+#elif WHIT_ISAS & WHIT_ISA_NEON
+#define WHIT_KERNEL(k, name) ((void)(k), name##_neon)
+#else
+#define WHIT_KERNEL(k, name) ((void)(k), name##_scalar)
+#endif
+#endif
+
 const whit_kernels *whit_kernels_for(uint32_t cpu) {
-#ifdef __x86_64__
+#if WHIT_ISAS & WHIT_ISA_AVX512
   if (cpu & WHIT_CPU_AVX512) return &kernels_avx512;
+#endif
+#if WHIT_ISAS & WHIT_ISA_AVX2
   if (cpu & WHIT_CPU_AVX2) return &kernels_avx2;
 #endif
-#ifdef __aarch64__
-  if (cpu & WHIT_CPU_NEON) return &kernels_neon;
+#if WHIT_ISAS & WHIT_ISA_NEON
+  if (cpu & WHIT_CPU_NEON || !(WHIT_ISAS & WHIT_ISA_SCALAR)) return &kernels_neon;
 #endif
+#if WHIT_ISAS & WHIT_ISA_SCALAR
   (void)cpu;
   return &kernels_scalar;
+#endif
 }

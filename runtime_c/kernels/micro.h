@@ -1,7 +1,7 @@
 /* micro.h - the micro-operations of tile programs (ops/tile.c), one a line:
  *   X(name, number in the file, registers read, domains: 1 f32 + 2 f64 + 4 i64)   meaning
- * Numbers never change. A truth value is 1 or 0. Integers wrap; every case has one result, the same on every
- * machine. */
+ * Numbers never change; from 64 on they are i64's alone. A truth value is 1 or 0. Integers wrap; every case has one
+ * result, the same on every machine. */
 #ifndef WHIT_MICRO_H
 #define WHIT_MICRO_H
 

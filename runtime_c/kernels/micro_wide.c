@@ -307,10 +307,14 @@ static double f64_round_f16(double x) { return f64_round_to(x, 10, -14, 65504); 
 static double f64_round_bf16(double x) { return f64_round_to(x, 7, -126, 0x1.fep127); }
 
 #define MICRO_WIDE(name, value) \
-  case WHIT_MICRO_##name: for (; i < n; i++) y[i] = value; return;
-#define MICRO_FUNCTION(name, function) \
-  case WHIT_MICRO_##name: f = function; break;
+  case WHIT_MICRO_##name: for (; MICRO_HAS(name) && i < n; i++) y[i] = value; return;
+#define MICRO_FUNCTION(name, function)      \
+  case WHIT_MICRO_##name:                   \
+    if (!WHIT_HAS_MICRO(F64, name)) return; \
+    f = function;                           \
+    break;
 
+#define MICRO_HAS(name) WHIT_HAS_MICRO(F64, name)
 void whit_micro_f64(unsigned op, double *y, const double *a, const double *b, const double *c, int32_t n) {
   double (*f)(double);
   int32_t i = 0;
@@ -353,10 +357,12 @@ void whit_micro_f64(unsigned op, double *y, const double *a, const double *b, co
   }
   for (; i < n; i++) y[i] = f(a[i]);
 }
+#undef MICRO_HAS
 
 void whit_micro_f32_slow(unsigned op, float *y, const float *a, const float *b, int32_t n) {
-  double (*const f)(double, double) =
-      op == WHIT_MICRO_pow ? whit_pow_f64 : op == WHIT_MICRO_fmod ? whit_fmod_f64 : f64_mod;
+  double (*const f)(double, double) = WHIT_HAS_MICRO(F32, pow) && op == WHIT_MICRO_pow     ? whit_pow_f64
+                                      : WHIT_HAS_MICRO(F32, fmod) && op == WHIT_MICRO_fmod ? whit_fmod_f64
+                                                                                           : f64_mod;
   for (int32_t i = 0; i < n; i++) y[i] = (float)f((double)a[i], (double)b[i]);
 }
 
@@ -387,7 +393,7 @@ static int64_t i64_pow(int64_t a, int64_t b) {
 
 #define MICRO_UNSIGNED(name, value)          \
   case WHIT_MICRO_##name:                    \
-    for (; i < n; i++) {                     \
+    for (; MICRO_HAS(name) && i < n; i++) {  \
       const uint64_t u = (uint64_t)a[i];     \
       const uint64_t v = (uint64_t)b[i];     \
       y[i] = (int64_t)(value);               \
@@ -395,6 +401,7 @@ static int64_t i64_pow(int64_t a, int64_t b) {
     return;
 #define MICRO_WRAP(name, type) MICRO_WIDE(wrap_##name, (type)a[i])
 
+#define MICRO_HAS(name) (WHIT_MICRO_##name < 64 ? WHIT_HAS_MICRO(I64, name) : WHIT_HAS_MICRO(64, name))
 void whit_micro_i64(unsigned op, int64_t *y, const int64_t *a, const int64_t *b, const int64_t *c, int32_t n) {
   int32_t i = 0;
   switch (op) {

@@ -112,7 +112,7 @@ static void window_positions(const whit_window *w, const whit_kernels *k, unsign
   f.x_step = (ptrdiff_t)w->stride[last] * channels;
   for (int32_t l = 0; f.n_taps && l < n_lines; l++)
     at[l] = lines[l] + (ptrdiff_t)(start + first * w->dilation[last]) * channels;
-  k->fold_f32(&f, kind, y + (ptrdiff_t)low * channels);
+  WHIT_KERNEL(k, fold_f32)(&f, kind, y + (ptrdiff_t)low * channels);
 }
 
 /* Windows inside x have all their taps: one call does them. Where windows overlap much, lines are combined first, in one
@@ -128,7 +128,7 @@ void whit_window_fold(const whit_window *w, const whit_kernels *k, unsigned kind
     if (lines[t] >= 0) from[n_lines++] = x + (ptrdiff_t)lines[t] * in * channels;
   if (n_lines > 1 && (int64_t)n_lines * width > (int64_t)n_lines * stride + width + 4) {
     const whit_fold f = { from, n_lines, 1, in * channels, 1, 0, 0 };
-    k->fold_f32(&f, kind, row);
+    WHIT_KERNEL(k, fold_f32)(&f, kind, row);
     from[0] = row;
     n_lines = 1;
   }

@@ -101,7 +101,7 @@ static void winograd_inputs(const winograd_plan *p, float *v, int32_t first, int
     const int32_t top = whit_max_i32(y0, 0), left = whit_max_i32(x0 + 6, 0);
     winograd_fetch(image + top * line + left * pixel, line, whit_min_i32(y0 + 6, lines) - top,
                    whit_min_i32(WINOGRAD_TILE, columns - left) * p->n_in);
-    p->c->k->winograd_in_f32(v, (ptrdiff_t)p->v_step, pixels, p->n_in);
+    WHIT_KERNEL(p->c->k, winograd_in_f32)(v, (ptrdiff_t)p->v_step, pixels, p->n_in);
   }
 }
 
@@ -109,7 +109,7 @@ static void winograd_outputs(const winograd_plan *p, uint32_t job, const float *
                              int32_t width) {
   const int32_t lines = p->w->out[0], columns = p->w->out[1];
   const ptrdiff_t pitch = p->c->out[0]->stride[2];
-  const whit_gemm y = { .c = p->c->out[0]->data, .c_row = pitch };
+  const whit_gemm y = { .c = (float *)p->c->out[0]->data, .c_row = pitch };
   whit_winograd_out o = { .y = y.c, .bias = p->bias + column, .finish = p->finish, .m_step = (ptrdiff_t)p->m_step,
                           .line = columns * pitch, .pixel = pitch, .n_channels = width };
   for (int32_t t = first, from = 0; t < end; t++, m += p->columns) {
@@ -123,7 +123,7 @@ static void winograd_outputs(const winograd_plan *p, uint32_t job, const float *
     if (p->n_parts == 1)
       winograd_fetch(y.c + o.at + WINOGRAD_TILE * o.pixel, o.line, o.lines,
                      whit_min_i32(WINOGRAD_TILE, columns - at.x - WINOGRAD_TILE) * p->n_out);
-    p->c->k->winograd_out_f32(&o);
+    WHIT_KERNEL(p->c->k, winograd_out_f32)(&o);
     if (p->after && (t + 1 == end || at.x + o.columns == columns))
       for (int32_t i = 0; i < o.lines; i++)
         p->after(p->context, job, &y, from + i * columns, pixel + i * columns + o.columns, column, width);
@@ -131,7 +131,7 @@ static void winograd_outputs(const winograd_plan *p, uint32_t job, const float *
 }
 
 static void winograd_job(void *arg, uint32_t job) {
-  const winograd_plan *p = arg;
+  const winograd_plan *p = (const winograd_plan *)arg;
   const ptrdiff_t matrix = (ptrdiff_t)p->padded * p->n_in;
   float *v = p->slots + WINOGRAD_POINTS * (p->v_step + p->m_step) * job, *m = v + WINOGRAD_POINTS * p->v_step;
   const int32_t block_job = (int32_t)job % p->block_jobs, part_job = (int32_t)job / p->block_jobs;
@@ -143,11 +143,10 @@ static void winograd_job(void *arg, uint32_t job) {
     for (int32_t k = whit_border(part_job, p->part_jobs, p->n_parts, 1); k < last_part; k++) {
       const int32_t column = whit_border(k, p->n_parts, p->padded, 16);
       const int32_t width = whit_border(k + 1, p->n_parts, p->padded, 16) - column;
-      whit_gemm g = { .a = v, .a_row = p->n_in, .pieces = 1, .m = end - first, .n = width, .k = p->n_in, .c = m,
-                      .c_row = p->columns, .finish = WHIT_FINISH_NONE,
-                      .b = (const float *)p->c->in[1]->data + (ptrdiff_t)column * p->n_in };
+      whit_gemm g = { .a = v, .b = (const float *)p->c->in[1]->data + (ptrdiff_t)column * p->n_in, .c = m, .m = end - first,
+                      .n = width, .k = p->n_in, .a_row = p->n_in, .c_row = p->columns, .pieces = 1, .finish = WHIT_FINISH_NONE };
       for (int32_t i = 0; i < WINOGRAD_POINTS; i++, g.a += p->v_step, g.b += matrix, g.c += p->m_step)
-        p->c->k->gemm_f32(&g, 0, g.m);
+        WHIT_KERNEL(p->c->k, gemm_f32)(&g, 0, g.m);
       winograd_outputs(p, job, m, first, end, column, whit_min_i32(width, p->n_out - column));
     }
   }
@@ -160,7 +159,7 @@ void whit_winograd_run(const whit_call *c, const whit_window *w, const whit_fini
   p.finish = finish;
   p.after = after;
   p.context = context;
-  float *zeros = c->scratch, *bias = zeros + p.n_in;
+  float *zeros = (float *)c->scratch, *bias = zeros + p.n_in;
   p.zeros = zeros;
   p.bias = bias;
   p.slots = bias + p.padded;

@@ -21,6 +21,8 @@ whit_status whit_argreduce_shape(whit_call *c) {
   return whit_out(c, 0, WHIT_I64, rank, shape);
 }
 
+enum { ARGREDUCE_COLUMNS = 64 };
+
 /* One position. Types of 4-byte floats: the comparisons that whit_order stands for (-0 is 0). */
 static int32_t argreduce_f32(const float *x, int32_t n, int32_t step, bool max, bool last) {
   float best = x[0];
@@ -33,6 +35,23 @@ static int32_t argreduce_f32(const float *x, int32_t n, int32_t step, bool max, 
     at = i;
   }
   return at;
+}
+
+/* The same of a long row that lies in sequence: first the best of 64 columns, all at once. */
+static int32_t argreduce_row(const whit_kernels *k, const float *x, int32_t n, bool max, bool last) {
+  float column[ARGREDUCE_COLUMNS];
+  const int32_t whole = n / ARGREDUCE_COLUMNS * ARGREDUCE_COLUMNS;
+  const whit_fold f = { &x, 1, whole / ARGREDUCE_COLUMNS, ARGREDUCE_COLUMNS, 1, ARGREDUCE_COLUMNS, 0 };
+  WHIT_KERNEL(k, fold_f32)(&f, max ? WHIT_FOLD_MAX : WHIT_FOLD_MIN, column);
+  const float best = column[argreduce_f32(column, ARGREDUCE_COLUMNS, 1, max, last)];
+  int32_t at = last ? -1 : n;
+  for (int32_t j = 0; j < ARGREDUCE_COLUMNS; j++)
+    for (int32_t i = j; i < whole && (column[j] == best || column[j] != column[j]); i += ARGREDUCE_COLUMNS)
+      if ((x[i] == best || (x[i] != x[i] && best != best)) && (last ? i > at : i < at)) at = i;
+  if (whole == n) return at;
+  const int32_t rest = whole + argreduce_f32(x + whole, n - whole, 1, max, last);
+  const float two[2] = { best, x[rest] };
+  return argreduce_f32(two, 2, 1, max, last) ? rest : at;
 }
 
 static int32_t argreduce_any(unsigned dtype, const uint8_t *p, int32_t n, size_t step, bool max, bool last) {
@@ -57,10 +76,12 @@ whit_status whit_argreduce_run(whit_call *c) {
   whit_axis(&axis, x->rank);
   const int32_t n = x->shape[axis], inner = x->stride[axis], n_out = whit_count(c->out[0]);
   const size_t size = whit_type_size(x->dtype);
-  int64_t *y = c->out[0]->data;
+  int64_t *y = (int64_t *)c->out[0]->data;
   for (int32_t k = 0; k < n_out; k++) {
     const size_t from = (size_t)(k / inner) * (size_t)n * (size_t)inner + (size_t)(k % inner);
-    if (x->dtype == WHIT_F32) y[k] = argreduce_f32((const float *)x->data + from, n, inner, max, last);
+    if (x->dtype == WHIT_F32 && inner == 1 && n >= 2 * ARGREDUCE_COLUMNS)
+      y[k] = argreduce_row(c->k, (const float *)x->data + from, n, max, last);
+    else if (x->dtype == WHIT_F32) y[k] = argreduce_f32((const float *)x->data + from, n, inner, max, last);
     else y[k] = argreduce_any(x->dtype, (const uint8_t *)x->data + from * size, n, (size_t)inner * size, max, last);
   }
   return WHIT_OK;

@@ -29,8 +29,8 @@ typedef struct att_plan {
 
 static void att_plan_of(att_plan *p, const whit_call *c) {
   const whit_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2];
-  *p = (att_plan){ .c = c, .scale = whit_attr_f32(c, 0), .batch = q->shape[0], .heads = q->shape[1],
-                   .kv_heads = k->shape[1], .n = q->shape[2], .dim = q->shape[3], .keys = k->shape[2], .v_dim = v->shape[3] };
+  *p = (att_plan){ .c = c, .scale = whit_attr_f32(c, 0), .batch = q->shape[0], .heads = q->shape[1], .kv_heads = k->shape[1],
+                   .n = q->shape[2], .keys = k->shape[2], .dim = q->shape[3], .v_dim = v->shape[3] };
   p->pitch = (p->keys + 15) / 16 * 16;
   p->block = whit_max_i32(8, whit_min_i32(ATT_ROWS, ATT_SCORES / whit_max_i32(1, p->pitch)));
   p->n_blocks = (p->n + p->block - 1) / p->block;
@@ -84,7 +84,7 @@ static const float *att_mask(const att_plan *p, int32_t batch, int32_t head, int
   const whit_tensor *mask = p->c->n_in > 3 ? p->c->in[3] : NULL;
   const int32_t at[3] = { batch, head, row };
   if (!mask) return NULL;
-  const float *m = mask->data;
+  const float *m = (const float *)mask->data;
   for (unsigned a = 4u - mask->rank, i = 0; a < 3; a++, i++)
     if (mask->shape[i] != 1) m += (ptrdiff_t)at[a] * mask->stride[i];
   return m;
@@ -100,7 +100,7 @@ static int32_t att_visible(const att_plan *p, int32_t i) {
 /* Scores of a query to weights, which 1 / *sum makes a distribution; zeros up to width. */
 static float att_weigh(const att_plan *p, float *scores, const float *mask, int32_t n, int32_t width) {
   float found[2];
-  p->c->k->exp_row_f32(scores, scores, mask, p->scale, n, found);
+  WHIT_KERNEL(p->c->k, exp_row_f32)(scores, scores, mask, p->scale, n, found);
   for (; n < width; n++) scores[n] = 0;
   return 1.0f / found[1];
 }
@@ -112,10 +112,10 @@ static void att_direct(const att_plan *p, int32_t batch, int32_t head, int32_t r
   const int32_t kv_head = head / (p->heads / p->kv_heads);
   for (; row < end; row++, q += q_row, y += y_row) {
     const int32_t n = att_visible(p, row);
-    p->c->k->dot_rows_f32(scores, q, att_at(k, batch, kv_head), k->stride[2], n, p->dim);
+    WHIT_KERNEL(p->c->k, dot_rows_f32)(scores, q, att_at(k, batch, kv_head), k->stride[2], n, p->dim);
     const float t[3] = { 0.0f, att_weigh(p, scores, att_mask(p, batch, head, row), n, n), 0.0f };
-    p->c->k->weigh_rows_f32(y, scores, att_at(v, batch, kv_head), v->stride[2], n, p->v_dim);
-    p->c->k->affine_rows_f32(y, y, t, NULL, NULL, 1, p->v_dim);
+    WHIT_KERNEL(p->c->k, weigh_rows_f32)(y, scores, att_at(v, batch, kv_head), v->stride[2], n, p->v_dim);
+    WHIT_KERNEL(p->c->k, affine_rows_f32)(y, y, t, NULL, NULL, 1, p->v_dim);
   }
 }
 
@@ -126,7 +126,7 @@ static void att_products(const att_plan *p, int32_t batch, int32_t head, int32_t
   const whit_gemm first = { .a = q, .b = panels, .c = scores, .m = end - row, .n = width, .k = p->dim, .a_row = q_row,
                             .c_row = p->pitch, .pieces = 1, .finish = WHIT_FINISH_NONE };
   float t[3] = { 0 }, factor[ATT_ROWS];
-  p->c->k->gemm_f32(&first, 0, first.m);
+  WHIT_KERNEL(p->c->k, gemm_f32)(&first, 0, first.m);
   for (int32_t i = 0; i < first.m; i++)
     factor[i] = att_weigh(p, scores + (ptrdiff_t)i * p->pitch, att_mask(p, batch, head, row + i), att_visible(p, row + i), width);
   panels += p->k_floats;
@@ -134,11 +134,11 @@ static void att_products(const att_plan *p, int32_t batch, int32_t head, int32_t
   for (int32_t j = 0; j < p->v_dim; j += step, panels += 16 * (ptrdiff_t)p->keys) {
     const whit_gemm second = { .a = scores, .b = panels, .c = y + j, .m = first.m, .n = whit_min_i32(step, p->v_dim - j),
                                .k = width, .a_row = p->pitch, .c_row = y_row, .pieces = 1, .finish = first.finish };
-    p->c->k->gemm_f32(&second, 0, first.m);
+    WHIT_KERNEL(p->c->k, gemm_f32)(&second, 0, first.m);
   }
   for (int32_t i = 0; i < first.m; i++, y += y_row) {
     t[1] = factor[i];
-    p->c->k->affine_rows_f32(y, y, t, NULL, NULL, 1, p->v_dim);
+    WHIT_KERNEL(p->c->k, affine_rows_f32)(y, y, t, NULL, NULL, 1, p->v_dim);
   }
 }
 
@@ -149,7 +149,7 @@ static void att_pack(const att_plan *p, float *panels, int32_t batch, int32_t kv
 }
 
 static void att_job(void *arg, uint32_t job) {
-  const att_plan *p = arg;
+  const att_plan *p = (const att_plan *)arg;
   const whit_tensor *tq = p->c->in[0];
   float *panels = (float *)p->c->scratch + (size_t)(job * p->slot), *scores = panels + (size_t)(p->k_floats + p->v_floats);
   float *copy = scores + (ptrdiff_t)p->block * p->pitch;

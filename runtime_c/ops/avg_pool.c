@@ -49,7 +49,7 @@ static void avg_pool_wide(const whit_pool *p, const int32_t *lines, int32_t j, d
 }
 
 static void avg_pool_job(void *arg, uint32_t job) {
-  const whit_pool *p = arg;
+  const whit_pool *p = (const whit_pool *)arg;
   const whit_window *w = &p->w;
   const whit_tensor *x = p->c->in[0], *y = p->c->out[0];
   const int32_t length = w->out[w->n - 1] * p->channels;
@@ -60,7 +60,8 @@ static void avg_pool_job(void *arg, uint32_t job) {
     for (uint32_t a = w->n - 1; a-- > 0; rest /= w->out[a]) outer *= avg_pool_taps(p, a, rest % w->out[a]);
     uint8_t *to = (uint8_t *)y->data + (size_t)o * (size_t)length * whit_type_size(y->dtype);
     whit_window_lines(w, o, lines);
-    if (x->dtype == WHIT_F32) whit_window_fold(w, p->c->k, WHIT_FOLD_SUM, x->data, p->channels, lines, row, (float *)(void *)to);
+    if (x->dtype == WHIT_F32)
+      whit_window_fold(w, p->c->k, WHIT_FOLD_SUM, (const float *)x->data, p->channels, lines, row, (float *)(void *)to);
     for (int32_t j = 0; j < w->out[w->n - 1]; j++) {
       const int32_t n = whit_max_i32(1, outer * avg_pool_taps(p, w->n - 1, j));
       float *sums = (float *)(void *)to + (ptrdiff_t)j * p->channels;

@@ -22,6 +22,9 @@ WHIT_OP(conv, .version = 1, .in = "x w bias? more*", .out = "y",
  * Depthwise convolution is one multiply-add a weight, and has a file of its own; so has Winograd's. */
 enum { CONV_DIRECT, CONV_STRIPS, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_WIDE };
 
+/* Is p of this kind, which this build has? */
+#define CONV_IS(p, which) ((WHIT_CONVS >> CONV_##which & 1) && (p)->kind == CONV_##which)
+
 typedef struct conv_plan {
   const whit_call *c;
   whit_window w;
@@ -62,7 +65,7 @@ static whit_status conv_read(whit_call *c, whit_window *w, int32_t *shape) {
     return whit_fail(c, WHIT_E_SHAPE, "conv: w must be [spatial, C/group, M]");
   WHIT_TRY(whit_window_read(c, w, 4, panels ? NULL : k->shape));
   if ((int64_t)w->taps * (n_in / group) > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "conv: the kernel is too large");
-  if (winograd) WHIT_TRY(whit_winograd_check(c, w, channels));
+  if (winograd && (WHIT_CONVS >> CONV_WINOGRAD & 1)) WHIT_TRY(whit_winograd_check(c, w, channels));
   if (panels && !winograd && (x->dtype != WHIT_F32 || k->rank != 4 || k->shape[0] != group ||
                  k->shape[1] != ((int64_t)channels / group + 15) / 16 || k->shape[2] != w->taps * (n_in / group) ||
                  k->shape[3] != 16))
@@ -86,10 +89,10 @@ static uint64_t conv_at_sums(const conv_plan *p) {
 static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
   const uint32_t last = p->w.n - 1;
   const int32_t out = p->w.out[last], in = p->w.in[last];
-  p->copies = p->convert || (p->n_in <= 16 && p->group == 1 && p->w.dilation[last] == 1);
+  p->copies = WHIT_CONVERTS(p) || (p->n_in <= 16 && p->group == 1 && p->w.dilation[last] == 1);
   /* a few of a line's patches are copied faster than the line */
   const int32_t inside = whit_max_i32(0, in - p->w.kernel[last] + 1) / p->w.stride[last];
-  p->padded = p->copies && !p->convert && out - inside > out / 8;
+  p->padded = p->copies && !WHIT_CONVERTS(p) && out - inside > out / 8;
   p->width = p->padded ? in + p->w.before[last] + p->w.after[last] : in;
   p->pieces = p->copies ? p->w.outer : p->w.taps;
   /* 64K floats of patches, a multiple of the tile heights 6 and 8 if it can be; a whole number of rounds for all threads */
@@ -98,7 +101,7 @@ static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
   if (pixels / 8 >= threads) p->n_strips = (p->n_strips + threads - 1) / threads * threads;
   p->strip = p->n_strips ? (pixels + p->n_strips - 1) / p->n_strips : 0;
   p->n_jobs = whit_min_i32(threads, p->n_strips);
-  p->slot = conv_at_sums(p) + (p->convert ? (uint64_t)p->strip * (uint64_t)p->n_out : 0);
+  p->slot = conv_at_sums(p) + (WHIT_CONVERTS(p) ? (uint64_t)p->strip * (uint64_t)p->n_out : 0);
 }
 
 /* Floats of zeros that pointers into the padding point at. */
@@ -136,30 +139,31 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
   p->convert = x->dtype != WHIT_F32;
   p->kind = c->attr[1] == 2 ? CONV_WINOGRAD
             : !whit_in_f32(x->dtype) ? CONV_WIDE
-            : p->convert ? CONV_STRIPS
+            : WHIT_CONVERTS(p) ? CONV_STRIPS
             : conv_is_depthwise(x, p->group, channels) ? CONV_DEPTHWISE
             : one ? CONV_DIRECT : CONV_STRIPS;
+  if (!(WHIT_CONVS >> p->kind & 1)) return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks this kind of it");
   p->pack = p->kind != CONV_DEPTHWISE && p->kind != CONV_WINOGRAD &&
             (!c->attr[1] || conv_is_depthwise(x, p->group, c->attr[2]));
   p->slot = 0;
   p->n_jobs = 1;
   p->padded = false;
-  if (p->kind == CONV_STRIPS) conv_plan_strips(p, pixels, threads);
+  if (CONV_IS(p, STRIPS)) conv_plan_strips(p, pixels, threads);
   p->slot += (uint64_t)w->outer;  /* the list of lines */
   p->slot = (p->slot + 15) / 16 * 16;
   /* scratch: panels; zeros or, of other types, the bias behind them; x with padding; a slot a job; the epilogue */
   p->at_bias = p->pack && p->kind < CONV_DEPTHWISE ? (uint64_t)p->group * whit_panels_floats(p->k, p->n_out) : 0;
-  p->at_x = p->at_bias + (conv_zeros(p) + (uint64_t)(p->convert ? channels : 0) + 15) / 16 * 16;
+  p->at_x = p->at_bias + (conv_zeros(p) + (uint64_t)(WHIT_CONVERTS(p) ? channels : 0) + 15) / 16 * 16;
   p->at_slots = p->at_x;
   if (p->padded) p->at_slots += ((uint64_t)conv_lines(p) * (uint64_t)p->width * (uint64_t)p->n_in + 15) / 16 * 16;
-  const unsigned can = p->convert || p->kind == CONV_WIDE ? 0
+  const unsigned can = WHIT_CONVERTS(p) || p->kind == CONV_WIDE ? 0
                        : p->kind == CONV_DEPTHWISE ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_GATE
                        : p->kind == CONV_WINOGRAD ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_ADD : WHIT_EPILOGUE_ALL;
   WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 4, can));
   uint64_t slots = p->kind == CONV_DIRECT ? 0
-                   : p->kind == CONV_WINOGRAD ? whit_winograd_floats(c, w, &p->n_jobs) : (uint64_t)p->n_jobs * p->slot;
+                   : CONV_IS(p, WINOGRAD) ? whit_winograd_floats(c, w, &p->n_jobs) : (uint64_t)p->n_jobs * p->slot;
   if (p->kind == CONV_DIRECT) p->n_jobs = (int32_t)whit_gemm_parts(c, pixels, p->n_out, p->k);
-  if (p->kind == CONV_DEPTHWISE) {
+  if (CONV_IS(p, DEPTHWISE)) {
     whit_depthwise *d = &p->depthwise;
     d->w = w;
     d->channels = channels;
@@ -187,7 +191,7 @@ whit_status whit_conv_shape(whit_call *c) {
 static void conv_copy(const conv_plan *p, float *dst, int32_t at, int32_t n) {
   typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
   const whit_tensor *x = p->c->in[0];
-  if (p->convert) {
+  if (WHIT_CONVERTS(p)) {
     whit_load_f32(dst, x->dtype, (const uint8_t *)x->data + (size_t)at * whit_type_size(x->dtype), 1, n);
     return;
   }
@@ -256,7 +260,7 @@ static void conv_point_lines(const conv_plan *p, const float **rows, float *patc
   const ptrdiff_t step = (ptrdiff_t)stride * p->n_in, piece = (ptrdiff_t)kernel * p->n_in;
   int32_t low = at < 0 ? (-at + stride - 1) / stride : 0, high = in - kernel >= at ? (in - kernel - at) / stride + 1 : 0;
   if (high > n) high = n;
-  if (p->convert || low >= high) low = high = n;
+  if (WHIT_CONVERTS(p) || low >= high) low = high = n;
   for (int32_t i = 0; i < n; i++) {
     if (i == low) i = high;     /* all of these lie inside */
     if (i >= n) break;
@@ -272,7 +276,7 @@ static void conv_point_lines(const conv_plan *p, const float **rows, float *patc
 }
 
 static void conv_strips_job(void *arg, uint32_t job) {
-  const conv_plan *p = arg;
+  const conv_plan *p = (const conv_plan *)arg;
   const whit_tensor *y = p->c->out[0];
   const int32_t width = p->w.out[p->w.n - 1], channels = p->n_out * p->group;
   float *slot = p->slots + job * p->slot, *patches = slot + conv_at_patches(p), *sums = slot + conv_at_sums(p);
@@ -291,14 +295,13 @@ static void conv_strips_job(void *arg, uint32_t job) {
         else conv_point(p, rows + i, lines, j, m, n, g);
       }
       const ptrdiff_t at = first * p->pitch + g * p->n_out;
-      whit_gemm gemm = { .rows = rows, .pieces = p->pieces, .m = n, .n = p->n_out, .k = p->k,
-                         .b = p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
-                         .bias = p->bias ? p->bias + g * p->n_out : NULL,
-                         .c = p->convert ? sums : (float *)y->data + at, .c_row = p->convert ? p->n_out : p->pitch,
-                         .finish = p->e.finish };
+      whit_gemm gemm = { .b = p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
+                         .bias = p->bias ? p->bias + g * p->n_out : NULL, .c = WHIT_CONVERTS(p) ? sums : (float *)y->data + at,
+                         .m = n, .n = p->n_out, .k = p->k, .c_row = WHIT_CONVERTS(p) ? p->n_out : p->pitch, .rows = rows,
+                         .pieces = p->pieces, .finish = p->e.finish };
       if (gemm.finish.add) gemm.finish.add += (ptrdiff_t)first * channels + g * p->n_out;
-      p->c->k->gemm_f32(&gemm, 0, n);
-      for (int32_t i = 0; p->convert && i < n; i++)
+      WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, n);
+      for (int32_t i = 0; WHIT_CONVERTS(p) && i < n; i++)
         whit_store_f32((uint8_t *)y->data + (size_t)(at + (ptrdiff_t)i * channels) * whit_type_size(y->dtype), y->dtype,
                        sums + (ptrdiff_t)i * p->n_out, p->n_out);
     }
@@ -351,13 +354,13 @@ static void conv_pad(const conv_plan *p, float *to) {
 /* w in panels and bias in f32, x with its padding, if they are not yet. */
 static void conv_prepare(conv_plan *p) {
   const whit_tensor *w = p->c->in[1], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
-  float *scratch = p->c->scratch;
+  float *scratch = (float *)p->c->scratch;
   const int32_t channels = p->group * p->n_out;
   p->slots = scratch + p->at_slots;
   p->zeros = scratch + p->at_bias;
-  p->bias = bias ? bias->data : NULL;
-  p->panels = w->data;
-  p->x = p->c->in[0]->data;
+  p->bias = (float *)(bias ? bias->data : NULL);
+  p->panels = (float *)w->data;
+  p->x = (const float *)p->c->in[0]->data;
   if (p->padded) {
     conv_pad(p, scratch + p->at_x);
     p->x = scratch + p->at_x;
@@ -365,7 +368,7 @@ static void conv_prepare(conv_plan *p) {
   whit_epilogue_begin(&p->e, (uint8_t *)p->c->scratch + p->at_epilogue, (uint32_t)p->n_jobs);
   whit_bytes_zero(p->zeros, (size_t)conv_zeros(p) * sizeof(float));
   if (p->kind >= CONV_DEPTHWISE) return;
-  if (p->convert && bias) {
+  if (WHIT_CONVERTS(p) && bias) {
     p->bias = p->zeros + conv_zeros(p);
     whit_load_f32(p->bias, bias->dtype, bias->data, 1, channels);
   }
@@ -379,26 +382,26 @@ static void conv_prepare(conv_plan *p) {
 /* Where a patch is a pixel. */
 static void conv_direct(const conv_plan *p) {
   for (int32_t g = 0; g < p->group; g++) {
-    whit_gemm gemm = { .a = (const float *)p->c->in[0]->data + g * p->n_in, .a_row = p->n_in * p->group, .pieces = 1,
+    whit_gemm gemm = { .a = (const float *)p->c->in[0]->data + g * p->n_in,
                        .b = p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
-                       .bias = p->bias ? p->bias + g * p->n_out : NULL,
-                       .c = (float *)p->c->out[0]->data + g * p->n_out, .c_row = p->pitch,
-                       .m = p->lines * p->w.out[p->w.n - 1], .n = p->n_out, .k = p->k, .finish = p->e.finish };
+                       .bias = p->bias ? p->bias + g * p->n_out : NULL, .c = (float *)p->c->out[0]->data + g * p->n_out,
+                       .m = p->lines * p->w.out[p->w.n - 1], .n = p->n_out, .k = p->k, .a_row = p->n_in * p->group,
+                       .c_row = p->pitch, .pieces = 1, .finish = p->e.finish };
     if (gemm.finish.add) gemm.finish.add += g * p->n_out;
     whit_gemm_all(p->c, &gemm, p->e.plan ? whit_epilogue_after : NULL, &p->e);
   }
 }
 
 static void conv_after(const void *epilogue, uint32_t job, int32_t start, int32_t n) {
-  whit_epilogue_run(epilogue, job, start, n);
+  whit_epilogue_run((const whit_epilogue *)epilogue, job, start, n);
 }
 
 static void conv_depthwise(conv_plan *p) {
   whit_depthwise *d = &p->depthwise;
-  d->x = p->c->in[0]->data;
-  d->weights = p->c->in[1]->data;
+  d->x = (const float *)p->c->in[0]->data;
+  d->weights = (const float *)p->c->in[1]->data;
   d->bias = p->bias;
-  d->y = p->c->out[0]->data;
+  d->y = (float *)p->c->out[0]->data;
   d->finish = &p->e.finish;
   d->after = p->e.program ? conv_after : NULL;
   d->context = &p->e;
@@ -413,16 +416,16 @@ whit_status whit_conv_run(whit_call *c) {
   WHIT_TRY(conv_read(c, &p.w, shape));
   WHIT_TRY(conv_plan_make(&p, c, shape));
   conv_prepare(&p);
-  if (p.kind == CONV_WIDE) {
+  if (CONV_IS(&p, WIDE)) {
     conv_wide(&p);
     whit_epilogue_run(&p.e, 0, 0, whit_count(c->out[0]));
-  } else if (p.kind == CONV_DIRECT) {
+  } else if (CONV_IS(&p, DIRECT)) {
     conv_direct(&p);
-  } else if (p.kind == CONV_DEPTHWISE) {
+  } else if (CONV_IS(&p, DEPTHWISE)) {
     conv_depthwise(&p);
-  } else if (p.kind == CONV_WINOGRAD) {
+  } else if (CONV_IS(&p, WINOGRAD)) {
     whit_winograd_run(c, &p.w, &p.e.finish, p.e.plan ? whit_epilogue_after : NULL, &p.e);
-  } else {
+  } else if (CONV_IS(&p, STRIPS)) {
     whit_parallel(c, conv_strips_job, &p, (uint32_t)p.n_jobs);
   }
   return WHIT_OK;

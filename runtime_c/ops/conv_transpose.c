@@ -113,7 +113,7 @@ whit_status whit_conv_transpose_shape(whit_call *c) {
 
 /* Panels of the weights of group and tap number i: column k * n_out + m is tap k of the line, channel m. */
 static void transposed_pack(void *arg, uint32_t i) {
-  const transposed *p = arg;
+  const transposed *p = (const transposed *)arg;
   const int32_t kernel = p->w.kernel[p->w.n - 1], channels = p->n_in * p->group;
   const int32_t tap = (int32_t)i / p->group, g = (int32_t)i % p->group;
   float *panels = (float *)p->c->scratch + i * p->panels;
@@ -146,7 +146,7 @@ static int32_t transposed_line(const whit_window *w, int32_t o, int32_t t) {
 /* y[j] += x[j]; short runs, a window's taps of few channels, are not worth a call. */
 static void transposed_sum(const transposed *p, float *y, const float *x, int32_t n) {
   if (n > 64 || n % 4) {
-    p->c->k->add_to_f32(y, x, n);
+    WHIT_KERNEL(p->c->k, add_to_f32)(y, x, n);
     return;
   }
   for (; n; n -= 4, x += 4, y += 4) *(gemm_four *)(void *)y += *(const gemm_four *)(const void *)x;
@@ -161,10 +161,10 @@ static void transposed_add(const transposed *p, const float *x, const float *pan
   const int32_t low = first + before - span > 0 ? (first + before - span + stride - 1) / stride : 0;
   const int32_t high = whit_min_i32(w->in[last], (end - 1 + before) / stride + 1);
   if (low >= high) return;
-  const whit_gemm gemm = { .a = x + (ptrdiff_t)low * p->n_in * p->group, .a_row = p->n_in * p->group, .pieces = 1, .b = panels,
-                           .c = product, .c_row = p->columns, .m = high - low, .n = p->columns, .k = p->n_in,
+  const whit_gemm gemm = { .a = x + (ptrdiff_t)low * p->n_in * p->group, .b = panels, .c = product, .m = high - low,
+                           .n = p->columns, .k = p->n_in, .a_row = p->n_in * p->group, .c_row = p->columns, .pieces = 1,
                            .finish = WHIT_FINISH_NONE };
-  p->c->k->gemm_f32(&gemm, 0, high - low);
+  WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, high - low);
   const int32_t run = p->group == 1 && w->dilation[last] == 1 ? w->kernel[last] : 1; /* taps side by side in y */
   for (int32_t i = low; i < high; i++)
     for (int32_t k = 0; k < w->kernel[last]; k += run) {
@@ -184,18 +184,18 @@ static void transposed_direct(const transposed *p, const float *x, const float *
   const int32_t stride = p->w.stride[p->w.n - 1], low = first / stride;
   for (int32_t k = 0; bias && k < p->columns; k += p->n_out)
     whit_bytes_copy(biases + k, bias->data, (size_t)p->n_out * sizeof *biases);
-  const whit_gemm gemm = { .a = x + (ptrdiff_t)low * p->n_in, .a_row = p->n_in, .pieces = 1, .b = panels,
-                           .bias = bias ? biases : NULL, .c = y + (ptrdiff_t)first * p->n_out, .c_row = p->columns,
-                           .m = (end - first) / stride, .n = p->columns, .k = p->n_in, .finish = WHIT_FINISH_NONE };
-  p->c->k->gemm_f32(&gemm, 0, gemm.m);
+  const whit_gemm gemm = { .a = x + (ptrdiff_t)low * p->n_in, .b = panels, .bias = bias ? biases : NULL,
+                           .c = y + (ptrdiff_t)first * p->n_out, .m = (end - first) / stride, .n = p->columns, .k = p->n_in,
+                           .a_row = p->n_in, .c_row = p->columns, .pieces = 1, .finish = WHIT_FINISH_NONE };
+  WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, gemm.m);
 }
 
 static void transposed_job(void *arg, uint32_t job) {
-  const transposed *p = arg;
+  const transposed *p = (const transposed *)arg;
   const whit_window *w = &p->w;
   const whit_tensor *x = p->c->in[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
   const int32_t channels = p->n_out * p->group, in = w->in[w->n - 1], out = w->out[w->n - 1];
-  const float *panels = p->c->scratch;
+  const float *panels = (const float *)p->c->scratch;
   float *product = (float *)p->c->scratch + p->panels * (uint64_t)w->outer * (uint64_t)p->group + job * p->slot;
   const int32_t stop = whit_border((int32_t)job + 1, p->n_jobs, p->lines * p->parts, 1);
   for (int32_t u = whit_border((int32_t)job, p->n_jobs, p->lines * p->parts, 1); u < stop; u++) {

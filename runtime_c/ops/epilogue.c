@@ -7,7 +7,7 @@ enum { EPILOGUE_OTHER, EPILOGUE_SUM, EPILOGUE_INPUT, EPILOGUE_NUMBER, EPILOGUE_G
 typedef struct epilogue_value { unsigned kind; float number; } epilogue_value;
 
 static bool epilogue_adds(const whit_tensor *x, const whit_tensor *y) {
-  return x->dtype == WHIT_F32 && whit_same_shape(x, y) && whit_is_dense(x);
+  return x && x->kind == WHIT_TENSOR && x->dtype == WHIT_F32 && whit_same_shape(x, y) && whit_is_dense(x);
 }
 
 static bool epilogue_free(const whit_finish *f) { return !(f->low > -__builtin_inff()) && !(f->high < __builtin_inff()); }
@@ -55,7 +55,7 @@ static bool epilogue_fold(whit_epilogue *e, unsigned op, const epilogue_value *a
   if (op == WHIT_MICRO_add && b->kind == EPILOGUE_INPUT) {
     const whit_tensor *x = e->in[(unsigned)b->number];
     if (f->add_row || !epilogue_free(f) || f->leak != 1 || !epilogue_adds(x, e->out[0])) return false;
-    f->add = x->data;
+    f->add = (const float *)x->data;
     f->add_row = x->shape[x->rank - 1];
     return true;
   }
@@ -78,23 +78,25 @@ static bool epilogue_can(const whit_finish *f, unsigned can) {
 }
 
 /* Is the whole program a finish? The result is loaded once; it, its gate and its leak are read on only where they were changed
- * last. */
+ * last. A build without programs has no other check of them. */
 static bool epilogue_simple(whit_epilogue *e, unsigned can) {
   enum { NOWHERE = 64 };
   epilogue_value reg[64] = { { EPILOGUE_OTHER, 0 } };
-  const uint32_t *p = (const uint32_t *)e->call.attr + 1;
+  const uint32_t *p = (const uint32_t *)e->call.attr + 1, *const end = p + e->call.attr[0];
   unsigned sum = NOWHERE, gate = NOWHERE, leak = NOWHERE; /* the registers that hold them */
   bool leaks = false;
   if ((*p & 255) != 0 || e->out[0]->dtype != WHIT_F32) return false;
-  for (uint32_t k = *p++ >> 16; k; k--) {
+  for (uint32_t k = *p++ >> 16; k && p < end; k--) {
     const uint32_t w = *p++;
     const unsigned op = w & 255, dst = w >> 8 & 63, a = w >> 14 & 63, b = w >> 20 & 63;
     if (op == WHIT_MICRO_store)
-      return k == 1 && reg[a].kind == EPILOGUE_SUM && (gate != NOWHERE) == e->finish.gate && (leak != NOWHERE) == leaks &&
-             epilogue_can(&e->finish, can);
+      return k == 1 && p == end && !b && w >> 26 == WHIT_F32 && reg[a].kind == EPILOGUE_SUM &&
+             (gate != NOWHERE) == e->finish.gate && (leak != NOWHERE) == leaks && epilogue_can(&e->finish, can);
+    if (op == WHIT_MICRO_load && a >= e->call.n_in) return false;
     if (op == WHIT_MICRO_load && a) {
       reg[dst] = (epilogue_value){ EPILOGUE_INPUT, (float)a };
     } else if (op == WHIT_MICRO_imm) {
+      if (p == end) return false;
       const union { uint32_t i; float f; } u = { *p++ };
       reg[dst] = (epilogue_value){ EPILOGUE_NUMBER, u.f };
     } else if (op == WHIT_MICRO_fma || op == WHIT_MICRO_clamp) {
@@ -142,33 +144,34 @@ whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, u
   e->in[0] = c->out[0];
   e->out[0] = &y;
   for (unsigned k = 0; k < more; k++) e->in[k + 1] = c->in[first + k];
-  if (!c->running) {
+  if (WHIT_PROGRAMS && !c->running) {
     WHIT_TRY(whit_tile_check(&e->call));
     if (y.dtype != c->out[0]->dtype || !whit_same_shape(&y, c->out[0]))
       return whit_fail(c, WHIT_E_SHAPE, "an epilogue must keep type and shape of the result");
   }
   e->out[0] = c->out[0];
   if (can && epilogue_simple(e, can)) return WHIT_OK;
+  if (!WHIT_PROGRAMS) return whit_fail(c, WHIT_E_OPERATOR, "this build of the runtime lacks epilogues of this kind");
   e->finish = none;
   e->program = true;
   return WHIT_OK;
 }
 
 size_t whit_epilogue_bytes(const whit_epilogue *e, uint32_t n_jobs) {
-  return e->program ? whit_tile_bytes(&e->call, whit_count(e->out[0]), n_jobs) : 0;
+  return WHIT_PROGRAMS && e->program ? whit_tile_bytes(&e->call, whit_count(e->out[0]), n_jobs) : 0;
 }
 
 void whit_epilogue_begin(whit_epilogue *e, void *scratch, uint32_t n_jobs) {
-  if (e->program) e->plan = whit_tile_begin(&e->call, e->out[0], scratch, n_jobs);
+  if (WHIT_PROGRAMS && e->program) e->plan = whit_tile_begin(&e->call, e->out[0], scratch, n_jobs);
 }
 
 void whit_epilogue_run(const whit_epilogue *e, uint32_t job, int32_t start, int32_t n) {
-  if (e->plan) whit_tile_range(e->plan, job, start, n);
+  if (WHIT_PROGRAMS && e->plan) whit_tile_range(e->plan, job, start, n);
 }
 
 void whit_epilogue_after(const void *context, uint32_t job, const whit_gemm *g, int32_t row, int32_t end, int32_t column,
                          int32_t n) {
-  const whit_epilogue *e = context;
+  const whit_epilogue *e = (const whit_epilogue *)context;
   const int32_t start = (int32_t)(g->c - (const float *)e->out[0]->data) + column, pitch = (int32_t)g->c_row;
   if (n == pitch) whit_epilogue_run(e, job, start + row * pitch, (end - row) * pitch);
   else

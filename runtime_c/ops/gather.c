@@ -32,7 +32,7 @@ whit_status whit_gather_shape(whit_call *c) {
 /* Row i of a matrix in panels. */
 static void gather_panel(const whit_tensor *x, void *y, int64_t i) {
   const int32_t k = x->shape[1];
-  const ptrdiff_t at = ((ptrdiff_t)(i / 16) * k * 16 + i % 16) * (ptrdiff_t)whit_type_size(x->dtype);
+  const ptrdiff_t at = ((ptrdiff_t)i / 16 * k * 16 + (ptrdiff_t)i % 16) * (ptrdiff_t)whit_type_size(x->dtype);
   const whit_tensor row = { .data = (uint8_t *)x->data + at, .dtype = x->dtype, .rank = 1, .shape = { k }, .stride = { 16 } };
   whit_tensor to = row;
   to.data = y;
@@ -51,10 +51,10 @@ whit_status whit_gather_run(whit_call *c) {
   const int64_t dim = n_rows ? n_rows : x->shape[axis];
   size_t slice = size;
   for (int32_t a = axis + 1; a < x->rank - (n_rows ? 1 : 0); a++) slice *= (size_t)x->shape[a];
-  uint8_t *y = c->out[0]->data;
-  const uint8_t *from = x->data;
+  uint8_t *y = (uint8_t *)c->out[0]->data;
+  const uint8_t *from = (const uint8_t *)x->data;
   for (int32_t o = 0; o < outer; o++, from += slice * (size_t)dim) {
-    const uint8_t *at = index->data;
+    const uint8_t *at = (const uint8_t *)index->data;
     for (int32_t k = 0; k < n; k++, at += index_size, y += slice) {
       int64_t i = whit_get_i64(index->dtype, at);
       if (i < -dim || i >= dim)

@@ -27,8 +27,8 @@ whit_status whit_gather_elements_run(whit_call *c) {
   int32_t axis = c->attr[0], at[WHIT_MAX_RANK] = { 0 };
   whit_axis(&axis, x->rank);
   const int64_t dim = x->shape[axis];
-  const uint8_t *p = index->data, *from = x->data; /* from: x at the position, 0 along axis */
-  uint8_t *y = c->out[0]->data;
+  const uint8_t *p = (const uint8_t *)index->data, *from = (const uint8_t *)x->data; /* from: x at the position, 0 along axis */
+  uint8_t *y = (uint8_t *)c->out[0]->data;
   for (int32_t k = whit_count(index); k > 0; k--, p += index_size, y += size) {
     int64_t i = whit_get_i64(index->dtype, p);
     if (i < -dim || i >= dim)

@@ -35,8 +35,8 @@ whit_status whit_gather_nd_run(whit_call *c) {
     block *= (size_t)x->shape[a];
     if (a >= batch + n_axes) slice *= (size_t)x->shape[a];
   }
-  const uint8_t *p = index->data, *from = x->data;
-  uint8_t *y = c->out[0]->data;
+  const uint8_t *p = (const uint8_t *)index->data, *from = (const uint8_t *)x->data;
+  uint8_t *y = (uint8_t *)c->out[0]->data;
   for (int32_t b = 0; b < n_batches; b++, from += block) {
     for (int32_t k = 0; k < n; k++, y += slice) {
       int64_t at = 0;

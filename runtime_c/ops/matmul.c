@@ -62,7 +62,7 @@ static whit_status matmul_plan(matmul *p, whit_call *c) {
   p->b_k = p->b->stride[p->b->rank - (c->attr[3] ? 1 : 2)];
   p->b_n = p->b->stride[p->b->rank - (c->attr[3] ? 2 : 1)];
   p->convert = p->a.dtype != WHIT_F32;
-  p->copy_a = p->convert || (p->a.stride[p->a.rank - 1] != 1 && p->k != 1);
+  p->copy_a = WHIT_CONVERTS(p) || (p->a.stride[p->a.rank - 1] != 1 && p->k != 1);
   if (p->copy_a)                /* dense from now on, but for the data */
     for (unsigned d = p->a.rank, n = 1; d--; n *= (unsigned)whit_max_i32(1, p->a.shape[d])) p->a.stride[d] = (int32_t)n;
   p->batch = 1;
@@ -99,9 +99,12 @@ static uint64_t matmul_round(int64_t n_floats) { return ((uint64_t)n_floats + 15
 
 static whit_status matmul_scratch(matmul *p, whit_call *c) {
   const bool in_f32 = whit_in_f32(c->in[0]->dtype);
+  if (!WHIT_WIDE && !in_f32)
+    return whit_fail(c, WHIT_E_OPERATOR, "matmul: this build of the runtime lacks products of this type");
   WHIT_TRY(matmul_plan(p, c));
   WHIT_TRY(whit_scratch(c, !in_f32 ? 0 : (p->copy_a ? matmul_round(whit_count(&p->a)) : 0) +
-                                         (p->convert ? matmul_round(whit_count(c->out[0])) : 0) + (uint64_t)p->n_jobs * p->slot));
+                                         (WHIT_CONVERTS(p) ? matmul_round(whit_count(c->out[0])) : 0) +
+                                         (uint64_t)p->n_jobs * p->slot));
   p->at_epilogue = whit_round(c->scratch_bytes, 64);
   c->scratch_bytes = p->at_epilogue + whit_epilogue_bytes(&p->e, (uint32_t)whit_max_i32(1, p->n_jobs));
   return WHIT_OK;
@@ -152,7 +155,7 @@ static ptrdiff_t matmul_offset(const whit_tensor *y, const whit_tensor *t, int32
 static void matmul_item(const matmul *p, int32_t item, whit_gemm *g) {
   const whit_tensor *y = p->c->out[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
   g->a = (const float *)p->a.data + (p->batch > 1 ? matmul_offset(y, &p->a, item) : 0);
-  g->bias = bias ? bias->data : NULL;
+  g->bias = (const float *)(bias ? bias->data : NULL);
   g->c = p->y + (ptrdiff_t)item * p->m * p->n;
   g->m = p->m;
   g->n = p->n;
@@ -166,8 +169,8 @@ static void matmul_item(const matmul *p, int32_t item, whit_gemm *g) {
 }
 
 static void matmul_job(void *arg, uint32_t job) {
-  const matmul *p = arg;
-  const uint8_t *b = p->b->data;
+  const matmul *p = (const matmul *)arg;
+  const uint8_t *b = (const uint8_t *)p->b->data;
   float *panels = p->panels + job * p->slot;
   ptrdiff_t had = -1;           /* the block that panels holds */
   const int32_t first = whit_border((int32_t)job, p->n_jobs, p->n_units, 1),
@@ -188,7 +191,7 @@ static void matmul_job(void *arg, uint32_t job) {
     had = at;
     const int32_t row0 = whit_border(row, p->row_parts, p->m, 1), row1 = whit_border(row + 1, p->row_parts, p->m, 1);
     whit_gemm_rows(p->c->k, &g, row0, row1);
-    if (p->e.plan && !p->convert) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
+    if (p->e.plan && !WHIT_CONVERTS(p)) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
   }
 }
 
@@ -197,10 +200,10 @@ static void matmul_wide(const matmul *p) {
   const whit_tensor *a = &p->a, *b = p->b, *y = p->c->out[0];
   const ptrdiff_t size = (ptrdiff_t)whit_type_size(a->dtype);
   const int32_t count = whit_count(y);
-  uint8_t *out = y->data;
+  uint8_t *out = (uint8_t *)y->data;
   for (int32_t i = 0; i < count; i++, out += size) {
     const int32_t item = i / p->n / p->m;
-    const uint8_t *x = a->data, *w = b->data;
+    const uint8_t *x = (const uint8_t *)a->data, *w = (const uint8_t *)b->data;
     x += size * (matmul_offset(y, a, item) + i / p->n % p->m * (ptrdiff_t)a->stride[a->rank - 2]);
     w += size * (matmul_offset(y, b, item) + i % p->n * p->b_n);
     double sum = 0;
@@ -218,7 +221,7 @@ static void matmul_copy(matmul *p, float *dst) {
   whit_tensor from = *p->c->in[0];
   if (p->c->attr[2]) matmul_swap(&from);
   p->a.data = dst;
-  if (!p->convert) {
+  if (!WHIT_CONVERTS(p)) {
     whit_copy(&p->a, &from);
     return;
   }
@@ -239,7 +242,7 @@ whit_status whit_matmul_run(whit_call *c) {
   if (!count) return WHIT_OK;
   WHIT_TRY(matmul_scratch(&p, c));
   whit_epilogue_begin(&p.e, (uint8_t *)c->scratch + p.at_epilogue, (uint32_t)p.n_jobs);
-  if (!whit_in_f32(y->dtype)) {
+  if (WHIT_WIDE && !whit_in_f32(y->dtype)) {
     p.a = *c->in[0];
     p.m = y->shape[y->rank - 2];
     if (c->attr[2]) matmul_swap(&p.a);
@@ -247,13 +250,13 @@ whit_status whit_matmul_run(whit_call *c) {
     whit_epilogue_run(&p.e, 0, 0, count);
     return WHIT_OK;
   }
-  p.y = y->data;
-  p.panels = c->scratch;
+  p.y = (float *)y->data;
+  p.panels = (float *)c->scratch;
   if (p.copy_a) {
     matmul_copy(&p, p.panels);
     p.panels += matmul_round(whit_count(&p.a));
   }
-  if (p.convert) {
+  if (WHIT_CONVERTS(&p)) {
     p.y = p.panels;
     p.panels += matmul_round(count);
   }
@@ -263,11 +266,11 @@ whit_status whit_matmul_run(whit_call *c) {
     for (int32_t item = 0; item < p.batch; item++) {
       whit_gemm g;
       matmul_item(&p, item, &g);
-      g.b = p.b->data;
-      whit_gemm_all(c, &g, p.e.plan && !p.convert ? whit_epilogue_after : NULL, &p.e);
+      g.b = (const float *)p.b->data;
+      whit_gemm_all(c, &g, p.e.plan && !WHIT_CONVERTS(&p) ? whit_epilogue_after : NULL, &p.e);
     }
   }
-  if (p.convert) {
+  if (WHIT_CONVERTS(&p)) {
     whit_store_f32(y->data, y->dtype, p.y, count);
     whit_epilogue_run(&p.e, 0, 0, count);
   }

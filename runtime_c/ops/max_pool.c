@@ -69,7 +69,7 @@ static void max_pool_line(const whit_pool *p, int32_t o, const int32_t *lines) {
 }
 
 static void max_pool_job(void *arg, uint32_t job) {
-  const whit_pool *p = arg;
+  const whit_pool *p = (const whit_pool *)arg;
   const whit_tensor *x = p->c->in[0], *y = p->c->out[0];
   const bool fast = x->dtype == WHIT_F32 && !(p->c->n_out > 1 && p->c->out[1]);
   float *row;
@@ -77,7 +77,7 @@ static void max_pool_job(void *arg, uint32_t job) {
   for (int32_t o = whit_pool_part(p, job, &end, &lines, &row); o < end; o++) {
     whit_window_lines(&p->w, o, lines);
     if (fast)
-      whit_window_fold(&p->w, p->c->k, WHIT_FOLD_MAX, x->data, p->channels, lines, row,
+      whit_window_fold(&p->w, p->c->k, WHIT_FOLD_MAX, (const float *)x->data, p->channels, lines, row,
                        (float *)y->data + (ptrdiff_t)o * p->w.out[p->w.n - 1] * p->channels);
     else
       max_pool_line(p, o, lines);

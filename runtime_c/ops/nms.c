@@ -132,5 +132,5 @@ whit_status whit_nms_shape(whit_call *c) {
 
 whit_status whit_nms_run(whit_call *c) {
   int32_t count;
-  return nms_all(c, c->scratch, c->out[0]->data, &count);
+  return nms_all(c, (int32_t *)c->scratch, (int64_t *)c->out[0]->data, &count);
 }

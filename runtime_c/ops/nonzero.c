@@ -15,7 +15,7 @@ whit_status whit_nonzero_shape(whit_call *c) {
   int32_t shape[2] = { x->rank, 0 };
   const int32_t count = whit_count(x);
   if (count && !whit_known(c, 0)) return WHIT_LATER;
-  const uint8_t *p = x->data;
+  const uint8_t *p = (const uint8_t *)x->data;
   for (int32_t k = 0; k < count; k++, p += size) shape[1] += nonzero_at(x->dtype, p);
   return whit_out(c, 0, WHIT_I64, 2, shape);
 }
@@ -25,8 +25,8 @@ whit_status whit_nonzero_run(whit_call *c) {
   const size_t size = whit_type_size(x->dtype);
   const int32_t count = whit_count(x), n = c->out[0]->shape[1];
   int32_t at[WHIT_MAX_RANK] = { 0 };
-  int64_t *y = c->out[0]->data;
-  const uint8_t *p = x->data;
+  int64_t *y = (int64_t *)c->out[0]->data;
+  const uint8_t *p = (const uint8_t *)x->data;
   for (int32_t k = 0; k < count; k++, p += size) {
     if (nonzero_at(x->dtype, p)) {
       for (unsigned a = 0; a < x->rank; a++) y[(ptrdiff_t)a * n] = at[a];

@@ -53,7 +53,7 @@ whit_status whit_norm_shape(whit_call *c) {
 }
 
 static const float *norm_input(const norm_plan *p, unsigned i) {
-  return p->c->n_in > i && p->c->in[i] ? p->c->in[i]->data : NULL;
+  return p->c->n_in > i && p->c->in[i] ? (const float *)p->c->in[i]->data : NULL;
 }
 
 /* 1 / sqrt(variance + eps) */
@@ -64,10 +64,10 @@ static void norm_moments(const norm_plan *p, const float *x, int32_t n_rows, int
   if (p->c->attr[2]) {
     whit_bytes_zero(mean, (size_t)n_rows * sizeof *mean);
   } else {
-    p->c->k->sum_rows_f32(mean, x, n_rows, k, k);
+    WHIT_KERNEL(p->c->k, sum_rows_f32)(mean, x, n_rows, k, k);
     for (int32_t r = 0; r < n_rows; r++) mean[r] /= (float)k;
   }
-  p->c->k->square_rows_f32(square, x, mean, n_rows, k, k);
+  WHIT_KERNEL(p->c->k, square_rows_f32)(square, x, mean, n_rows, k, k);
 }
 
 /* Segments [first, end) of a sample that is one group: read once, four at a time, while these are in the first-level cache. */
@@ -102,27 +102,27 @@ static void norm_whole(const norm_plan *p, const float *x, float *y, float *mome
   float t[3];
   norm_segments(p, x, 0, p->n_segments, moments);
   norm_combine(p, moments, t);
-  p->c->k->affine_rows_f32(y, x, t, norm_input(p, 1), norm_input(p, 2), p->n_rows, p->n_channels);
+  WHIT_KERNEL(p->c->k, affine_rows_f32)(y, x, t, norm_input(p, 1), norm_input(p, 2), p->n_rows, p->n_channels);
 }
 
 /* The same of a single large sample, by parts of it: first its moments, then the rest. */
 typedef struct norm_divided { const norm_plan *p; float *moments, t[3]; } norm_divided;
 
 static void norm_divided_moments(void *arg, uint32_t part) {
-  const norm_divided *d = arg;
+  const norm_divided *d = (const norm_divided *)arg;
   const norm_plan *p = d->p;
   norm_segments(p, norm_input(p, 0), whit_border((int32_t)part, p->n_parts, p->n_segments, 4),
                 whit_border((int32_t)part + 1, p->n_parts, p->n_segments, 4), d->moments);
 }
 
 static void norm_divided_rows(void *arg, uint32_t part) {
-  const norm_divided *d = arg;
+  const norm_divided *d = (const norm_divided *)arg;
   const norm_plan *p = d->p;
   const int32_t first = whit_border((int32_t)part, p->n_parts, p->n_rows, 1);
   const int32_t end = whit_border((int32_t)part + 1, p->n_parts, p->n_rows, 1);
   const ptrdiff_t at = (ptrdiff_t)first * p->n_channels;
-  p->c->k->affine_rows_f32((float *)p->c->out[0]->data + at, norm_input(p, 0) + at, d->t, norm_input(p, 1), norm_input(p, 2),
-                           end - first, p->n_channels);
+  WHIT_KERNEL(p->c->k, affine_rows_f32)((float *)p->c->out[0]->data + at, norm_input(p, 0) + at, d->t, norm_input(p, 1),
+                                        norm_input(p, 2), end - first, p->n_channels);
 }
 
 /* Sums of the columns to the mean of each one's group. */
@@ -143,24 +143,24 @@ static void norm_columns(const norm_plan *p, const float *x, float *y, float *sh
   const ptrdiff_t count = (ptrdiff_t)p->n_rows * n;
   float *factor = shift + n, *d = factor + n, *square = d + n;
   whit_bytes_zero(shift, 2 * (size_t)n * sizeof *shift);
-  for (ptrdiff_t at = 0; at < count && !p->c->attr[2]; at += n) k->add_to_f32(shift, x + at, n);
+  for (ptrdiff_t at = 0; at < count && !p->c->attr[2]; at += n) WHIT_KERNEL(k, add_to_f32)(shift, x + at, n);
   norm_spread(p, shift);
   for (int32_t j = 0; j < n; j++) shift[j] = -shift[j];
   for (ptrdiff_t at = 0; at < count; at += n) {
-    k->affine_rows_f32(d, x + at, same, NULL, shift, 1, n);
-    k->affine_rows_f32(square, d, same, d, NULL, 1, n);
-    k->add_to_f32(factor, square, n);
+    WHIT_KERNEL(k, affine_rows_f32)(d, x + at, same, NULL, shift, 1, n);
+    WHIT_KERNEL(k, affine_rows_f32)(square, d, same, d, NULL, 1, n);
+    WHIT_KERNEL(k, add_to_f32)(factor, square, n);
   }
   norm_spread(p, factor);
   for (int32_t j = 0; j < n; j++) factor[j] = norm_factor(p, factor[j]) * (scale ? scale[j] : 1.0f);
   for (ptrdiff_t at = 0; at < count; at += n) {
-    k->affine_rows_f32(d, x + at, same, NULL, shift, 1, n);
-    k->affine_rows_f32(y + at, d, same, factor, norm_input(p, 2), 1, n);
+    WHIT_KERNEL(k, affine_rows_f32)(d, x + at, same, NULL, shift, 1, n);
+    WHIT_KERNEL(k, affine_rows_f32)(y + at, d, same, factor, norm_input(p, 2), 1, n);
   }
 }
 
 static void norm_part(void *arg, uint32_t part) {
-  const norm_plan *p = arg;
+  const norm_plan *p = (const norm_plan *)arg;
   const ptrdiff_t sample = (ptrdiff_t)p->n_rows * p->n_channels;
   const int32_t last = whit_border((int32_t)part + 1, p->n_parts, p->n_outer, 1);
   for (int32_t i = whit_border((int32_t)part, p->n_parts, p->n_outer, 1); i < last; i++) {
@@ -176,7 +176,7 @@ whit_status whit_norm_run(whit_call *c) {
   if (!whit_count(c->in[0])) return WHIT_OK;
   WHIT_TRY(norm_plan_of(&p, c));
   if (p.divided) {
-    norm_divided d = { .p = &p, .moments = c->scratch };
+    norm_divided d = { .p = &p, .moments = (float *)c->scratch, .t = { 0 } };
     whit_parallel(c, norm_divided_moments, &d, (uint32_t)p.n_parts);
     norm_combine(&p, d.moments, d.t);
     whit_parallel(c, norm_divided_rows, &d, (uint32_t)p.n_parts);

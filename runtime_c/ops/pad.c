@@ -63,7 +63,7 @@ whit_status whit_pad_shape(whit_call *c) {
 
 static void pad_fill(whit_tensor *y, const whit_tensor *value) {
   const size_t size = whit_type_size(y->dtype), n_bytes = (size_t)whit_count(y) * size;
-  uint8_t *to = y->data;
+  uint8_t *to = (uint8_t *)y->data;
   if (!n_bytes) return;
   if (!value) {
     whit_bytes_zero(to, n_bytes);
@@ -118,7 +118,7 @@ whit_status whit_pad_run(whit_call *c) {
   }
   const unsigned last = y->rank - 1u;
   const pad_axis *inner = &axes[last];
-  uint8_t *to = y->data;
+  uint8_t *to = (uint8_t *)y->data;
   if (!whit_count(y)) return WHIT_OK;
   for (unsigned a = 0; a != UINT32_MAX;) {
     ptrdiff_t row = 0;

@@ -33,8 +33,8 @@ whit_status whit_random_shape(whit_call *c) {
 whit_status whit_random_run(whit_call *c) {
   const whit_tensor *y = c->out[0];
   const int32_t n = whit_count(y);
-  float *f32 = y->data;
-  double *f64 = y->data;
+  float *f32 = (float *)y->data;
+  double *f64 = (double *)y->data;
   uint64_t x = random_mix((uint32_t)c->attr[1] + 1u) + c->instance->random_counter;
   c->instance->random_counter += (uint64_t)n * 0x9e3779b97f4a7c15u;
   for (int32_t k = 0; k < n; k++) {

@@ -54,7 +54,7 @@ whit_status whit_range_shape(whit_call *c) {
 whit_status whit_range_run(whit_call *c) {
   const unsigned dtype = c->in[0]->dtype;
   const size_t size = whit_type_size(dtype);
-  uint8_t *y = c->out[0]->data;
+  uint8_t *y = (uint8_t *)c->out[0]->data;
   const int32_t n = c->out[0]->shape[0];
   if (whit_type_is_float(dtype)) {
     const double start = whit_get_f64(dtype, c->in[0]->data),

@@ -9,6 +9,9 @@ WHIT_OP(reduce, .version = 1, .in = "x axes?", .out = "y",
 
 enum { RED_SUM, RED_PROD, RED_MAX, RED_MIN, RED_MEAN };
 
+/* Is p of this kind, which this build has? */
+#define RED_IS(p, which) ((WHIT_REDUCES >> RED_##which & 1) && (p)->kind == RED_##which)
+
 /* The input's axes with neighbours that share a fate merged: reduced and kept ones in turn. */
 typedef struct red_plan {
   const whit_call *c;
@@ -54,6 +57,8 @@ whit_status whit_reduce_shape(whit_call *c) {
   unsigned rank = 0;
   if (c->attr[0] < RED_SUM || c->attr[0] > RED_MEAN)
     return whit_fail(c, WHIT_E_VALUE, "reduce: no such kind");
+  if (!(WHIT_REDUCES >> c->attr[0] & 1))
+    return whit_fail(c, WHIT_E_OPERATOR, "reduce: this build of the runtime lacks this kind of it");
   WHIT_TRY(red_axes(c, &mask));
   for (unsigned a = 0; a < x->rank; a++) {
     if (!(mask >> a & 1))
@@ -115,7 +120,7 @@ static int64_t red_one_i64(const red_plan *p, const uint8_t *x, size_t size) {
 
 static void red_any(const red_plan *p) {
   const size_t size = whit_type_size(p->dtype);
-  uint8_t *y = p->y;
+  uint8_t *y = (uint8_t *)p->y;
   for (int32_t k = 0; k < p->n_kept; k++, y += size) {
     const uint8_t *x = (const uint8_t *)p->x +
                        (p->n_reduced ? red_offset(p, false, k) * (ptrdiff_t)size : 0);
@@ -170,7 +175,7 @@ static bool red_fold_f32(const red_plan *p, const float *x, float *y, unsigned k
   if (red_reduced(p, last) || last < 1 || last > 2) return false;
   const int32_t n = p->size[last], taps = p->size[last - 1];
   const whit_fold f = { &x, 1, taps, n, last == 2 ? p->size[0] : 1, n, (ptrdiff_t)taps * n };
-  p->c->k->fold_f32(&f, kind, y);
+  WHIT_KERNEL(p->c->k, fold_f32)(&f, kind, y);
   return true;
 }
 
@@ -188,7 +193,7 @@ static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_
     if (step[g]) stride *= p->size[g];
   }
   if (rows && sum && last < 2 && (last == 0 || step[0])) {
-    p->c->k->sum_rows_f32(y, x, n_kept, n, n);
+    WHIT_KERNEL(p->c->k, sum_rows_f32)(y, x, n_kept, n, n);
     return;
   }
   float *to = y;
@@ -196,9 +201,9 @@ static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_
     const float *lines[] = { to, x };
     const whit_fold f = { lines, 2, 1, n, 1, 0, 0 };
     float part;
-    if (!rows && sum) p->c->k->add_to_f32(to, x, n);
-    else if (!rows) p->c->k->fold_f32(&f, kind, to); /* in place: once more changes nothing */
-    else if (sum) p->c->k->sum_rows_f32(&part, x, 1, n, n), *to += part;
+    if (!rows && sum) WHIT_KERNEL(p->c->k, add_to_f32)(to, x, n);
+    else if (!rows) WHIT_KERNEL(p->c->k, fold_f32)(&f, kind, to); /* in place: once more changes nothing */
+    else if (sum) WHIT_KERNEL(p->c->k, sum_rows_f32)(&part, x, 1, n, n), *to += part;
     else *to = red_max_row(*to, x, n, kind == WHIT_FOLD_MIN ? INT32_MIN : 0);
     for (g = last - 1; g != UINT32_MAX && ++at[g] == p->size[g]; g--) {
       to -= (ptrdiff_t)step[g] * (p->size[g] - 1);
@@ -209,7 +214,7 @@ static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_
 }
 
 static void red_all_f32(const red_plan *p, const float *x, float *y, int32_t n_kept) {
-  const unsigned kind = p->kind == RED_MAX ? WHIT_FOLD_MAX : p->kind == RED_MIN ? WHIT_FOLD_MIN : WHIT_FOLD_SUM;
+  const unsigned kind = RED_IS(p, MAX) ? WHIT_FOLD_MAX : RED_IS(p, MIN) ? WHIT_FOLD_MIN : WHIT_FOLD_SUM;
   if (!red_fold_f32(p, x, y, kind)) red_walk_f32(p, x, y, n_kept, kind);
   for (int32_t k = 0; p->kind == RED_MEAN && k < n_kept; k++) y[k] /= (float)p->n_reduced;
 }

@@ -36,8 +36,8 @@ whit_status whit_scatter_elements_run(whit_call *c) {
   whit_copy(y, c->in[0]);
   whit_axis(&axis, y->rank);
   const int64_t dim = y->shape[axis];
-  const uint8_t *p = index->data, *update = c->in[2]->data;
-  uint8_t *to = y->data; /* y at the position, 0 along axis */
+  const uint8_t *p = (const uint8_t *)index->data, *update = (const uint8_t *)c->in[2]->data;
+  uint8_t *to = (uint8_t *)y->data; /* y at the position, 0 along axis */
   for (int32_t k = whit_count(index); k > 0; k--, p += index_size, update += size) {
     int64_t i = whit_get_i64(index->dtype, p);
     if (i < -dim || i >= dim)

@@ -34,10 +34,10 @@ whit_status whit_scatter_nd_run(whit_call *c) {
   int32_t n = 1, slice = 1;
   for (int32_t a = 0; a < last; a++) n *= index->shape[a];
   for (int32_t a = n_axes; a < y->rank; a++) slice *= y->shape[a];
-  const uint8_t *p = index->data, *update = c->in[2]->data;
+  const uint8_t *p = (const uint8_t *)index->data, *update = (const uint8_t *)c->in[2]->data;
   whit_copy(y, c->in[0]);
   for (int32_t k = 0; k < n; k++) {
-    uint8_t *to = y->data;
+    uint8_t *to = (uint8_t *)y->data;
     for (int32_t a = 0; a < n_axes; a++, p += index_size) {
       const int64_t dim = y->shape[a];
       int64_t i = whit_get_i64(index->dtype, p);

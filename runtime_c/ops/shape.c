@@ -13,12 +13,13 @@ static int32_t shape_bound(int32_t axis, int32_t rank) {
 whit_status whit_shape_shape(whit_call *c) {
   const int32_t rank = c->in[0]->rank;
   const int32_t n = shape_bound(c->attr[1], rank) - shape_bound(c->attr[0], rank);
-  return whit_out(c, 0, WHIT_I64, 1, (int32_t[]){ n < 0 ? 0 : n });
+  const int32_t length = n < 0 ? 0 : n;
+  return whit_out(c, 0, WHIT_I64, 1, &length);
 }
 
 whit_status whit_shape_run(whit_call *c) {
   const int32_t *dims = c->in[0]->shape + shape_bound(c->attr[0], c->in[0]->rank);
-  int64_t *y = c->out[0]->data;
+  int64_t *y = (int64_t *)c->out[0]->data;
   for (int32_t k = 0; k < c->out[0]->shape[0]; k++) y[k] = dims[k];
   return WHIT_OK;
 }

@@ -19,19 +19,19 @@ typedef struct softmax { const whit_call *c; int32_t n, n_rows, n_parts; } softm
 
 /* One pass reads the row from memory, what follows finds it in the first-level cache. */
 static void softmax_part(void *arg, uint32_t part) {
-  const softmax *s = arg;
+  const softmax *s = (const softmax *)arg;
   const whit_kernels *k = s->c->k;
   const int32_t last = whit_border((int32_t)part + 1, s->n_parts, s->n_rows, 1);
   for (int32_t r = whit_border((int32_t)part, s->n_parts, s->n_rows, 1); r < last; r++) {
     const float *x = (const float *)s->c->in[0]->data + (ptrdiff_t)r * s->n;
     float *y = (float *)s->c->out[0]->data + (ptrdiff_t)r * s->n, found[2];
-    k->exp_row_f32(y, x, NULL, 1.0f, s->n, found);
+    WHIT_KERNEL(k, exp_row_f32)(y, x, NULL, 1.0f, s->n, found);
     if (s->c->attr[0]) {
       const float p[3] = { found[0], 1.0f, -(float)whit_log_f64((double)found[1]) };
-      k->affine_rows_f32(y, x, p, NULL, NULL, 1, s->n);
+      WHIT_KERNEL(k, affine_rows_f32)(y, x, p, NULL, NULL, 1, s->n);
     } else {
       const float p[3] = { 0.0f, 1.0f / found[1], 0.0f };
-      k->affine_rows_f32(y, y, p, NULL, NULL, 1, s->n);
+      WHIT_KERNEL(k, affine_rows_f32)(y, y, p, NULL, NULL, 1, s->n);
     }
   }
 }

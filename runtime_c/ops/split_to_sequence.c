@@ -21,7 +21,7 @@ static whit_status split_plan(whit_call *c, int32_t *axis, int32_t *n, int32_t *
   if (!split) return WHIT_OK;
   if (split->rank > 1 || whit_type_is_float(split->dtype) || split->dtype == WHIT_BOOL)
     return whit_fail(c, WHIT_E_TYPE, "split_to_sequence: sizes must be a list of integers");
-  const uint8_t *p = split->data;
+  const uint8_t *p = (const uint8_t *)split->data;
   if (!split->rank) {
     const int64_t size = whit_get_i64(split->dtype, p);
     if (size < 1) return whit_fail(c, WHIT_E_VALUE, "split_to_sequence: a size must be positive");

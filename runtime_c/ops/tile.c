@@ -14,6 +14,7 @@ WHIT_OP(tile, .version = 1, .in = "x*", .out = "y*", .attr = "program:i32[]", .s
         .doc = "Runs a program of element-wise micro-operations on inputs that broadcast against each other.");
 
 enum { TILE_MAX_REGS = 48, TILE_MAX_PARTS = 64, TILE_MIN_PARALLEL = 65536 };
+enum { TILE_ONE = WHIT_SHORTEST > 2 ? WHIT_SHORTEST / 2 : 1 };  /* 64-bit words of a register for one element */
 enum { TILE_GENERAL, TILE_DENSE, TILE_SPLAT, TILE_PERIODIC };
 
 typedef struct tile_input {
@@ -55,18 +56,24 @@ static inline bool tile_native(unsigned domain, unsigned dtype) {
 
 /* Registers that a micro-operation reads, 4 if the domain lacks it. */
 static unsigned tile_reads(unsigned op, unsigned domain) {
-  static const uint8_t known[] = {
-#define TILE_KNOWN(name, number, n_args, domains) [number] = (uint8_t)(n_args | (domains) << 4),
-      WHIT_MOVE_LIST(TILE_KNOWN) WHIT_MICRO_LIST(TILE_KNOWN)
+  unsigned known = 0;
+  switch (op) {
+#define TILE_HAS(name, number) \
+  (number < 64 ? WHIT_HAS_MICRO(F32, name) | WHIT_HAS_MICRO(F64, name) << 1 | WHIT_HAS_MICRO(I64, name) << 2 \
+               : WHIT_HAS_MICRO(64, name) << 2)
+#define TILE_KNOWN(name, number, n_args, domains) \
+  case number: known = (unsigned)(n_args | ((domains) & TILE_HAS(name, number)) << 4); break;
+    WHIT_MOVE_LIST(TILE_KNOWN) WHIT_MICRO_LIST(TILE_KNOWN)
 #undef TILE_KNOWN
-  };
-  return op < sizeof known && known[op] >> (4 + domain) & 1 ? known[op] & 3 : 4;
+#undef TILE_HAS
+    default: break;
+  }
+  return known >> (4 + domain) & 1 ? known & 3 : 4;
 }
 
 /* One instruction, given the registers written and the outputs stored so far. */
 static const char *tile_check(const whit_call *c, uint32_t w, unsigned domain, uint64_t written, uint64_t stored) {
   const unsigned op = tile_op(w), reads = tile_reads(op, domain);
-  if (reads > 3) return "tile: no such operation in this domain";
   if ((reads > 0 && !(written >> tile_a(w) & 1)) || (reads > 2 && !(written >> tile_c(w) & 1)) ||
       (reads > 1 && !(written >> tile_b(w) & 1)))
     return "tile: reads a register that is not set";
@@ -87,6 +94,8 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
   for (uint32_t k = *p++ >> 16; k; k--) {
     if (p == end) return whit_fail(c, WHIT_E_FORMAT, "tile: the program is cut off");
     const uint32_t w = *p++;
+    if (tile_reads(tile_op(w), domain) > 3)
+      return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks a micro-operation of the program");
     const char *cause = tile_check(c, w, domain, written, stored);
     if (cause) return whit_fail(c, WHIT_E_FORMAT, cause);
     if (tile_op(w) == WHIT_MICRO_store) {
@@ -154,29 +163,32 @@ whit_status whit_tile_shape(whit_call *c) {
   for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
   const int32_t count = y ? whit_count(y) : 0;
   c->over = tile_stores_last(c) ? 0xff : 0;
-  c->scratch_bytes = count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count)) : ((uint32_t)c->attr[1] >> 8 & 255) * 8;
+  c->scratch_bytes = count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count)) : ((uint32_t)c->attr[1] >> 8 & 255) * TILE_ONE * 8;
   return WHIT_OK;
 }
 
 /* ---- running: one element ------------------------------------------------------------------------- */
 
 static void tile_load(unsigned domain, void *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
-  if (domain == 0) whit_load_f32(y, dtype, x, stride, n);
-  else if (domain == 1) whit_load_f64(y, dtype, x, stride, n);
-  else whit_load_i64(y, dtype, x, stride, n);
+  if (WHIT_MICROS_F32 && domain == 0) whit_load_f32((float *)y, dtype, x, stride, n);
+  else if (WHIT_MICROS_F64 && domain == 1) whit_load_f64((double *)y, dtype, x, stride, n);
+  else if (WHIT_MICROS_I64) whit_load_i64((int64_t *)y, dtype, x, stride, n);
 }
 
 static void tile_store(unsigned domain, void *y, unsigned dtype, const void *x, int32_t n) {
-  if (domain == 0) whit_store_f32(y, dtype, x, n);
-  else if (domain == 1) whit_store_f64(y, dtype, x, n);
-  else whit_store_i64(y, dtype, x, n);
+  if (WHIT_MICROS_F32 && domain == 0) whit_store_f32(y, dtype, (const float *)x, n);
+  else if (WHIT_MICROS_F64 && domain == 1) whit_store_f64(y, dtype, (const double *)x, n);
+  else if (WHIT_MICROS_I64) whit_store_i64(y, dtype, (const int64_t *)x, n);
 }
 
 static inline void tile_micro(const whit_kernels *k, unsigned domain, unsigned op, void *y, const void *a,
                               const void *b, const void *c, int32_t n) {
-  if (domain == 0) k->micro_f32(op, y, a, b, c, n);
-  else if (domain == 1) whit_micro_f64(op, y, a, b, c, n);
-  else whit_micro_i64(op, y, a, b, c, n);
+  if (WHIT_MICROS_F32 && domain == 0)
+    WHIT_KERNEL(k, micro_f32)(op, (float *)y, (const float *)a, (const float *)b, (const float *)c, n);
+  else if (WHIT_MICROS_F64 && domain == 1)
+    whit_micro_f64(op, (double *)y, (const double *)a, (const double *)b, (const double *)c, n);
+  else if (WHIT_MICROS_I64)
+    whit_micro_i64(op, (int64_t *)y, (const int64_t *)a, (const int64_t *)b, (const int64_t *)c, n);
 }
 
 static inline void tile_copy_one(unsigned domain, void *y, const void *x) {
@@ -184,19 +196,19 @@ static inline void tile_copy_one(unsigned domain, void *y, const void *x) {
   else __builtin_memcpy(y, x, 4);
 }
 
-/* A loop's condition is such a program, so nothing is set up. Registers are 8 bytes; f32 runs on the scalar kernels,
- * which give the same bits and need no full vector. */
+/* A loop's condition is such a program, so nothing is set up. Registers are TILE_ONE words; f32 runs on the kernels with the
+ * shortest vectors, all of which give the same bits. */
 static void tile_one(whit_call *c) {
-  const whit_kernels *scalar = whit_kernels_for(0);
+  const whit_kernels *shortest = whit_kernels_for(0);
   const uint32_t *p = (const uint32_t *)c->attr + 1;
   const unsigned domain = *p & 255;
-  uint64_t *const reg = c->scratch;
+  uint64_t *const reg = (uint64_t *)c->scratch;
   for (uint32_t k = *p++ >> 16; k; k--) {
     const uint32_t w = *p++;
     const unsigned op = tile_op(w);
-    uint64_t *const dst = reg + tile_dst(w), *const a = reg + tile_a(w);
+    uint64_t *const dst = reg + TILE_ONE * tile_dst(w), *const a = reg + TILE_ONE * tile_a(w);
     if (op > WHIT_MICRO_store) {
-      tile_micro(scalar, domain, op, dst, a, reg + tile_b(w), reg + tile_c(w), 1);
+      tile_micro(shortest, domain, op, dst, a, reg + TILE_ONE * tile_b(w), reg + TILE_ONE * tile_c(w), 1);
     } else if (op == WHIT_MICRO_store) {
       const whit_tensor *y = c->out[tile_b(w)];
       if (y && tile_native(domain, y->dtype)) tile_copy_one(domain, y->data, a);
@@ -235,7 +247,7 @@ static void tile_literal(const tile_plan *t, void *y, const uint32_t *p) {
 /* n elements of an input from index at (innermost first), a stretch of the inner axis at a time. */
 static void tile_gather(const tile_plan *t, const tile_input *x, uint8_t *y, const int32_t *at, int32_t n) {
   const ptrdiff_t size = (ptrdiff_t)whit_type_size(x->dtype);
-  const uint8_t *p = x->data;
+  const uint8_t *p = (const uint8_t *)x->data;
   int32_t index[WHIT_MAX_RANK];
   for (unsigned a = 0; a < t->n_axes; a++) {
     index[a] = at[a];
@@ -260,14 +272,14 @@ static void tile_gather(const tile_plan *t, const tile_input *x, uint8_t *y, con
 static void *tile_fetch(const tile_plan *t, const tile_input *x, void *y, int32_t start, const int32_t *at, int32_t n,
                         bool whole) {
   const bool in_place = whole && tile_native(t->domain, x->dtype);
-  const uint8_t *p = x->data;
+  const uint8_t *p = (const uint8_t *)x->data;
   if (x->kind == TILE_DENSE) p += (size_t)start * whit_type_size(x->dtype);
   else if (x->kind != TILE_SPLAT) {
     if (in_place && x->stride[0] == 1 && at[0] + n <= t->dims[0]) {
       for (unsigned a = 0; a < t->n_axes; a++) p += at[a] * (ptrdiff_t)x->stride[a] * (ptrdiff_t)tile_size(t->domain);
       return (void *)(uintptr_t)p;
     }
-    tile_gather(t, x, y, at, n);
+    tile_gather(t, x, (uint8_t *)y, at, n);
   }
   if (x->kind == TILE_DENSE && in_place) return (void *)(uintptr_t)p;
   if (x->kind == TILE_DENSE || x->kind == TILE_SPLAT) tile_load(t->domain, y, x->dtype, p, x->kind == TILE_DENSE, n);
@@ -338,7 +350,7 @@ void whit_tile_range(const tile_plan *t, uint32_t part, int32_t start, int32_t n
 }
 
 static void tile_part(void *arg, uint32_t part) {
-  const tile_plan *t = arg;
+  const tile_plan *t = (const tile_plan *)arg;
   const int64_t n_blocks = ((int64_t)t->count + t->block - 1) / t->block;
   const int64_t first = n_blocks * part / t->n_parts * t->block, end = n_blocks * (part + 1) / t->n_parts * t->block;
   whit_tile_range(t, part, (int32_t)first, (int32_t)((end < t->count ? end : t->count) - first));
@@ -402,7 +414,7 @@ static void tile_fix(tile_plan *t) {
 }
 
 tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scratch, uint32_t n_parts) {
-  tile_plan *t = scratch;
+  tile_plan *t = (tile_plan *)scratch;
   const uint32_t *p = (const uint32_t *)c->attr + 1;
   t->kernels = c->k;
   t->program = p + 1;
@@ -419,7 +431,7 @@ tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scrat
   t->part_bytes = tile_part_bytes(t->domain, t->n_regs, t->length);
   tile_axes(t, c, y);
   for (unsigned i = 0; i < c->n_in; i++) {
-    t->in[i].data = c->in[i]->data;
+    t->in[i].data = (const uint8_t *)c->in[i]->data;
     t->in[i].dtype = c->in[i]->dtype;
     t->in[i].kind = tile_kind(t, &t->in[i]);
   }

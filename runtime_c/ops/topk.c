@@ -67,8 +67,8 @@ static void topk_row(topk_entry *heap, const uint8_t *x, size_t step, int32_t n,
 whit_status whit_topk_run(whit_call *c) {
   const whit_tensor *x = c->in[0];
   const size_t size = whit_type_size(x->dtype);
-  uint8_t *values = c->n_out > 0 && c->out[0] ? c->out[0]->data : NULL;
-  int64_t *indices = c->n_out > 1 && c->out[1] ? c->out[1]->data : NULL;
+  uint8_t *values = (uint8_t *)(c->n_out > 0 && c->out[0] ? c->out[0]->data : NULL);
+  int64_t *indices = (int64_t *)(c->n_out > 1 && c->out[1] ? c->out[1]->data : NULL);
   int32_t axis = c->attr[0];
   int64_t k64;
   WHIT_TRY(whit_int(c, 1, &k64));
@@ -77,7 +77,7 @@ whit_status whit_topk_run(whit_call *c) {
   const int32_t count = whit_count(x);
   if (!k || !count) return WHIT_OK;
   const size_t step = (size_t)inner * size;
-  topk_entry *heap = c->scratch;
+  topk_entry *heap = (topk_entry *)c->scratch;
   for (int32_t o = 0; o < count / n / inner; o++) {
     for (int32_t j = 0; j < inner; j++) {
       const uint8_t *row = (const uint8_t *)x->data +

@@ -16,7 +16,7 @@ typedef struct uniq {
 } uniq;
 
 static uniq uniq_of(const whit_tensor *x, int32_t axis) {
-  uniq u = { x->data, x->dtype, whit_type_size(x->dtype), whit_count(x), 1, 1 };
+  uniq u = { (const uint8_t *)x->data, x->dtype, whit_type_size(x->dtype), whit_count(x), 1, 1 };
   if (axis == INT32_MAX) return u;
   u.n = x->shape[axis];
   for (int32_t a = 0; a < x->rank; a++)
@@ -115,9 +115,10 @@ whit_status whit_unique_run(whit_call *c) {
   int32_t axis = c->attr[0];
   if (axis != INT32_MAX) whit_axis(&axis, x->rank);
   const uniq u = uniq_of(x, axis);
-  uint8_t *y = uniq_out(c, 0);
-  int64_t *indices = uniq_out(c, 1), *inverse = uniq_out(c, 2), *counts = uniq_out(c, 3);
-  int32_t *order = c->scratch, *head = order + u.n, *id = head + u.n, next = 0;
+  uint8_t *y = (uint8_t *)uniq_out(c, 0);
+  int64_t *indices = (int64_t *)uniq_out(c, 1), *inverse = (int64_t *)uniq_out(c, 2),
+          *counts = (int64_t *)uniq_out(c, 3);
+  int32_t *order = (int32_t *)c->scratch, *head = order + u.n, *id = head + u.n, next = 0;
   const int32_t n = uniq_number(&u, order, head, id);
   for (int32_t i = 0; i < u.n; i++) {
     if (head[i] == i) {

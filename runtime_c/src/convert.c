@@ -8,6 +8,11 @@
 #include "internal.h"
 #include "../kernels/tile.h"
 
+/* What this build has of them: floats of two bytes, and of one (f8e8m0 is apart). */
+enum { HAS_HALVES = (WHIT_DTYPES & (1u << WHIT_F16 | 1u << WHIT_BF16)) != 0,
+       HAS_BYTES = (WHIT_DTYPES & (1u << WHIT_F8E4M3FN | 1u << WHIT_F8E4M3FNUZ | 1u << WHIT_F8E5M2 | 1u << WHIT_F8E5M2FNUZ |
+                                   1u << WHIT_F4E2M1)) != 0 };
+
 /* ---- narrow floats ------------------------------------------------------------------------------ */
 
 typedef struct narrow_format {
@@ -102,11 +107,12 @@ double whit_get_f64(unsigned dtype, const void *p) {
   switch (dtype) {
     case WHIT_F32: return (double)*(const float *)p;
     case WHIT_F64: return *(const double *)p;
-    case WHIT_F16: case WHIT_BF16: return narrow_decode(narrow_of(dtype), *(const uint16_t *)p);
-    case WHIT_F8E8M0: return e8m0_decode(*(const uint8_t *)p);
+    case WHIT_F16: case WHIT_BF16:
+      return HAS_HALVES ? narrow_decode(narrow_of(dtype), *(const uint16_t *)p) : 0;
+    case WHIT_F8E8M0: return WHIT_HAS_DTYPE(WHIT_F8E8M0) ? e8m0_decode(*(const uint8_t *)p) : 0;
     default: break;
   }
-  if (!integer_bits(dtype, &is_signed)) {
+  if (HAS_BYTES && !integer_bits(dtype, &is_signed)) {
     const uint8_t code = *(const uint8_t *)p;
     return narrow_decode(narrow_of(dtype), dtype == WHIT_F4E2M1 ? code & 15 : code);
   }
@@ -120,13 +126,17 @@ void whit_set_f64(unsigned dtype, void *p, double x) {
     case WHIT_F32: *(float *)p = (float)x; return;
     case WHIT_F64: *(double *)p = x; return;
     case WHIT_BOOL: *(uint8_t *)p = x != 0; return;
-    case WHIT_F16: case WHIT_BF16: *(uint16_t *)p = (uint16_t)narrow_encode(narrow_of(dtype), x); return;
-    case WHIT_F8E8M0: *(uint8_t *)p = e8m0_encode(x); return;
+    case WHIT_F16: case WHIT_BF16:
+      if (HAS_HALVES) *(uint16_t *)p = (uint16_t)narrow_encode(narrow_of(dtype), x);
+      return;
+    case WHIT_F8E8M0:
+      if (WHIT_HAS_DTYPE(WHIT_F8E8M0)) *(uint8_t *)p = e8m0_encode(x);
+      return;
     default: break;
   }
   const unsigned n_bits = integer_bits(dtype, &is_signed);
   if (n_bits) whit_set_i64(dtype, p, truncated(x, n_bits, is_signed));
-  else *(uint8_t *)p = (uint8_t)narrow_encode(narrow_of(dtype), x);
+  else if (HAS_BYTES) *(uint8_t *)p = (uint8_t)narrow_encode(narrow_of(dtype), x);
 }
 
 int64_t whit_get_i64(unsigned dtype, const void *p) {
@@ -238,85 +248,89 @@ static void halves_store(uint16_t *y, unsigned dtype, const float *x, int32_t n)
   }
 }
 
-#define CONVERT_LOAD(type, value)                               \
-  {                                                             \
-    const type *p = x;                                          \
-    for (int32_t i = 0; i < n; i++, p += stride) y[i] = value;  \
-    return;                                                     \
+#define CONVERT_LOAD(dtype, type, value)                                               \
+  {                                                                                    \
+    const type *p = (const type *)x;                                                                 \
+    for (int32_t i = 0; WHIT_HAS_DTYPE(dtype) && i < n; i++, p += stride) y[i] = value; \
+    return;                                                                            \
   }
-#define CONVERT_STORE(type, value)                              \
-  {                                                             \
-    type *p = y;                                                \
-    for (int32_t i = 0; i < n; i++) p[i] = (type)(value);       \
-    return;                                                     \
+#define CONVERT_STORE(dtype, type, value)                                         \
+  {                                                                               \
+    type *p = (type *)y;                                                                  \
+    for (int32_t i = 0; WHIT_HAS_DTYPE(dtype) && i < n; i++) p[i] = (type)(value); \
+    return;                                                                       \
   }
 
 void whit_load_f32(float *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
   switch (dtype) {
     case WHIT_F32:
-      if (stride == 1) words_copy((uint32_t *)(void *)y, x, n);
+      if (stride == 1) words_copy((uint32_t *)(void *)y, (const uint32_t *)x, n);
       else if (stride == 0) words_fill((uint32_t *)(void *)y, *(const uint32_t *)x, n);
-      else CONVERT_LOAD(float, *p)
+      else CONVERT_LOAD(WHIT_F32, float, *p)
       return;
-    case WHIT_F16: case WHIT_BF16: halves_load(y, dtype, x, stride, n); return;
-    case WHIT_BOOL: CONVERT_LOAD(uint8_t, *p != 0)
-    case WHIT_U8: CONVERT_LOAD(uint8_t, *p)
-    case WHIT_I8: CONVERT_LOAD(int8_t, *p)
-    case WHIT_I32: CONVERT_LOAD(int32_t, (float)*p)
-    case WHIT_I64: CONVERT_LOAD(int64_t, (float)*p)
-    case WHIT_U64: CONVERT_LOAD(uint64_t, (float)*p)
+    case WHIT_F16: case WHIT_BF16:
+      if (HAS_HALVES) halves_load(y, dtype, (const uint16_t *)x, stride, n);
+      return;
+    case WHIT_BOOL: CONVERT_LOAD(WHIT_BOOL, uint8_t, *p != 0)
+    case WHIT_U8: CONVERT_LOAD(WHIT_U8, uint8_t, *p)
+    case WHIT_I8: CONVERT_LOAD(WHIT_I8, int8_t, *p)
+    case WHIT_I32: CONVERT_LOAD(WHIT_I32, int32_t, (float)*p)
+    case WHIT_I64: CONVERT_LOAD(WHIT_I64, int64_t, (float)*p)
+    case WHIT_U64: CONVERT_LOAD(WHIT_U64, uint64_t, (float)*p)
     default: break;
   }
-  const uint8_t *p = x;
+  const uint8_t *p = (const uint8_t *)x;
   const ptrdiff_t step = stride * (ptrdiff_t)whit_type_size(dtype);
   for (int32_t i = 0; i < n; i++, p += step) y[i] = (float)whit_get_f64(dtype, p);
 }
 
 void whit_load_f64(double *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
-  const uint8_t *p = x;
+  const uint8_t *p = (const uint8_t *)x;
   const ptrdiff_t step = stride * (ptrdiff_t)whit_type_size(dtype);
   for (int32_t i = 0; i < n; i++, p += step) y[i] = whit_get_f64(dtype, p);
 }
 
 void whit_load_i64(int64_t *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
   switch (dtype) {
-    case WHIT_I64: CONVERT_LOAD(int64_t, *p)
-    case WHIT_I32: CONVERT_LOAD(int32_t, *p)
-    case WHIT_U8: CONVERT_LOAD(uint8_t, *p)
-    case WHIT_BOOL: CONVERT_LOAD(uint8_t, *p != 0)
+    case WHIT_I64: CONVERT_LOAD(WHIT_I64, int64_t, *p)
+    case WHIT_I32: CONVERT_LOAD(WHIT_I32, int32_t, *p)
+    case WHIT_U8: CONVERT_LOAD(WHIT_U8, uint8_t, *p)
+    case WHIT_BOOL: CONVERT_LOAD(WHIT_BOOL, uint8_t, *p != 0)
     default: break;
   }
-  const uint8_t *p = x;
+  const uint8_t *p = (const uint8_t *)x;
   const ptrdiff_t step = stride * (ptrdiff_t)whit_type_size(dtype);
   for (int32_t i = 0; i < n; i++, p += step) y[i] = whit_get_i64(dtype, p);
 }
 
 void whit_store_f32(void *y, unsigned dtype, const float *x, int32_t n) {
   switch (dtype) {
-    case WHIT_F32: words_copy(y, (const uint32_t *)(const void *)x, n); return;
-    case WHIT_F16: case WHIT_BF16: halves_store(y, dtype, x, n); return;
-    case WHIT_BOOL: CONVERT_STORE(uint8_t, x[i] != 0)
+    case WHIT_F32: words_copy((uint32_t *)y, (const uint32_t *)(const void *)x, n); return;
+    case WHIT_F16: case WHIT_BF16:
+      if (HAS_HALVES) halves_store((uint16_t *)y, dtype, x, n);
+      return;
+    case WHIT_BOOL: CONVERT_STORE(WHIT_BOOL, uint8_t, x[i] != 0)
     default: break;
   }
-  uint8_t *p = y;
+  uint8_t *p = (uint8_t *)y;
   const size_t step = whit_type_size(dtype);
   for (int32_t i = 0; i < n; i++, p += step) whit_set_f64(dtype, p, (double)x[i]);
 }
 
 void whit_store_f64(void *y, unsigned dtype, const double *x, int32_t n) {
-  uint8_t *p = y;
+  uint8_t *p = (uint8_t *)y;
   const size_t step = whit_type_size(dtype);
   for (int32_t i = 0; i < n; i++, p += step) whit_set_f64(dtype, p, x[i]);
 }
 
 void whit_store_i64(void *y, unsigned dtype, const int64_t *x, int32_t n) {
   switch (dtype) {
-    case WHIT_I64: CONVERT_STORE(int64_t, x[i])
-    case WHIT_I32: CONVERT_STORE(int32_t, x[i])
-    case WHIT_BOOL: CONVERT_STORE(uint8_t, x[i] != 0)
+    case WHIT_I64: CONVERT_STORE(WHIT_I64, int64_t, x[i])
+    case WHIT_I32: CONVERT_STORE(WHIT_I32, int32_t, x[i])
+    case WHIT_BOOL: CONVERT_STORE(WHIT_BOOL, uint8_t, x[i] != 0)
     default: break;
   }
-  uint8_t *p = y;
+  uint8_t *p = (uint8_t *)y;
   const size_t step = whit_type_size(dtype);
   for (int32_t i = 0; i < n; i++, p += step) whit_set_i64(dtype, p, x[i]);
 }

@@ -34,10 +34,10 @@ static inline void copy_bytes(uint8_t *d, const uint8_t *s, size_t n_bytes) {
   }
 }
 
-void whit_bytes_copy(void *dst, const void *src, size_t n_bytes) { copy_bytes(dst, src, n_bytes); }
+void whit_bytes_copy(void *dst, const void *src, size_t n_bytes) { copy_bytes((uint8_t *)dst, (const uint8_t *)src, n_bytes); }
 
 void whit_bytes_zero(void *dst, size_t n_bytes) {
-  uint8_t *d = dst;
+  uint8_t *d = (uint8_t *)dst;
   const bytes16 zero = { 0 };
   for (; n_bytes >= 16; n_bytes -= 16, d += 16) {
     *(bytes16 *)(void *)d = zero;
@@ -180,8 +180,8 @@ void whit_copy(const whit_tensor *dst, const whit_tensor *src) {
   int32_t at[WHIT_MAX_RANK] = { 0 };
   const uint32_t size = whit_type_size(src->dtype);
   const unsigned n = copy_axes(axes, dst, src, size);
-  uint8_t *d = dst->data;
-  const uint8_t *s = src->data;
+  uint8_t *d = (uint8_t *)dst->data;
+  const uint8_t *s = (const uint8_t *)src->data;
   if (!n) return;
   for (;;) {
     copy_plane(d, s, &axes[n - 2], &axes[n - 1], size);
@@ -207,7 +207,7 @@ typedef struct copy_job {
 } copy_job;
 
 static void copy_part(void *arg, uint32_t part) {
-  const copy_job *job = arg;
+  const copy_job *job = (const copy_job *)arg;
   whit_tensor dst = *job->dst, src = *job->src;
   const int64_t n = dst.shape[job->axis], first = n * part / job->n_parts, end = n * (part + 1) / job->n_parts;
   const ptrdiff_t size = (ptrdiff_t)whit_type_size(src.dtype);

@@ -90,7 +90,7 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
   const whit_op *op = i->ops[i->model->nodes[pc].op];
   for (unsigned k = 0; k < c->n_in; k++)
     if (c->in[k] && c->in[k]->kind != WHIT_TENSOR && !(op->flags & WHIT_OP_SEQUENCE)) {
-      if (op->shape == whit_identity_shape && c->out[0]) return share_value(i, c);
+      if (WHIT_HAS_identity && op->shape == whit_identity_shape && c->out[0]) return share_value(i, c);
       return whit_error(i, WHIT_E_TYPE, pc, "takes a tensor, not a sequence or an absent optional");
     }
   c->running = true;
@@ -178,7 +178,7 @@ static whit_status bind_inputs(whit_instance *i) {
         return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no data: call whit_input_set");
       v->t.data = (void *)(uintptr_t)v->bound;
     } else if (v->t.kind == WHIT_SEQUENCE) {
-      const whit_tensor *items = v->bound;
+      const whit_tensor *items = (const whit_tensor *)v->bound;
       whit_call c = { .instance = i };
       whit_item *own = whit_sequence_make(&c, &v->t, (uint32_t)v->t.shape[0]);
       if (!own) return WHIT_E_MEMORY;
@@ -233,7 +233,7 @@ whit_status whit_run(whit_instance *i) {
     const whit_frame *f = &i->frames[i->depth - 1];
     uint32_t pc = i->pc;
     if (pc == f->end) {
-      if (f->node == WHIT_NONE) {
+      if (!WHIT_CONTROL || f->node == WHIT_NONE) {
         s = finish_run(i);
         break;
       }
@@ -249,7 +249,7 @@ whit_status whit_run(whit_instance *i) {
     }
     s = before_node(i, pc);
     if (s) break;
-    if (i->steps[pc].mode == WHIT_STEP_CONTROL) {
+    if (WHIT_CONTROL && i->steps[pc].mode == WHIT_STEP_CONTROL) {
       const uint32_t depth = i->depth;
       s = whit_flow_open(i, pc);
       if (!s && i->depth == depth) s = after_node(i, pc);    /* no trip at all */

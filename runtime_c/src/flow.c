@@ -15,8 +15,8 @@ static loop_view view_of(const whit_instance *i, uint32_t pc) {
   const uint32_t *args = i->model->words + n->args;
   const unsigned n_carried = n->n_in - 2u;
   return (loop_view){ .in = args, .out = args + n->n_in, .params = i->model->words + r->params,
-                      .results = i->model->words + r->results, .n_carried = n_carried,
-                      .scans = (const int32_t *)(const void *)(args + n->n_in + n->n_out + 2),
+                      .results = i->model->words + r->results,
+                      .scans = (const int32_t *)(const void *)(args + n->n_in + n->n_out + 2), .n_carried = n_carried,
                       .n_scans = n->n_out - n_carried };
 }
 

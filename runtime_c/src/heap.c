@@ -128,13 +128,13 @@ whit_item *whit_sequence_make(whit_call *c, whit_tensor *out, uint32_t n) {
   whit_item *items = (whit_item *)(void *)(i->arena + v->block);
   for (uint32_t k = 0; k < n; k++) items[k] = (whit_item){ .t = { .kind = WHIT_ABSENT } };
   head_of(i, v->block)->n_items = n;
-  *out = (whit_tensor){ .data = items, .kind = WHIT_SEQUENCE, .rank = 1, .shape = { (int32_t)n }, .stride = { 1 } };
+  *out = (whit_tensor){ .data = items, .rank = 1, .kind = WHIT_SEQUENCE, .shape = { (int32_t)n }, .stride = { 1 } };
   return items;
 }
 
 whit_item *whit_sequence_items(const whit_call *c, const whit_tensor *sequence) {
   (void)c;
-  return sequence->data;
+  return (whit_item *)sequence->data;
 }
 
 whit_status whit_item_set(whit_call *c, whit_item *item, const whit_tensor *t) {

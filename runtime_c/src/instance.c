@@ -1,7 +1,7 @@
 /* instance.c - making an instance, its inputs and outputs, and what an observer may ask. */
 #include "internal.h"
 
-bool whit_is_loop(const whit_op *op) { return op->shape == whit_loop_shape; }
+bool whit_is_loop(const whit_op *op) { return WHIT_HAS_loop && op->shape == whit_loop_shape; }
 
 whit_status whit_error(whit_instance *i, whit_status s, uint32_t node, const char *cause) {
   if (!i->error) {
@@ -76,9 +76,9 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   if (!memory || !model || (uintptr_t)memory % 16 || e >= model->n_entries) return NULL;
   const layout l = layout_of(model);
   if (n_bytes < l.end) return NULL;
-  uint8_t *base = memory;
+  uint8_t *base = (uint8_t *)memory;
   whit_bytes_zero(base, l.known);
-  whit_instance *i = memory;
+  whit_instance *i = (whit_instance *)memory;
   i->model = model;
   i->entry = e;
   if (host) i->host = *host;
@@ -134,7 +134,7 @@ whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor 
   if (!v || (n && !items) || n > 0x7fffffff) return WHIT_E_ARGUMENT;
   if (!(input_port(i, k)->kind & 1)) return WHIT_E_INPUT;
   if (v->t.kind != WHIT_SEQUENCE) i->planned = false;
-  v->t = (whit_tensor){ .kind = WHIT_SEQUENCE, .rank = 1, .shape = { (int32_t)n }, .stride = { 1 } };
+  v->t = (whit_tensor){ .rank = 1, .kind = WHIT_SEQUENCE, .shape = { (int32_t)n }, .stride = { 1 } };
   v->bound = items;
   return WHIT_OK;
 }
@@ -153,7 +153,7 @@ whit_status whit_state_set(whit_instance *i, void *memory, size_t n_bytes, int r
   const whit_model *m = i->model;
   if (n_bytes < whit_state_bytes(m) || (!memory && m->n_states)) return WHIT_E_MEMORY;
   if ((uintptr_t)memory % 16) return WHIT_E_ALIGN;
-  uint8_t *at = memory;
+  uint8_t *at = (uint8_t *)memory;
   for (uint32_t k = 0; k < m->n_states; k++) {
     const struct whit_constant *c = &m->constants[m->states[k].initial];
     size_t size = whit_type_size(c->dtype);
@@ -162,7 +162,7 @@ whit_status whit_state_set(whit_instance *i, void *memory, size_t n_bytes, int r
     i->values[m->n_constants + k].bound = at;
     at += whit_round(size, 64);
   }
-  i->state = memory;
+  i->state = (uint8_t *)memory;
   return WHIT_OK;
 }
 
@@ -198,12 +198,12 @@ whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
   if (n_bytes < i->static_bytes || !arena) return WHIT_E_MEMORY;
   uint8_t *old = i->arena;
   const size_t old_bytes = i->arena_bytes;
-  i->arena = arena;
+  i->arena = (uint8_t *)arena;
   i->arena_bytes = n_bytes;
   if (i->running && n_bytes < old_bytes) return WHIT_E_MEMORY;
   for (uint32_t v = 0; v < i->model->n_values; v++) {
     whit_value *value = &i->values[v];
-    const uint8_t *p = value->t.data;
+    const uint8_t *p = (const uint8_t *)value->t.data;
     if (i->running && p >= old && p < old + old_bytes)
       value->t.data = (uint8_t *)arena + (p - old);
     else if (!i->running && value->flags & WHIT_V_PLACED && !(value->flags & WHIT_V_BOUND))

@@ -3,6 +3,7 @@
 #define WHIT_INTERNAL_H
 
 #include "../include/whit.h"
+#include "selection.h"
 
 #include <stdbool.h>
 
@@ -210,9 +211,11 @@ typedef struct whit_winograd_out { /* a tile of 4 x 4 results from its 36 produc
   int32_t n_channels, lines, columns;  /* of the tile, as far as y reaches */
 } whit_winograd_out;
 
-/* One table per instruction set; results are the same bits in each. */
+/* One table per instruction set; results are the same bits in each. WHIT_KERNEL(k, gemm_f32)(...) calls one of k's kernels. */
 typedef struct whit_kernels {
   const char *name;
+#if WHIT_TABLES
+#define WHIT_KERNEL(k, name) ((k)->name)
   void (*gemm_f32)(const whit_gemm *g, int32_t row0, int32_t row1);
   void (*gemv_f32)(const whit_gemm *g);  /* where m is 1; the sums have an order of their own */
   /* y[r] = sum or max over k of x[r*row + k], r < n_rows: 16 partial results, then a fixed tree */
@@ -237,6 +240,7 @@ typedef struct whit_kernels {
   void (*dot_rows_f32)(float *y, const float *x, const float *rows, ptrdiff_t row, int32_t n_rows, int32_t n);
   /* y[j] = sum over r < n_rows of w[r] * rows[r*row + j], r in sequence */
   void (*weigh_rows_f32)(float *y, const float *w, const float *rows, ptrdiff_t row, int32_t n_rows, int32_t n);
+#endif
 } whit_kernels;
 const whit_kernels *whit_kernels_for(uint32_t cpu);
 

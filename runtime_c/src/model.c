@@ -27,7 +27,7 @@ whit_status whit_port_get(const whit_model *model, uint32_t e, int outputs, uint
   const struct whit_entry *entry = &model->entries[e];
   const struct whit_port *p = &model->ports[entry->ports + (outputs ? entry->n_inputs : 0u) + i];
   *info = (whit_port_info){ .name = model->strings + p->name, .dtype = p->dtype, .rank = p->rank,
-                            .kind = p->kind & 1, .optional = p->kind >> 1 };
+                            .kind = (uint8_t)(p->kind & 1), .optional = (uint8_t)(p->kind >> 1) };
   for (unsigned a = 0; p->rank != 255 && a < p->rank; a++) {
     const int32_t d = (int32_t)model->words[p->dims + a];
     info->dims[a] = d < 0 ? -1 : d;

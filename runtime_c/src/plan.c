@@ -99,7 +99,7 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
     if (args[k] == WHIT_NONE) continue;
     const unsigned flags = i->values[args[k]].flags;
     dynamic |= (flags & WHIT_V_DYNAMIC) != 0;
-    known &= (flags & WHIT_V_KNOWN) || op->shape == whit_shape_shape;    /* reads no data */
+    known &= (flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
   }
   whit_call c;
   whit_call_of(i, pc, &c);
@@ -369,13 +369,13 @@ static whit_status plan_walk(whit_instance *i) {
     const whit_frame *f = &i->frames[i->depth - 1];
     if (pc < f->end) {
       const whit_op *op = i->ops[i->model->nodes[pc].op];
-      if (op->flags & WHIT_OP_CONTROL) {
+      if (WHIT_CONTROL && op->flags & WHIT_OP_CONTROL) {
         WHIT_TRY(plan_control(i, &pc, op));
       } else {
         WHIT_TRY(plan_plain(i, pc, op));
         pc++;
       }
-    } else if (f->node == WHIT_NONE) {
+    } else if (!WHIT_CONTROL || f->node == WHIT_NONE) {
       return use_results(i, f, pc);
     } else {
       WHIT_TRY(whit_is_loop(i->ops[i->model->nodes[f->node].op]) ? plan_close_loop(i, &pc) : plan_close_if(i, &pc));

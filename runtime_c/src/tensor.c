@@ -6,7 +6,7 @@
 uint32_t whit_type_size(unsigned dtype) {
   static const uint8_t size[] = { 0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8,
                                   0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
-  return dtype < sizeof size ? size[dtype] : 0;
+  return dtype < sizeof size && WHIT_HAS_DTYPE(dtype) ? size[dtype] : 0;
 }
 
 bool whit_type_is_float(unsigned dtype) {
@@ -152,7 +152,7 @@ whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32
   if (count > max)
     return whit_fail(c, WHIT_E_SHAPE, "an input that holds sizes or axes has too many elements");
   if (count && !whit_known(c, i)) return WHIT_LATER;
-  const uint8_t *p = t->data;
+  const uint8_t *p = (const uint8_t *)t->data;
   const ptrdiff_t step = t->rank ? t->stride[0] * (ptrdiff_t)whit_type_size(t->dtype) : 0;
   for (uint32_t k = 0; k < count; k++) v[k] = whit_get_i64(t->dtype, p + step * (ptrdiff_t)k);
   *n = count;

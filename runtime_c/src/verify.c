@@ -124,11 +124,18 @@ static whit_status read_tables(reader *r) {
   return WHIT_OK;
 }
 
+/* A type that this build has not, at p: of a whole build the file is damaged. */
+static whit_status verify_type(whit_model *m, const void *p) {
+  const whit_status s = verify_bad(m, position(m, p));
+  return WHIT_DTYPES == 0xffffffffu ? s : WHIT_E_TYPE;
+}
+
 static whit_status check_constants(whit_model *m) {
   for (uint32_t k = 0; k < m->n_constants; k++) {
     const struct whit_constant *c = &m->constants[k];
     const uint64_t size = whit_type_size(c->dtype);
-    if (!size || c->rank > WHIT_MAX_RANK || !words_fit(m, c->dims, c->rank)) return verify_bad(m, position(m, c));
+    if (!size) return verify_type(m, c);
+    if (c->rank > WHIT_MAX_RANK || !words_fit(m, c->dims, c->rank)) return verify_bad(m, position(m, c));
     whit_tensor t;
     int32_t dims[WHIT_MAX_RANK];
     for (unsigned a = 0; a < c->rank; a++) dims[a] = (int32_t)m->words[c->dims + a];
@@ -146,8 +153,8 @@ static whit_status check_ports(whit_model *m) {
   for (uint32_t k = 0; k < m->n_ports; k++) {
     const struct whit_port *p = &m->ports[k];
     const unsigned rank = p->rank == 255 ? 0 : p->rank;
-    if (p->name >= m->n_strings || rank > WHIT_MAX_RANK || !words_fit(m, p->dims, rank) || p->kind > 3 ||
-        !whit_type_size(p->dtype))
+    if (!whit_type_size(p->dtype)) return verify_type(m, p);
+    if (p->name >= m->n_strings || rank > WHIT_MAX_RANK || !words_fit(m, p->dims, rank) || p->kind > 3)
       return verify_bad(m, position(m, p));
     for (unsigned a = 0; a < rank; a++) {
       const int32_t d = (int32_t)m->words[p->dims + a];
@@ -230,7 +237,7 @@ static whit_status check_node(verify_walk *w) {
     if (args[k] == WHIT_NONE ? k - n->n_in < op->n_out_min : args[k] != w->value++) return verify_bad(m, position(m, args + k));
   if (m->n_pointers < (uint32_t)n->n_in + n->n_out) m->n_pointers = (uint32_t)n->n_in + n->n_out;
   w->node++;
-  if (op->flags & WHIT_OP_CONTROL) {
+  if (WHIT_CONTROL && op->flags & WHIT_OP_CONTROL) {
     if (n->end < w->node || n->end > m->n_nodes) return verify_bad(m, position(m, n));
     return verify_open(w, number, whit_is_loop(op) ? 0 : 1);
   }
@@ -286,9 +293,9 @@ static whit_status check_program(whit_model *m) {
 
 whit_status whit_open(whit_model *model, const void *bytes, size_t n_bytes) {
   if (!model || !bytes) return WHIT_E_ARGUMENT;
-  *model = (whit_model){ .bytes = bytes, .n_bytes = n_bytes };
+  *model = (whit_model){ .bytes = (const uint8_t *)bytes, .n_bytes = n_bytes };
   if ((uintptr_t)bytes % 16) return WHIT_E_ALIGN;
-  const uint8_t *b = bytes;
+  const uint8_t *b = (const uint8_t *)bytes;
   if (n_bytes < 16 || b[4] != 'W' || b[5] != 'H' || b[6] != 'I' || b[7] != 'T') return verify_bad(model, 0);
   reader r = { .m = model, .bytes = b, .n_bytes = n_bytes < 0x7fffffff ? n_bytes : 0x7fffffff };
   WHIT_TRY(open_table(&r, read_u32(b)));

@@ -3,6 +3,7 @@
 ratios         Whit's time over onnxruntime's, per mode/threads/model (bench.py --baseline on a quiet machine)
 compilers      the ones that made the code whose instructions were counted
 instructions   executed in one inference, per instruction set and model (counts.py --baseline)
+operators      of those, per instruction set, example model and operator (operators.py --baseline)
 """
 
 from __future__ import annotations

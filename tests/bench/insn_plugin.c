@@ -5,6 +5,8 @@
  *
  * It counts from the first instruction of whit_run to the first one of runner.c's run_is_over, so that opening, planning and
  * what libc does stay outside. Functions are named by the program's own symbols. FILE: a line "name all fma" for each.
+ * marks=FILE2: all that was counted when the runner's observer was at a node's boundary, a line each, and at the end; without the
+ * observer itself, and libc.
  * Debian's qemu-user runs plugins but packages neither a plugin nor the header, hence the prototypes. */
 #include <stdint.h>
 #include <stdio.h>
@@ -32,7 +34,9 @@ enum { MAX_FUNCTIONS = 8192 };
 struct function { char name[96]; uint64_t all, fma; };
 static struct function functions[MAX_FUNCTIONS], kept[MAX_FUNCTIONS];
 static int n_functions, n_kept, started, is_arm64;
-static const char *target;
+static uint64_t total, marks[1 << 16];
+static size_t n_marks;
+static const char *target, *marks_target;
 
 static struct function *function(const char *name) {
   for (int i = 0; i < n_functions; i++)
@@ -56,11 +60,23 @@ static void start(unsigned cpu, void *arg) {
   (void)cpu, (void)arg;
   if (started) return;
   started = 1;
+  total = n_marks = 0;
   for (int i = 0; i < n_functions; i++) functions[i].all = functions[i].fma = 0;
+}
+
+static void mark(unsigned cpu, void *arg) {
+  (void)cpu, (void)arg;
+  if (n_marks < sizeof marks / sizeof *marks) marks[n_marks++] = total;
+}
+
+/* The observer's own work and the runner's libc, which gives larger arenas. */
+static int is_ours(const char *name) {
+  return *name == '_' || *name == '?' || !strcmp(name, "note_node") || !strcmp(name, "node_boundary");
 }
 
 static void stop(unsigned cpu, void *arg) {
   (void)cpu, (void)arg;
+  mark(cpu, arg);
   memcpy(kept, functions, sizeof kept);
   n_kept = n_functions;
 }
@@ -75,7 +91,9 @@ static void translate(plugin_id id, struct qemu_plugin_tb *tb) {
     /* The symbol names every instruction of the function; the first to run is its entry, and start counts once. */
     if (!started && !strcmp(f->name, "whit_run")) qemu_plugin_register_vcpu_insn_exec_cb(insn, start, 0, NULL);
     if (!strcmp(f->name, "run_is_over") && !i) qemu_plugin_register_vcpu_insn_exec_cb(insn, stop, 0, NULL);
+    if (!strcmp(f->name, "node_boundary") && !i) qemu_plugin_register_vcpu_insn_exec_cb(insn, mark, 0, NULL);
     qemu_plugin_register_vcpu_insn_exec_inline(insn, 0, &f->all, 1);
+    if (!is_ours(f->name)) qemu_plugin_register_vcpu_insn_exec_inline(insn, 0, &total, 1);
     if (is_fma(qemu_plugin_insn_data(insn), qemu_plugin_insn_size(insn)))
       qemu_plugin_register_vcpu_insn_exec_inline(insn, 0, &f->fma, 1);
   }
@@ -83,7 +101,12 @@ static void translate(plugin_id id, struct qemu_plugin_tb *tb) {
 
 static void finish(plugin_id id, void *arg) {
   (void)id, (void)arg;
-  FILE *out = target ? fopen(target, "w") : NULL;
+  FILE *out = marks_target ? fopen(marks_target, "w") : NULL;
+  if (out) {
+    for (size_t i = 0; i < n_marks; i++) fprintf(out, "%llu\n", (unsigned long long)marks[i]);
+    fclose(out);
+  }
+  out = target ? fopen(target, "w") : NULL;
   if (!out) return;
   for (int i = 0; i < n_kept; i++)
     if (kept[i].all)
@@ -96,6 +119,7 @@ EXPORT int qemu_plugin_install(plugin_id id, const char *const *info, int argc, 
   is_arm64 = !strcmp(*info, "aarch64");
   for (int i = 0; i < argc; i++)
     if (!strncmp(argv[i], "out=", 4)) target = argv[i] + 4;
+    else if (!strncmp(argv[i], "marks=", 6)) marks_target = argv[i] + 6;
   qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
   qemu_plugin_register_atexit_cb(id, finish, NULL);
   return 0;

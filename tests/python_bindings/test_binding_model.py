@@ -86,6 +86,8 @@ def test_not_a_model(data: bytes, tmp_path: Path) -> None:
 
 
 def test_missing_file_and_onnx_file(tmp_path: Path) -> None:
+    with pytest.raises(whit.LoadError, match="is a folder"):
+        whit.load(tmp_path)
     with pytest.raises(whit.LoadError, match="No such file"):
         whit.load(tmp_path / "none.whit")
     (tmp_path / "m.onnx").write_bytes(parse(LINEAR).SerializeToString())

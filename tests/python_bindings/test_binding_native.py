@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import re
 import subprocess
@@ -68,6 +69,24 @@ def test_dtypes_round_trip(code: int) -> None:
     assert dtypes.from_numpy(dtype) == code
     assert dtypes.from_name(dtypes.name_of(code)) == code
     assert dtypes.from_numpy(dtype.newbyteorder(">")) == code
+
+
+@pytest.mark.parametrize(
+    "n_bytes", [64, 5000, (1 << 21) - 4096, 1 << 21, 5_000_000, (7 << 20) + 64]
+)
+def test_arenas(n_bytes: int) -> None:
+    """Aligned, of the size asked for, zeroed or not; in huge pages from nearly one on; never shared with a child."""
+    arena = _native.arena(n_bytes)
+    assert arena.nbytes == n_bytes and _native.address(arena) % 64 == 0
+    if n_bytes >= 1 << 21 and hasattr(mmap, "MADV_HUGEPAGE"):
+        assert _native.address(arena) % (1 << 21) == 0
+    arena[:] = 1
+    child = os.fork()
+    if not child:
+        arena[:] = 2
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert (arena == 1).all()
 
 
 def test_aligned_memory() -> None:

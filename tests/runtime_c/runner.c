@@ -1,10 +1,11 @@
 /* runner.c - runs a model in C: inputs from a file, outputs to another. Built for every machine that can be executed here, so that
  * their answers can be compared bit by bit.
  *
- *   runner MODEL.whit INPUTS OUTPUTS [scalar|avx2|avx512|neon] [times] [plain|stop|move] [threads]
+ *   runner MODEL.whit INPUTS OUTPUTS [scalar|avx2|avx512|neon] [times] [plain|stop|move|nodes] [threads]
  *   runner --list LIST [scalar|avx2|avx512|neon]      many models in one process, quick under an emulator
  *
  * stop: the observer stops the run at every node boundary. move: and the arena moves to another block each time.
+ * nodes: the observer writes down which nodes began and ended ("node after" lines in OUTPUTS.nodes), and calls node_boundary.
  *
  * INPUTS and OUTPUTS: a record a value: dtype, rank, kind (u8), a zero byte, dims (i32), data. A sequence has no type and
  * its length as the only dim, and is followed by the records of its items; an absent optional has no type, dims or data. */
@@ -52,6 +53,31 @@ static whit_status move(whit_instance *i, void **arena, size_t *n, size_t n_next
 static int stop_always(void *context, whit_instance *i, uint32_t node, int after) {
   (void)context, (void)i, (void)node, (void)after;
   return 1;
+}
+
+/* Places that tests/bench/insn_plugin.c recognises; what these do themselves does not count. */
+__attribute__((noinline)) void node_boundary(void);
+void node_boundary(void) { __asm__ volatile(""); }
+
+static struct { uint32_t node; int after; } notes[1 << 16];
+static size_t n_notes;
+
+static int note_node(void *context, whit_instance *i, uint32_t node, int after) {
+  (void)context, (void)i;
+  if (n_notes == sizeof notes / sizeof *notes) exit(fprintf(stderr, "too many nodes in a run\n"));
+  notes[n_notes].node = node;
+  notes[n_notes++].after = after;
+  node_boundary();
+  return 0;
+}
+
+static int write_notes(const char *outputs) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s.nodes", outputs);
+  FILE *f = fopen(path, "w");
+  if (!f) return fprintf(stderr, "cannot write %s\n", path), 1;
+  for (size_t k = 0; k < n_notes; k++) fprintf(f, "%u %d\n", (unsigned)notes[k].node, notes[k].after);
+  return fclose(f);
 }
 
 static whit_status run(whit_instance *i, void **arena, size_t *n, int moves) {
@@ -138,7 +164,7 @@ static whit_status run_to(const char *path, const whit_model *model, whit_instan
   void *arena = aligned_alloc(64, n);
   memset(arena, 0x5a, n);
   s = whit_arena_set(i, arena, n);
-  if (strcmp(o->mode, "plain")) whit_observe(i, stop_always, NULL);
+  if (strcmp(o->mode, "plain")) whit_observe(i, strcmp(o->mode, "nodes") ? stop_always : note_node, NULL);
   for (int times = o->times; times > 0 && !s; times--) s = run(i, &arena, &n, !strcmp(o->mode, "move"));
   run_is_over();
   if (!s) {
@@ -146,6 +172,7 @@ static whit_status run_to(const char *path, const whit_model *model, whit_instan
     if (!out) exit(fprintf(stderr, "cannot write %s\n", path));
     for (uint32_t k = 0; k < whit_port_count(model, 0, 1); k++) write_output(out, i, whit_output(i, k));
     fclose(out);
+    if (!strcmp(o->mode, "nodes") && write_notes(path)) exit(1);
   }
   free(arena);
   return s;

@@ -1,0 +1,159 @@
+"""whit build: a library that holds what some models need, made by a C compiler from the sources in this package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import _targets
+from ._select import CORE, Selection, runtime, select
+from ._table import Report
+from ._targets import Target, ToolError
+from .model import Model, load
+
+PROFILES = ("size", "balanced", "speed")
+OPT = {"size": "-Os", "speed": "-O2"}
+"""The level of a profile. balanced: the kernels as speed, the rest as size; see tools/amalgamate.py."""
+
+
+@dataclass
+class Source:
+    """whit.c and whit.h in a folder, for a target and a profile."""
+
+    path: Path
+    target: Target
+    profile: str
+    selection: Selection | None
+
+    def compile(self, output: Path, family: str = "") -> Path:
+        """The library: static if output ends in .a."""
+        using = _targets.compiler(self.target, family)
+        opt = OPT.get(self.profile) or ("-O2" if using.family == "clang" else "-Os")
+        return _targets.compile(self.target, [self.path], output, opt, using=using)
+
+
+@contextmanager
+def source(
+    models: Sequence[Model],
+    target: Target,
+    profile: str,
+    embed: dict[str, bytes] | None = None,
+    core: bool = False,
+) -> Iterator[Source]:
+    """Writes the amalgamation for the models (for none of them: everything, or the core) to a folder that goes away."""
+    if profile not in PROFILES:
+        raise ToolError(f"there is no profile {profile!r}; there are {', '.join(PROFILES)}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        chosen = select(models) if models else CORE if core else None
+        given: dict[str, Any] = chosen.json(avx512=profile == "speed") if chosen else {}
+        (path / "selection.json").write_text(
+            json.dumps({**given, "profile": profile, "small": int(profile == "size")})
+        )
+        tool = runtime() / "tools/amalgamate.py"
+        _run([sys.executable, str(tool), "-o", folder, "--select", str(path / "selection.json")])
+        for name, content in (embed or {}).items():
+            _embed(path, name, content)
+        yield Source(path / "whit.c", target, profile, chosen)
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ToolError(done.stderr.strip())
+
+
+# ---- a model in the library --------------------------------------------------------------------------
+
+_TEXT = [f"\\{b:03o}" for b in range(256)]
+for _b in range(32, 127):
+    if chr(_b) not in '"\\?':  # no trigraphs
+        _TEXT[_b] = chr(_b)
+
+
+def _embed(folder: Path, name: str, content: bytes) -> None:
+    """Adds a model to whit.c as constant data, and its accessor to whit.h."""
+    declaration = f"WHIT_API const void *whit_model_{name}(size_t *n_bytes)"
+    lines = "\n".join(
+        f'  "{"".join([_TEXT[b] for b in content[at : at + 4096]])}"'
+        for at in range(0, len(content), 4096)
+    )
+    with (folder / "whit.c").open("a") as f:
+        f.write(
+            f"\n/* ---- the model {name}, a .whit file ---- */\n"
+            f"static const char model_{name}[{len(content) + 1}] __attribute__((aligned(64))) =\n{lines};\n\n"
+            f"{declaration.removeprefix('WHIT_API ')} {{\n"
+            f"  if (n_bytes) *n_bytes = sizeof model_{name} - 1;\n  return model_{name};\n}}\n"
+        )
+    header = folder / "whit.h"
+    text = header.read_text()
+    place = text.rindex("#ifdef __cplusplus")
+    comment = (
+        f"/* The model {name}, which lies in this library; *n_bytes (may be NULL): its size. */\n"
+    )
+    header.write_text(f"{text[:place]}{comment}{declaration};\n\n{text[place:]}")
+
+
+def identifier(path: str) -> str:
+    """A file's name as part of a C name."""
+    return re.sub(r"\W", "_", Path(path).stem)
+
+
+# ---- the command -------------------------------------------------------------------------------------
+
+
+def add_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("models", nargs="*", metavar="MODEL", help="model.whit; none: everything")
+    p.add_argument("--target", required=True, metavar="T", help=", ".join(_targets.TARGETS))
+    p.add_argument(
+        "--profile", choices=PROFILES, default="balanced",
+        help="size, speed, or (balanced, the default) fast kernels in a small rest",
+    )  # fmt: skip
+    p.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the library")
+    p.add_argument("--embed", action="store_true", help="put the models inside, as constant data")
+    p.add_argument("--compiler", choices=("clang", "gcc"), help="default: clang if it is there")
+
+
+def run(args: argparse.Namespace) -> Report:
+    target = _targets.target(args.target)
+    models = [load(path) for path in args.models]
+    embed = {}
+    for path in args.models if args.embed else ():
+        if identifier(path) in embed:
+            raise ToolError(f"two models would both be called {identifier(path)!r} in the library")
+        embed[identifier(path)] = Path(path).read_bytes()
+    folder = Path(args.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    with source(models, target, args.profile, embed) as s:
+        if target.output == "source":
+            made.append(_copy(s.path, folder))
+        else:
+            for name in dict.fromkeys((target.library, "libwhit.a")):
+                made.append(s.compile(folder / name, args.compiler or ""))
+        made.append(_copy(s.path.with_name("whit.h"), folder))
+        holds = s.selection.names() if s.selection else {"operators": ["all"]}
+    sizes = {str(f): f.stat().st_size for f in made}
+    report = Report(
+        {"target": target.name, "profile": args.profile, "files": sizes, "holds": holds}
+    )
+    for file, n_bytes in sizes.items():
+        report.line(f"{file}: {n_bytes:,} bytes")
+    for what, items in holds.items():
+        report.line(f"  {what}: {' '.join(items)}")
+    return report
+
+
+def _copy(file: Path, folder: Path) -> Path:
+    to = folder / file.name
+    to.write_bytes(file.read_bytes())
+    return to

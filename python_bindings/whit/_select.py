@@ -1,0 +1,334 @@
+"""What of the runtime some models use: operators, micro-operations, element types, kinds of convolution.
+
+Read from the files and, where a shape decides, from a plan made with the library that is here. When in doubt, it is kept; and a
+library that lacks something refuses the model, so that nothing is ever run wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _bench_build, _native, _operators, dtypes
+from ._file import File
+from ._instance import Instance
+from ._native import NONE, TENSOR, lib
+from ._threads import host
+from .dtypes import BOOL, F32, I64
+from .errors import WhitError
+from .model import Entry, Model
+
+DTYPES = {
+    "F32": 1, "U8": 2, "I8": 3, "U16": 4, "I16": 5, "I32": 6, "I64": 7, "BOOL": 9, "F16": 10, "F64": 11, "U32": 12, "U64": 13,
+    "BF16": 16, "F8E4M3FN": 17, "F8E4M3FNUZ": 18, "F8E5M2": 19, "F8E5M2FNUZ": 20, "U4": 21, "I4": 22, "F4E2M1": 23,
+    "F8E8M0": 24, "U2": 25, "I2": 26,
+}  # fmt: skip
+"""As in whit.h."""
+NARROW = frozenset((10, 16, 17, 18, 19, 20, 23, 24))
+"""Floats below f32."""
+LOAD, IMM, STORE, ADD, MUL, MIN, MAX, FMA, CLAMP = 0, 1, 2, 12, 14, 16, 17, 25, 26
+DIRECT, STRIPS, WINOGRAD, DEPTHWISE, WIDE = range(5)
+CONTROL = frozenset(("if", "loop"))
+
+
+@dataclass
+class Value:
+    """What a plan knows of a value. shape: None if it depends on what the caller gives. channels: the last axis, of an image."""
+
+    dtype: int | None = None
+    shape: tuple[int, ...] | None = None
+    channels: int | None = None
+
+
+@dataclass
+class Selection:
+    """What tools/amalgamate.py takes, as sets."""
+
+    ops: set[str] = field(default_factory=set)
+    dtypes: set[int] = field(default_factory=lambda: {F32})
+    micros: dict[str, set[int]] = field(
+        default_factory=lambda: {"f32": set(), "f64": set(), "i64": set()}
+    )
+    convs: set[int] = field(default_factory=set)
+    reduces: set[int] = field(default_factory=set)
+    programs: bool = False
+    wide: bool = False
+
+    def json(self, avx512: bool = False) -> dict[str, Any]:
+        """The numbers of runtime_c/src/selection.h."""
+
+        def bits(numbers: set[int], first: int = 0) -> int:
+            return sum(1 << n - first for n in numbers if first <= n < first + 64)
+
+        return {
+            "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
+            "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
+            "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
+            "programs": int(self.programs), "wide": int(self.wide),
+            "avx512": int(avx512),
+        }  # fmt: skip
+
+    def names(self) -> dict[str, list[str]]:
+        """What it holds, for people."""
+        micro = {m["number"]: m["name"] for m in _operators.table()["micro"]}
+        code = {v: k.lower() for k, v in DTYPES.items()}
+        kinds = ("direct", "strips", "winograd", "depthwise", "wide")
+        found = {
+            "operators": sorted(self.ops),
+            "types": [code[d] for d in sorted(self.dtypes)],
+            "convolutions": [kinds[k] for k in sorted(self.convs)],
+        }
+        for domain, numbers in self.micros.items():
+            found[f"micro-operations {domain}"] = [micro[n] for n in sorted(numbers) if n > STORE]
+        return {name: items for name, items in found.items() if items}
+
+
+CORE = Selection(ops={"if", "loop"}, dtypes={F32, I64, BOOL})
+"""No operator but those that the executor is made of."""
+
+
+def runtime() -> Path:
+    """The runtime's sources: in an installed package beside this file, else in the tree."""
+    place = _bench_build.sources()
+    if (place / "tools/amalgamate.py").is_file():
+        return place
+    raise WhitError("the runtime's sources are not there: install whit from its wheel")
+
+
+def select(models: Sequence[Model]) -> Selection:
+    """What the models use together."""
+    chosen = Selection()
+    for model in models:
+        _Reader(model, chosen).read()
+    if chosen.ops & CONTROL:
+        chosen.dtypes |= {I64, BOOL}
+    for name in chosen.ops:
+        chosen.dtypes |= _made_by(name)
+    return chosen
+
+
+def _made_by(op: str) -> set[int]:
+    """Element types that an operator's own source gives to its outputs."""
+    text = (runtime() / "ops" / f"{op}.c").read_text()
+    calls = re.findall(r"whit_out\(([^;]*);|whit_tensor_set\(([^;]*);|dtype = ([^;]*);", text)
+    words = re.findall(r"\bWHIT_(\w+)\b", " ".join("".join(c) for c in calls))
+    return {DTYPES[w] for w in words if w in DTYPES}
+
+
+class _Reader:
+    """Adds what one model uses to a selection."""
+
+    def __init__(self, model: Model, chosen: Selection) -> None:
+        self.model, self.file, self.chosen = model, model.file, chosen
+        self.values = _planned(model)
+        self.tiles: list[list[int]] = []
+        self.epilogues: list[list[int]] = []
+
+    def read(self) -> None:
+        file, chosen = self.file, self.chosen
+        chosen.dtypes |= {int(c["dtype"]) for c in file.constants}
+        for entry in self.model.entries.values():
+            ports = (*entry.inputs, *entry.outputs)
+            chosen.dtypes |= {dtypes.from_numpy(p.dtype) for p in ports}
+        for node in range(len(file.nodes)):
+            self._node(node)
+        if chosen.programs:
+            self.tiles += self.epilogues
+        for program in self.tiles:
+            domain = ("f32", "f64", "i64")[program[0] & 0xFF]
+            for word in instructions(program):
+                chosen.micros[domain].add(word & 0xFF)
+                if word & 0xFF == STORE:
+                    chosen.dtypes.add(word >> 26)
+
+    def _node(self, node: int) -> None:
+        op_id = int(self.file.ops[int(self.file.nodes[node]["op"])])
+        name = _operators.by_id()[op_id]["name"]
+        given = _operators.attributes(op_id, self.file.node_attributes(node))
+        self.chosen.ops.add(name)
+        for key in ("dtype", "to"):
+            if key in given:
+                self.chosen.dtypes.add(int(given[key]))
+        if name == "tile":
+            self.tiles.append(list(given["program"]))
+        x = self._value(node, 0)
+        kind: int | None = None
+        if name == "conv":
+            kind = self._conv(node, given, x)
+            self.chosen.convs |= {kind} if kind is not None else set(range(5))
+        elif name == "reduce":
+            self.chosen.reduces.add(given["kind"])
+        elif name == "matmul":
+            w = self._value(node, 1)
+            dtype = x.dtype or w.dtype
+            self.chosen.wide |= dtype is None or (dtype != F32 and dtype not in NARROW)
+        if given.get("epilogue"):
+            program = list(given["epilogue"])
+            self.epilogues.append(program)
+            if not self._simple(node, name, kind, x, program):
+                self.chosen.programs = True
+
+    def _value(self, node: int, k: int, output: bool = False) -> Value:
+        numbers = self.file.node_outputs(node) if output else self.file.node_inputs(node)
+        if k >= len(numbers) or numbers[k] == NONE:
+            return Value()
+        if not output and numbers[k] < len(self.file.constants):
+            c = self.file.constants[numbers[k]]
+            at, rank = int(c["dims"]), int(c["rank"])
+            return Value(int(c["dtype"]), tuple(int(d) for d in self.file.words[at : at + rank]))
+        return self.values.get(numbers[k], Value())
+
+    def _conv(self, node: int, given: dict[str, Any], x: Value) -> int | None:
+        """Which kind of convolution ops/conv.c makes of a node; None: not known here."""
+        w = self._value(node, 1)
+        dtype = x.dtype or w.dtype
+        if given["panels"] == 2:
+            return WINOGRAD
+        if dtype is None or w.shape is None or x.channels is None:
+            return None
+        if dtype != F32 and dtype not in NARROW:
+            return WIDE
+        if dtype != F32:
+            return STRIPS
+        channels = given["channels"] if given["panels"] else w.shape[-1]
+        if x.channels == given["group"] and channels == given["group"]:
+            return DEPTHWISE
+        kernel = given["kernel"] or w.shape[:-2]
+        plain = all(k == 1 for k in kernel) and all(s == 1 for s in given["strides"])
+        return DIRECT if plain and not any(given["pads"]) else STRIPS
+
+    def _simple(self, node: int, name: str, kind: int | None, x: Value, program: list[int]) -> bool:
+        """Is an epilogue done by the kernels? See ops/epilogue.c."""
+        y = self._value(node, 0, output=True)
+        if x.dtype != F32 or y.shape is None or (name == "conv" and kind is None):
+            return False
+        limit = name != "conv" or kind != WIDE
+        add = name != "conv" or kind in (DIRECT, STRIPS, WINOGRAD)
+        gate = name != "conv" or kind in (DIRECT, STRIPS, DEPTHWISE)
+        like = {}
+        for k in range(1, 8):
+            more = self._value(node, 2 + k)
+            like[k] = more.dtype == F32 and more.shape == y.shape
+        done = finish(program, like)
+        return done is not None and (
+            gate if "gate" in done else limit and (add or "add" not in done)
+        )
+
+
+def instructions(program: list[int]) -> Iterator[int]:
+    """The words of a tile program, literals apart."""
+    at = 1
+    for _ in range(program[0] >> 16):
+        word = program[at]
+        yield word
+        at += 1
+        if word & 0xFF == IMM:
+            at += 2 if program[0] & 0xFF else 1
+
+
+def finish(program: list[int], like: dict[int, bool]) -> set[str] | None:
+    """What a program asks of a kernel's finish, "add", "limit" and "gate", or None if it is more than one; like: inputs of the
+    result's shape. A stricter reading than that of ops/epilogue.c: an order of steps that it does not know is None."""
+    asked: set[str] = set()
+    reg: dict[int, str | int] = {}
+    if program[0] & 0xFF:
+        return None
+    for word in instructions(program):
+        op, dst, a, b, c = word & 0xFF, word >> 8 & 63, word >> 14 & 63, word >> 20 & 63, word >> 26
+        kinds = reg.get(a), reg.get(b)
+        if op == STORE:
+            return asked if kinds[0] == "sum" else None
+        if op == LOAD:
+            if a == 0 and "sum" in reg.values():
+                return None
+            reg[dst] = a if a else "sum"
+        elif op == IMM:
+            reg[dst] = "number"
+        elif op in (FMA, CLAMP):
+            if (op == FMA and (kinds[0] != "sum" or asked)) or (op == CLAMP and kinds[0] != "gate"):
+                return None
+            if kinds[1] != "number" or reg.get(c) != "number":
+                return None
+            reg[dst] = "gate"
+            if op == CLAMP and a != dst:
+                reg.pop(a, None)
+        elif op in (ADD, MIN, MAX, MUL) and "sum" in kinds and "gate" not in asked and a != b:
+            other = kinds[1] if kinds[0] == "sum" else kinds[0]
+            summed = a if kinds[0] == "sum" else b
+            if op == MUL and other == "gate" and not asked:
+                asked.add("gate")
+            elif op == ADD and isinstance(other, int) and like.get(other) and not asked:
+                asked.add("add")
+            elif op in (MIN, MAX) and other == "number" and "gate" not in reg.values():
+                asked.add("limit")
+            else:
+                return None
+            reg.pop(summed, None)
+            reg[dst] = "sum"
+        else:
+            return None
+    return None
+
+
+# ---- what a plan knows ------------------------------------------------------------------------------
+
+
+def _planned(model: Model) -> dict[int, Value]:
+    """Types and shapes of the values of all entry points, as far as they can be planned without their inputs."""
+    found: dict[int, Value] = {}
+    ids = {int(r["id"]) for r in _operators.table()["ops"] if r["name"] == "loop"}
+    loops = bool(ids & {int(i) for i in model.file.ops})  # what they carry may grow
+    for number, entry in enumerate(model.entries.values()):
+        for size in (1, 2, 8, 32):
+            feeds = _feeds(entry, size)
+            if feeds is None:
+                break
+            try:
+                instance = Instance(model, number, feeds, len(entry.outputs), host(1, 0))
+            except WhitError:
+                continue
+            fixed = (
+                all(isinstance(d, int) for p in entry.inputs for d in p.shape or ()) and not loops
+            )
+            _read_values(model.file, instance, model.file.entry_nodes(number), fixed, found)
+            break
+    return found
+
+
+def _feeds(entry: Entry, size: int) -> list[Any] | None:
+    """Inputs of some shape; None if a rank is not known."""
+    feeds: list[Any] = []
+    for port in entry.inputs:
+        if port.optional:
+            feeds.append(None)
+            continue
+        if port.shape is None or port.kind == "sequence":
+            return None
+        feeds.append(np.zeros([d if isinstance(d, int) else size for d in port.shape], port.dtype))
+    return feeds
+
+
+def _read_values(
+    file: File, instance: Instance, nodes: range, fixed: bool, found: dict[int, Value]
+) -> None:
+    """fixed: the shapes are the only ones."""
+    for node in nodes:
+        for output, numbers in ((0, file.node_inputs(node)), (1, file.node_outputs(node))):
+            for k, value in enumerate(numbers):
+                at = (
+                    lib().whit_node_value(instance.handle, node, output, k)
+                    if value != NONE
+                    else None
+                )
+                if not at:
+                    continue
+                t = at.contents
+                if t.kind == TENSOR and t.dtype and t.rank != _native.UNKNOWN_RANK:
+                    shape = tuple(t.shape[: t.rank])
+                    channels = shape[-1] if shape else None
+                    found[value] = Value(int(t.dtype), shape if fixed else None, channels)

@@ -1,0 +1,47 @@
+/* selection.h - what this build of the runtime holds: everything, unless tools/amalgamate.py has written the block below anew, for
+ * some models. All of it is constant, so that the compiler drops what no selected part calls; a model that needs a dropped part is
+ * refused by whit_open or whit_plan. */
+#ifndef WHIT_SELECTION_H
+#define WHIT_SELECTION_H
+
+#define WHIT_ISA_SCALAR 1
+#define WHIT_ISA_AVX2 2
+#define WHIT_ISA_AVX512 4
+#define WHIT_ISA_NEON 8
+
+#ifndef WHIT_SELECTED
+#define WHIT_DTYPES 0xffffffffu                 /* a bit per whit_dtype */
+#define WHIT_MICROS_F32 0xffffffffffffffffu     /* a bit per number of kernels/micro.h that the domain has */
+#define WHIT_MICROS_F64 0xffffffffffffffffu
+#define WHIT_MICROS_I64 0xffffffffffffffffu
+#define WHIT_MICROS_64 0xffffffffffffffffu      /* numbers from 64 on, which i64 alone has */
+#define WHIT_CONVS 0x1f                         /* a bit per CONV_... of ops/conv.c */
+#define WHIT_HAS_if 1                           /* operators that the executor knows by heart */
+#define WHIT_HAS_loop 1
+#define WHIT_HAS_identity 1
+#define WHIT_HAS_shape 1
+#define WHIT_REDUCES 0x1f                       /* a bit per RED_... of ops/reduce.c */
+#define WHIT_FOLDS 3                            /* of rows: 1 sums, 2 maxima and minima */
+#define WHIT_PROGRAMS 1                         /* epilogues that are more than sums, limits and gates */
+#define WHIT_WIDE 1                             /* products of f64 and integers */
+#define WHIT_SMALL 0                            /* fewer register tiles, which cost speed where rows are few or many */
+#define WHIT_TABLES 1                           /* kernels are called by way of a table; 0: by name, which shows the compiler */
+                                                /* those that nothing calls */
+#if defined __x86_64__                          /* kernels are compiled for */
+#define WHIT_ISAS (WHIT_ISA_SCALAR | WHIT_ISA_AVX2 | WHIT_ISA_AVX512)
+#elif defined __aarch64__
+#define WHIT_ISAS (WHIT_ISA_SCALAR | WHIT_ISA_NEON)
+#else
+#define WHIT_ISAS WHIT_ISA_SCALAR
+#endif
+#endif
+
+/* Lanes of the shortest vectors, those of whit_kernels_for(0). */
+enum { WHIT_SHORTEST = WHIT_ISAS & WHIT_ISA_SCALAR ? 1 : 4 };
+enum { WHIT_NARROW_FLOATS = 0x19f0400 };        /* dtypes that are converted bit by bit: f16, bf16, f8..., f4 */
+
+#define WHIT_CONTROL (WHIT_HAS_if || WHIT_HAS_loop)
+#define WHIT_HAS_DTYPE(dtype) ((uint32_t)WHIT_DTYPES >> (dtype) & 1u)
+#define WHIT_HAS_MICRO(domain, name) ((uint64_t)WHIT_MICROS_##domain >> (WHIT_MICRO_##name & 63) & 1u)
+
+#endif

@@ -1,0 +1,233 @@
+"""whit build: the same bits as the whole library, nothing else inside, and what is not inside is refused."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import built
+import numpy as np
+import pytest
+import runners
+
+import whit
+from whit import _operators, _select, cli
+
+GOLDEN = sorted((runners.ROOT / "tests/golden").glob("v*/*.whit"))
+HEADER = (runners.ROOT / "runtime_c/include/whit.h").read_text()
+
+
+@pytest.fixture(scope="module")
+def native() -> list[str]:
+    return runners.native()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("build")
+
+
+@pytest.mark.slow
+@pytest.mark.native
+@pytest.mark.parametrize("target", built.TARGETS)
+@pytest.mark.parametrize("name", built.NAMES)
+def test_same_bits(native: list[str], folder: Path, name: str, target: str, tmp_path: Path) -> None:
+    model = built.convert(name, folder)
+    inputs = built.inputs(model, tmp_path)
+    expected = runners.answer(native, model, inputs, "scalar")
+    for profile in ("size", "balanced"):
+        made = built.build([model], target, tmp_path / profile, "--profile", profile)
+        command = built.runner(made / "libwhit.a", target)
+        for isa in built.isas(target):
+            assert runners.answer(command, model, inputs, isa) == expected, (profile, isa)
+
+
+@pytest.mark.slow
+@pytest.mark.native
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)
+def test_same_bits_of_golden_files(native: list[str], path: Path, tmp_path: Path) -> None:
+    inputs = built.golden_inputs(path, tmp_path)
+    expected = runners.answer(native, path, inputs, "scalar")
+    made = built.build([path], "linux-x86_64", tmp_path / "made", "--profile", "size")
+    command = built.runner(made / "libwhit.a", "linux-x86_64")
+    for isa in built.isas("linux-x86_64"):
+        assert runners.answer(command, path, inputs, isa) == expected, isa
+
+
+@pytest.mark.slow
+@pytest.mark.native
+@pytest.mark.parametrize("name", ["digits", "finished", "convolutions"])
+def test_hostile_files(name: str, tmp_path: Path) -> None:
+    """Parts that are left out leave no hole: mutants of the model that a build is for, under ASan and UBSan."""
+    path = runners.ROOT / f"tests/golden/v1/{name}.whit"
+    built.build([path], "c", tmp_path, "--profile", "size")
+    program = tmp_path / "mutate"
+    sanitize = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+    sources = (tmp_path / "whit.c", runners.ROOT / "tests/fuzz/mutate.c")
+    command = [
+        os.environ.get("CC", "cc"),
+        "-std=c11",
+        *sanitize,
+        f"-I{tmp_path}",
+        *sources,
+        "-o",
+        program,
+    ]
+    subprocess.run([str(c) for c in command], check=True)
+    done = subprocess.run([program, "-s", "7", path], capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    assert "mutants" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.native
+@pytest.mark.parametrize("target", built.TARGETS)
+def test_symbols(folder: Path, target: str, tmp_path: Path) -> None:
+    """Calls nothing, exports whit.h, and has no memory of its own."""
+    made = built.build([built.convert("digits", folder)], target, tmp_path, "--profile", "size")
+    nm, readelf = built.tool("nm"), built.tool("readelf")
+    library = made / "libwhit.so"
+    assert _said([nm, "-D", "-u", library]) == ""
+    exported = {
+        line.split()[-1] for line in _said([nm, "-D", "--defined-only", library]).splitlines()
+    }
+    assert exported == set(re.findall(r"WHIT_API [^;(]*?\b(whit_\w+)\(", HEADER))
+    assert "NEEDED" not in _said([readelf, "-d", library])
+    for line in _said([readelf, "-S", "-W", library]).splitlines():
+        m = re.search(
+            r" (\.data|\.bss|\.init_array|\.tbss|\.tdata)\s+\w+\s+\w+\s+\w+\s+(\w+)", line
+        )
+        assert m is None or int(m[2], 16) == 0, line
+    assert _said([nm, "-u", made / "libwhit.a"]).split()[1:] == []
+
+
+def _said(command: list[object]) -> str:
+    words = [str(c) for c in command]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def small(folder: Path) -> whit._native.Library:
+    """The library of experts.whit, loaded here beside the whole one."""
+    made = built.build([built.convert("experts", folder)], "linux-x86_64", folder / "experts")
+    return ctypes.CDLL(str(made / "libwhit.so"))
+
+
+def _open(library: ctypes.CDLL, model: Path) -> tuple[int, int, whit._native.ModelStruct, object]:
+    raw = np.fromfile(model, np.uint8)
+    memory = whit._native.aligned(raw.nbytes)
+    memory[:] = raw
+    opened = whit._native.ModelStruct()
+    status = library.whit_open(
+        ctypes.byref(opened), ctypes.c_void_p(memory.ctypes.data), ctypes.c_size_t(memory.nbytes)
+    )
+    return status, int(opened.bad_offset), opened, memory
+
+
+@pytest.mark.slow
+@pytest.mark.native
+def test_operator_that_is_not_there(small: ctypes.CDLL, folder: Path) -> None:
+    status, missing, _, _ = _open(small, built.convert("dates", folder))
+    assert status == 0x22  # WHIT_E_OPERATOR
+    names = {int(r["id"]): r["name"] for r in _operators.table()["ops"]}
+    inside = _select.select([whit.load(built.convert("experts", folder))]).ops
+    assert names[missing] in {"loop", "gather", "softmax", "concat", "slice", "shape", "identity"}
+    assert names[missing] not in inside
+
+
+def _needs(*, dtypes: set[int], micros: set[int]) -> bytes:
+    """A model whose one tile node does f32 micro-operations on inputs of a type and stores as another."""
+    given, stored = sorted(dtypes)[0], sorted(dtypes)[-1]
+    words = [0 | 1 << 8 | (2 + len(micros)) << 16, 0]
+    words += sorted(micros)
+    words.append(2 | stored << 26)
+    row = next(r for r in _operators.table()["ops"] if r["name"] == "tile")
+    return whit._file.one_node(int(row["id"]), [len(words), *words], [given], [stored])
+
+
+@pytest.mark.slow
+@pytest.mark.native
+@pytest.mark.parametrize(
+    ("dtypes", "micros", "status"),
+    [({1}, {35}, 0x22), ({1, 10}, set(), 0x41)],
+    ids=["sin", "float16"],
+)
+def test_type_or_micro_operation_that_is_not_there(
+    small: ctypes.CDLL, dtypes: set[int], micros: set[int], status: int, tmp_path: Path
+) -> None:
+    """Refused by whit_open or whit_plan: never run."""
+    model = tmp_path / "needs.whit"
+    model.write_bytes(_needs(dtypes=dtypes, micros=micros))
+    assert whit.load(model)(np.ones(20, np.float32)).shape == (20,)
+    found, _, opened, _memory = _open(small, model)
+    if not found:
+        small.whit_instance_bytes.restype = ctypes.c_size_t
+        small.whit_instance_init.restype = ctypes.c_void_p
+        n = ctypes.c_size_t(small.whit_instance_bytes(ctypes.byref(opened)))
+        tables = whit._native.aligned(n.value)
+        at = small.whit_instance_init(
+            ctypes.c_void_p(tables.ctypes.data), n, ctypes.byref(opened), 0, None
+        )
+        shape, data = (ctypes.c_int32 * 1)(20), (ctypes.c_float * 20)()
+        assert small.whit_input_set(ctypes.c_void_p(at), 0, 1, 1, shape, data) == 0
+        found = small.whit_plan(ctypes.c_void_p(at), ctypes.byref(n))
+    assert found == status
+
+
+@pytest.mark.slow
+@pytest.mark.native
+def test_embedded(folder: Path, tmp_path: Path) -> None:
+    """The model's bytes come out of the library as they are."""
+    model = built.convert("triple", folder)
+    built.build([model], "linux-x86_64", tmp_path, "--embed")
+    assert "const void *whit_model_triple(size_t *n_bytes);" in (tmp_path / "whit.h").read_text()
+    library = ctypes.CDLL(str(tmp_path / "libwhit.so"))
+    library.whit_model_triple.restype = ctypes.c_void_p
+    n = ctypes.c_size_t()
+    at = library.whit_model_triple(ctypes.byref(n))
+    assert at % 64 == 0
+    assert ctypes.string_at(at, n.value) == model.read_bytes()
+
+
+def test_bad_arguments(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert cli.main(["build", "--target", "toaster", "-o", str(tmp_path)]) == 1
+    assert "no target 'toaster'; there are android-arm64-v8a," in capsys.readouterr().err
+    assert cli.main(["size", "--target", "wasm32"]) == 1
+    assert "do not say how large a function is" in capsys.readouterr().err
+
+
+def test_selection_of_a_model(folder: Path) -> None:
+    chosen = _select.select([whit.load(built.convert("digits", folder))])
+    assert {"conv", "if", "matmul", "max_pool"} <= chosen.ops
+    assert "loop" not in chosen.ops
+    assert chosen.convs == {_select.STRIPS}
+    assert not chosen.wide
+
+
+@pytest.mark.slow
+@pytest.mark.native
+def test_from_an_installed_wheel(folder: Path, tmp_path: Path) -> None:
+    """Sources come with the package; nothing but a C compiler is needed."""
+    source = tmp_path / "source"
+    keep = shutil.ignore_patterns(".git", ".venv", "build", "dist", "tests", "*.egg-info")
+    shutil.copytree(runners.ROOT, source, ignore=keep)
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", source]
+    subprocess.run([*map(str, pip), "-w", str(tmp_path)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    site = tmp_path / "site"
+    shutil.unpack_archive(wheel, site, "zip")
+    model = built.convert("triple", folder)
+    python = [sys.executable, "-S", "-c"]
+    numpy = Path(np.__file__).parents[1]
+    code = (
+        f"import sys; sys.path[:0] = [{str(site)!r}, {str(numpy)!r}]; import whit; from whit.cli import main;"
+        f" assert whit.__file__.startswith({str(site)!r});"
+        f" sys.exit(main(['build', {str(model)!r}, '--target', 'linux-x86_64', '-o', {str(tmp_path / 'made')!r}]))"
+    )
+    subprocess.run([*python, code], check=True, cwd=tmp_path)
+    assert (tmp_path / "made/libwhit.so").is_file()

@@ -1,0 +1,61 @@
+"""What is measured against tests/size/budget.json, and how the file is written anew.
+
+python tests/size/size_cases.py --write
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import whit
+from whit import _size, _targets
+
+ROOT = Path(__file__).resolve().parents[2]
+BUDGET = Path(__file__).with_name("budget.json")
+TARGET = "linux-aarch64"
+COMPILERS = ("clang", "gcc")
+CASES = ("everything", "core", "triple", "digits", "dates", "mobilenet_v2")
+
+
+def model(name: str, folder: Path) -> whit.Model:
+    """A case's model, converted."""
+    source = ROOT / f"examples/models/{name}.onnx"
+    if name == "mobilenet_v2":
+        sys.path[:0] = [str(ROOT / "tests/bench"), str(ROOT / "tests/runtime_c")]
+        import models
+
+        source = models.ensure(name)
+    to = folder / f"{name}.whit"
+    whit.convert(str(source), str(to))
+    return whit.load(to)
+
+
+def measured(name: str, compiler: str, folder: Path) -> dict[str, int]:
+    """Bytes of a case at -Os: by component, all of them, and the shared library."""
+    models = [] if name in ("everything", "core") else [model(name, folder)]
+    target = _targets.target(TARGET)
+    size = _size.measure(models, target, "size", compiler, core=name == "core")
+    return {**size.by_component(), "total": size.total, "shared": size.shared}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="make what is measured the budget")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = {f"{n}, {c}": measured(n, c, Path(folder)) for n in CASES for c in COMPILERS}
+    head = ("core", "operators", "kernels", "literals", "total", "shared")
+    print(f"| {TARGET}, -Os | {' | '.join(head)} |\n|---|{'--:|' * len(head)}")
+    for case, sizes in found.items():
+        print(f"| {case} | {' | '.join(f'{sizes[k]:,}' for k in head)} |")
+    if args.write:
+        BUDGET.write_text(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

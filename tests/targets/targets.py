@@ -1,0 +1,328 @@
+"""make targets: the library for every target, its form checked, and executed here on three models beside the host's bits."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import runners
+
+import whit
+from whit import _targets as targets
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+BUILD = ROOT / "build/targets"
+SOURCE = ROOT / "build/gen/whit_all.c"
+INCLUDES = [ROOT / "runtime_c/include", ROOT / "build/gen"]
+WARN = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wvla", "-Werror"]
+HEADER = (ROOT / "runtime_c/include/whit.h").read_text()
+PUBLIC = set(re.findall(r"WHIT_API [^;(]*?\b(whit_\w+)\(", HEADER))
+MODELS = ("triple", "digits", "dates")
+DATE = json.loads((ROOT / "examples/models/dates_test.json").read_text())[0]["input"]
+
+ARM = ["-march=armv7-a", "-mfpu=neon", "-std=c11"]
+PROGRAMS: dict[str, tuple[list[str], list[list[str]], str]] = {
+    # A program of this machine's libc for the same calling convention loads the library itself. Commands: one a CPU.
+    "android-arm64-v8a": (["aarch64-linux-gnu-gcc"], [["qemu-aarch64", "-cpu", "cortex-a53", "-L", "/usr/aarch64-linux-gnu"]], "neon"),
+    "linux-aarch64": (["aarch64-linux-gnu-gcc"], [["qemu-aarch64", "-cpu", "cortex-a53", "-L", "/usr/aarch64-linux-gnu"]], "neon"),
+    "android-armeabi-v7a": (["arm-linux-gnueabi-gcc", *ARM, "-mfloat-abi=softfp"], [["qemu-arm", "-cpu", "cortex-a8", "-L", "/usr/arm-linux-gnueabi"]], "scalar"),
+    "linux-armv7": (["arm-linux-gnueabihf-gcc", *ARM], [["qemu-arm", "-cpu", "cortex-a8", "-L", "/usr/arm-linux-gnueabihf"]], "scalar"),
+    "android-x86_64": (["gcc"], [[]], "host"),
+    "linux-x86_64": (["gcc"], [[]], "host"),
+    "android-x86": (["gcc", "-m32", "-isystem", "/usr/include/x86_64-linux-gnu"], [[]], "scalar"),
+}  # fmt: skip
+BOARDS = {
+    # machine, code, data, size of data: all in the memory that the board has
+    "cortex-m4": ("mps2-an386", "0", "0x20000000", "0x400000"),
+    "cortex-m7": ("mps2-an500", "0", "0x20000000", "0x400000"),
+    "cortex-m55": ("mps3-an547", "0", "0x01000000", "0x200000"),
+}
+TOLERANCE = {"wasm32": 1e-5}
+"""Where products and sums are not fused; relative to the largest output."""
+
+
+class Failed(Exception):
+    """A target that does not do what it should."""
+
+
+@dataclass
+class Row:
+    target: str
+    compiler: str
+    text: int
+    rodata: int
+    size: int
+    executed: str
+    results: dict[str, str]
+
+
+# ---- the models --------------------------------------------------------------------------------------
+
+
+def vectors() -> dict[str, tuple[Path, Path, bytes]]:
+    """Each model, its inputs, and the outputs' records that the host gives with its plain kernels."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    found = {}
+    digits = np.load(ROOT / "examples/models/digits_test.npz")
+    image = next(digits[k] for k in digits.files if digits[k].ndim > 1)
+    feeds = {
+        "triple": np.array([[14.0], [0.1]], np.float32),
+        "digits": image[:1].astype(np.float32).reshape(1, 1, 8, 8),
+        "dates": np.array([ord(c) for c in DATE], np.int64),
+    }
+    for name in MODELS:
+        path, inputs = BUILD / f"{name}.whit", BUILD / f"{name}.inputs"
+        whit.convert(ROOT / f"examples/models/{name}.onnx", path)
+        model = whit.load(path)
+        runners.write_inputs(model, {model.inputs[0].name: feeds[name]}, inputs)
+        found[name] = (path, inputs, runners.answer(runners.native(), path, inputs, "scalar"))
+    return found
+
+
+def arrays(record: bytes) -> list[np.ndarray]:  # type: ignore[type-arg]
+    found, at = [], 0
+    while at < len(record):
+        dtype, rank = record[at], record[at + 1]
+        dims = struct.unpack_from(f"<{rank}i", record, at + 4)
+        kind = np.dtype(
+            {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 11: np.float64}[dtype]
+        )
+        at += 4 + 4 * rank
+        count = int(np.prod(dims, dtype=np.int64))
+        found.append(np.frombuffer(record, kind, count, at).reshape(dims))
+        at += count * kind.itemsize
+    return found
+
+
+def judge(target: str, got: bytes, want: bytes) -> str:
+    if got == want:
+        return "same bits"
+    if target not in TOLERANCE:
+        raise Failed(f"other bits than the host's: {arrays(got)} in place of {arrays(want)}")
+    worst = 0.0
+    for a, b in zip(arrays(got), arrays(want), strict=True):
+        if a.dtype != b.dtype or a.shape != b.shape or (a.dtype.kind != "f" and (a != b).any()):
+            raise Failed(f"{a} in place of {b}")
+        if a.dtype.kind == "f":
+            worst = max(worst, float(np.abs(a - b).max() / np.abs(b).max()))
+    if not worst <= TOLERANCE[target]:
+        raise Failed(f"differs by {worst:.1e} of the largest output, more than {TOLERANCE[target]}")
+    return f"within {worst:.0e}"
+
+
+# ---- the form ----------------------------------------------------------------------------------------
+
+
+def need(condition: object, what: str) -> None:
+    if not condition:
+        raise Failed(what)
+
+
+def gate(t: targets.Target, path: Path) -> tuple[int, int]:
+    """Checks the library's form; bytes of code and of constants."""
+    clang = targets.compiler(targets.TARGETS["linux-x86_64"], "clang")
+    nm, readelf = clang.tool("llvm-nm"), clang.tool("llvm-readelf")
+    if t.output == "wasm":
+        return 0, 0  # harness.mjs refuses imports
+    if t.output == "macho":
+        import macho
+
+        need(not macho.imports(path), f"imports {macho.imports(path)}")
+        need(macho.exports(path) == PUBLIC, "exports other symbols than whit.h declares")
+        return 0, 0
+    sections = targets.run([readelf, "-SW", path])
+    size = {
+        m[1]: int(m[2], 16) for m in re.finditer(r"\] (\.[\w.]+)\s+\w+\s+\w+ \w+ (\w+)", sections)
+    }
+    writable = [n for n in (".data", ".bss", ".tdata", ".tbss", ".init_array") if size.get(n)]
+    need(not writable, f"has {writable}")
+    text = sum(n for s, n in size.items() if s.startswith(".text"))
+    rodata = sum(n for s, n in size.items() if s.startswith((".rodata", ".data.rel.ro")))
+    if t.output == "archive":
+        need(not re.search(r" U ", targets.run([nm, "-u", path])), "has undefined symbols")
+        return text, rodata
+    need(not targets.run([nm, "-D", "-u", path]).strip(), "has undefined symbols")
+    exported = {x.split()[-1] for x in targets.run([nm, "-D", "--defined-only", path]).splitlines()}
+    need(exported == PUBLIC, f"exports {sorted(exported ^ PUBLIC)} differ from whit.h")
+    dynamic, heads = targets.run([readelf, "-d", path]), targets.run([readelf, "-lW", path])
+    notes = targets.run([readelf, "-n", path])
+    need("NEEDED" not in dynamic, "needs another library")
+    need("TEXTREL" not in dynamic, "has text relocations")
+    need(f"[{t.library}]" in dynamic, "has no or another SONAME")
+    loads = re.findall(r"^ *LOAD .* (\S+)$", heads, re.M)
+    need(loads and set(loads) == {"0x4000"}, f"LOAD alignment is {loads}")
+    need("Build ID" in notes, "has no build-id")
+    if "aarch64" in t.triples[0]:
+        need("BTI" in notes and "PAC" in notes, "carries no BTI and PAC notes")
+    return text, rodata
+
+
+# ---- execution ---------------------------------------------------------------------------------------
+
+
+def on_linux(t: targets.Target, library: Path, model: Path, inputs: Path) -> dict[str, bytes]:
+    cc, commands, isa = PROGRAMS[t.name]
+    program = library.with_name("runner")
+    if not program.exists() or program.stat().st_mtime < library.stat().st_mtime:
+        parts = [ROOT / "tests/runtime_c/runner.c", *(ROOT / "runtime_c/platform").glob("*.c")]
+        include = [f"-I{ROOT}/runtime_c/{x}" for x in ("include", "platform")]
+        where = f"-Wl,-rpath,{library.parent}"
+        targets.run([*cc, "-O1", *include, *parts, library, where, "-pthread", "-o", program])
+    levels = ["scalar", isa] if isa != "host" else ["scalar", *runners.isas()]
+    return {
+        f"{level}": runners.answer([*command, str(program)], model, inputs, level, times=1)
+        for command in commands
+        for level in dict.fromkeys(levels)
+    }
+
+
+def on_board(
+    t: targets.Target, cc: targets.Compiler, library: Path, model: Path, inputs: Path
+) -> bytes:
+    machine, code, data, size = BOARDS[t.name]
+    output = library.with_name(f"{model.stem}.outputs")
+    output.unlink(missing_ok=True)
+    defines = [f'{k}="{v}"' for k, v in (("MODEL", model), ("INPUTS", inputs), ("OUTPUTS", output))]
+    parts = library.with_name("board.a")
+    targets.compile(
+        t,
+        [HERE / "board.c", HERE / "harness.c"],
+        parts,
+        defines=defines,
+        includes=INCLUDES,
+        using=cc,
+    )
+    lld = targets.compiler(t, "clang").tool("ld.lld")
+    image = library.with_name(f"{model.stem}.elf")
+    places = [f"--defsym={k}={v}" for k, v in (("CODE", code), ("DATA", data), ("SIZE", size))]
+    targets.run([lld, "--gc-sections", *places, "-T", HERE / "board.ld", "--whole-archive", parts,
+                 "--no-whole-archive", library, "-o", image])  # fmt: skip
+    command = ["qemu-system-arm", "-M", machine, "-display", "none", "-serial", "none", "-monitor", "none",
+               "-semihosting-config", "enable=on,target=native", "-kernel", str(image)]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    need(
+        done.returncode == 0 and output.exists(),
+        f"{machine} stopped with {done.returncode}: {done.stderr}",
+    )
+    return output.read_bytes()
+
+
+def on_node(module: Path, model: Path, inputs: Path) -> bytes:
+    output = module.with_suffix(".outputs")
+    targets.run(["node", HERE / "harness.mjs", module, model, inputs, output])
+    return output.read_bytes()
+
+
+def execute(
+    t: targets.Target, cc: targets.Compiler, library: Path, model: Path, inputs: Path
+) -> dict[str, bytes]:
+    """Outputs' records by level of processor features, or by slice."""
+    if t.name in PROGRAMS:
+        return on_linux(t, library, model, inputs)
+    if t.name in BOARDS:
+        return {t.name: on_board(t, cc, library, model, inputs)}
+    executable = library.parent / "harness" / library.name
+    if not executable.exists() or executable.stat().st_mtime < library.stat().st_mtime:
+        targets.compile(t, [SOURCE, HERE / "harness.c"], executable, includes=INCLUDES, using=cc)
+    if t.output == "wasm":
+        return {"simd128": on_node(executable, model, inputs)}
+    import macho
+
+    return macho.answers(executable, model.read_bytes(), inputs.read_bytes())
+
+
+HOW = {"elf": "natively", "macho": "lief + unicorn", "wasm": "node"}
+
+
+def how(t: targets.Target) -> str:
+    if t.name in BOARDS:
+        return f"qemu-system-arm {BOARDS[t.name][0]}"
+    if t.name in PROGRAMS and PROGRAMS[t.name][1][0]:
+        return " ".join(PROGRAMS[t.name][1][0][:3:2])
+    return HOW[t.output]
+
+
+def missing(t: targets.Target) -> str:
+    """What is not here to execute a target, as a sentence; empty if nothing."""
+    programs = []
+    if t.name in PROGRAMS:
+        cc, commands, _ = PROGRAMS[t.name]
+        programs = [cc[0], *(c[0] for c in commands if c)]
+    elif t.name in BOARDS:
+        programs = ["qemu-system-arm"]
+    elif t.output == "wasm":
+        programs = ["node"]
+    gone = [p for p in programs if not shutil.which(p)]
+    if t.output == "macho":
+        try:
+            import macho  # noqa: F401
+        except ImportError as e:
+            gone.append(f"Python's {e.name} (pip install lief unicorn)")
+    return f"{t.name} cannot be executed here: there is no {' and no '.join(gone)}" if gone else ""
+
+
+def check(t: targets.Target, family: str, given: dict[str, tuple[Path, Path, bytes]]) -> Row:
+    """Builds, checks and executes one target; Failed or ToolError says what is wrong."""
+    cc = targets.compiler(t, family)
+    library = BUILD / t.name / family / t.library
+    targets.compile(t, [SOURCE], library, includes=INCLUDES, flags=WARN, using=cc)
+    text, rodata = gate(t, library)
+    results, levels = {}, set()
+    for name, (model, inputs, want) in given.items():
+        said = set()
+        for level, got in execute(t, cc, library, model, inputs).items():
+            said.add(judge(t.name, got, want))
+            levels.add(level)
+        results[name] = ", ".join(sorted(said))
+    executed = f"{how(t)} ({', '.join(sorted(levels))})"
+    return Row(t.name, Path(cc.path).name, text, rodata, library.stat().st_size, executed, results)
+
+
+def cases() -> list[tuple[targets.Target, str]]:
+    """Every target with every compiler that can make it."""
+    return [
+        (t, family)
+        for t in targets.TARGETS.values()
+        for family in ("clang", "gcc")
+        if t.output != "source" and (family == "clang" or t.gcc)
+    ]
+
+
+def main() -> int:
+    """All targets, or those that are named."""
+    began, bad, given = time.monotonic(), 0, vectors()
+    wanted = [c for c in cases() if c[0].name in (sys.argv[1:] or targets.TARGETS)]
+    print("| target | compiler | text | rodata | file | executed | " + " | ".join(MODELS) + " |")
+    print("|---|---|---:|---:|---:|---|" + "---|" * len(MODELS))
+    for t, family in wanted:
+        try:
+            need(not missing(t), missing(t))
+            r = check(t, family, given)
+            cells = [
+                r.target,
+                r.compiler,
+                r.text or "",
+                r.rodata or "",
+                r.size,
+                r.executed,
+                *r.results.values(),
+            ]
+            print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+        except (Failed, targets.ToolError, subprocess.SubprocessError) as e:
+            bad += 1
+            print(f"| {t.name} | {family} | FAILED: {e} |", flush=True)
+    print(f"\n{len(wanted) - bad} of {len(wanted)} in {time.monotonic() - began:.0f} s")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
