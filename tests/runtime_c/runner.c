@@ -105,7 +105,6 @@ typedef struct {
 static whit_tensor read_tensor(const unsigned char **at) {
   whit_tensor t = { .dtype = (*at)[0], .rank = (*at)[1], .kind = (*at)[2] };
   memcpy(t.shape, *at + 4, t.rank * 4u);
-  for (int32_t a = t.rank - 1, stride = 1; a >= 0; stride *= t.shape[a--]) t.stride[a] = stride;
   *at += 4 + t.rank * 4u;
   if (t.kind != WHIT_TENSOR) return t;
   const size_t size = tensor_bytes(t.dtype, t.rank, t.shape);
