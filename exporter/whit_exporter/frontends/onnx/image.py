@@ -1,4 +1,4 @@
-"""Resampling: Resize, Upsample, GridSample, RoiAlign.
+"""Resampling: Resize, Upsample, GridSample, RoiAlign, MaxRoiPool.
 
 Coordinates are computed in f64 by ordinary nodes; where sizes are known they are constants by the time they are emitted.
 """
@@ -415,3 +415,30 @@ def roi_align(n: NodeContext) -> Value:
         raise n.fail("no sample")
     bins = total.reshape([-1, out[0], ratio, out[1], ratio, ("dim", 3)])
     return bins.reduce("max" if maximum else "mean", [2, 4], False).transpose([0, 3, 1, 2]).v
+
+
+@lower("MaxRoiPool")
+def max_roi_pool(n: NodeContext) -> Value:
+    """Inputs X [N, C, H, W], rois [R, 5] (batch, x1 y1 x2 y2); a bin without pixels gives 0."""
+    b, scale, out = n.b, n.float("spatial_scale", 1.0), n.ints("pooled_shape")
+    wide = F64 if n.dtype(0) == F64 else DType.F32
+    rois = Expr(b, n.value(1)).cast(wide)
+    image = Expr(b, n.value(0)).gather(rois.slice(0, 1, 1).cast(I64).reshape([-1]), 0)
+    corners = rois * scale
+    corners = corners.op("sign") * (corners.abs() + 0.5).floor()
+    masks, full = [], []
+    for i, count in enumerate(out):
+        start, end = (corners.slice(at, at + 1, 1) for at in (2 - i, 4 - i))
+        step = (end - start + 1.0).max(1.0) / float(count)
+        size = image.dim(2 + i)
+        low, high = (
+            ((step * constant(b, np.arange(count)[None] + k, wide)).op(edge) + start).clip(0.0, size.cast(wide))
+            for k, edge in enumerate(("floor", "ceil"))
+        )  # fmt: skip
+        pixel = arange(b, size, wide)
+        masks.append((low.unsqueeze(-1) <= pixel) & (pixel < high.unsqueeze(-1)))
+        full.append(low < high)
+    least = float("-inf")
+    y = masks[1].unsqueeze(1, 2).where(image.unsqueeze(3), least).reduce("max", [4], False)
+    y = masks[0].unsqueeze(1, 4).where(y.unsqueeze(2), least).reduce("max", [3], False)
+    return (full[0].unsqueeze(1, 3) & full[1].unsqueeze(1, 2)).where(y, 0.0).v
