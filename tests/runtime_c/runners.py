@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import shutil
@@ -73,6 +74,33 @@ def record(value: Any) -> bytes:
     code = dtypes.from_numpy(value.dtype)
     head = struct.pack(f"<BBBx{value.ndim}i", code, value.ndim, TENSOR, *value.shape)
     return head + np.ascontiguousarray(value).tobytes()
+
+
+def values(records: bytes) -> list[Any]:
+    """The values of a file of records."""
+    found, at = [], 0
+    while at < len(records):
+        value, at = _value(records, at)
+        found.append(value)
+    return found
+
+
+def _value(records: bytes, at: int) -> tuple[Any, int]:
+    code, rank, kind = records[at : at + 3]
+    dims = struct.unpack_from(f"<{rank}i", records, at + 4)
+    at += 4 + 4 * rank
+    if kind == ABSENT:
+        return None, at
+    if kind == SEQUENCE:
+        items = []
+        for _ in range(dims[0]):
+            item, at = _value(records, at)
+            items.append(item)
+        return items, at
+    dtype = dtypes.to_numpy(code)
+    count = math.prod(dims)
+    array = np.frombuffer(records, dtype, count, at).reshape(dims)
+    return array, at + count * dtype.itemsize
 
 
 def write_inputs(model: whit.Model, feeds: Mapping[str, Any], to: Path) -> None:
