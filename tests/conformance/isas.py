@@ -1,8 +1,8 @@
 """make conformance-isas: ONNX's backend suite on every instruction set, and the same bits on all of them.
 
 First the suite as run.py judges it, with WHIT_CPU=scalar, avx2 and avx512 in turn. What passes is kept as files, which
-tests/runtime_c/runner.c repeats in C: here with every kernel table, and as arm64 code under qemu-aarch64 with plain C and
-NEON. Every output must have the bits that it had in Python, where onnx accepted it, but for the sign of a NaN.
+tests/runtime_c/runner.c repeats in C: here with every kernel table, and under an emulator as arm64 code, with plain C and
+NEON, and as 32-bit ARM code. Every output must have the bits that it had in Python, where onnx accepted it, but for the sign of a NaN.
 
     isas.py [--only REGEX] [--jobs N] [--native] [--json FILE]
 """
@@ -13,100 +13,20 @@ import argparse
 import collections
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import run
 import runners
+from everywhere import ACCEPTED, NAN_SIGN, SAME, answers, difference, ways
 
 NETWORKS = "Real"
 """The category of whole networks: too many multiplications for an emulator (vgg19 alone: 20 billion); `make same-bits` runs
 networks of each kind there, in small."""
-SAME, NAN_SIGN = "same", "same but for the sign of a NaN"
-ACCEPTED, LEFT_OUT = (SAME, NAN_SIGN), "left out"
+LEFT_OUT = "left out"
 Outcomes = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Way:
-    """A machine and a kernel table that runs the kept models in C."""
-
-    name: str
-    command: list[str]
-    isa: str
-    emulated: bool
-
-
-def ways(emulate: bool) -> list[Way]:
-    native = runners.native()
-    found = [Way(isa, native, isa, False) for isa in ("scalar", *runners.isas())]
-    if emulate:
-        arm64 = runners.arm64()
-        found += [Way(f"arm64 {isa}", arm64, isa, True) for isa in ("scalar", "neon")]
-    return found
-
-
-def answers(way: Way, stems: list[Path], folder: Path) -> Iterator[tuple[Path, bytes | str]]:
-    """(run, its outputs, or what happened instead); a process for all of them, and another after each crash."""
-    todo = list(stems)
-    while todo:
-        jobs, output = folder / "list", folder / "answer"
-        jobs.write_text("".join(f"{s}.whit {s}.inputs {output}.{i}\n" for i, s in enumerate(todo)))
-        process = subprocess.Popen(
-            [*way.command, "--list", str(jobs), way.isa],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        assert process.stdout is not None
-        done = 0
-        for line in process.stdout:
-            answer = Path(f"{output}.{done}")
-            if line.strip() == "0":
-                yield todo[done], answer.read_bytes()
-                answer.unlink()
-            else:
-                yield todo[done], f"status {line.strip()}"
-            done += 1
-        code = process.wait()
-        if done < len(todo):
-            yield todo[done], f"crash ({code})"
-        todo = todo[done + 1 :]
-
-
-def difference(got: bytes, want: bytes) -> str:
-    """How two files of outputs compare: SAME, NAN_SIGN, or what differs."""
-    if got == want:
-        return SAME
-    a, b = runners.values(got), runners.values(want)
-    if len(a) != len(b):
-        return "another number of outputs"
-    return next((d for d in map(_difference, a, b) if d not in ACCEPTED), NAN_SIGN)
-
-
-def _difference(a: Any, b: Any) -> str:
-    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        return next((d for d in map(_difference, a, b) if d not in ACCEPTED), NAN_SIGN)
-    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray):
-        return SAME if a is None and b is None else "another kind of value"
-    if (a.dtype, a.shape) != (b.dtype, b.shape):
-        return f"{a.dtype.name}{list(a.shape)}, not {b.dtype.name}{list(b.shape)}"
-    words = np.dtype(f"u{a.dtype.itemsize}")
-    other = (x := np.ravel(a).view(words)) ^ (y := np.ravel(b).view(words))
-    n = np.count_nonzero(other)
-    if not n:
-        return SAME
-    sign = words.type(1) << words.type(8 * words.itemsize - 1)
-    at = np.flatnonzero(other)
-    floats = a.dtype.kind == "f" or a.dtype.name.startswith(("float", "bfloat"))
-    if floats and np.isnan(np.ravel(a)[at].astype(np.float64)).all() and (other[at] == sign).all():
-        return NAN_SIGN
-    return f"other bits in {n} of {a.size} elements, first {x[at[0]]:#x}, not {y[at[0]]:#x}"
 
 
 def kept(results: run.Results, folder: Path) -> dict[str, list[Path]]:
@@ -197,12 +117,13 @@ def main() -> int:
     parser.add_argument("--native", action="store_true", help="leave the emulator out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every outcome")
     args = parser.parse_args()
-    emulate = not args.native and bool(runners.ARM64_CC and runners.QEMU)
-    if not args.native and not emulate:
+    if not args.native and not (runners.ARM64_CC and runners.QEMU):
         print(f"conformance-isas: without arm64: {runners.NO_ARM64}", file=sys.stderr)
+    if not args.native and not (runners.ARMV7_CC and runners.QEMU_ARM):
+        print(f"conformance-isas: without armv7: {runners.NO_ARMV7}", file=sys.stderr)
     with tempfile.TemporaryDirectory() as where:
         results, failed = judged(args.only, args.jobs, Path(where))
-        found = compare_bits(results, Path(where), emulate)
+        found = compare_bits(results, Path(where), not args.native)
     print(table(results, found))
     wrong = bad(found)
     for line in wrong:

@@ -15,7 +15,7 @@ import pytest
 import run
 import runners
 import suite
-from isas import NAN_SIGN, SAME
+from everywhere import ACCEPTED, NAN_SIGN, SAME, difference
 
 import whit
 
@@ -127,14 +127,13 @@ def test_same_bits_on_every_instruction_set(tmp_path: Path) -> None:
     results = run.run_all(
         "^test_(?!bvlc|densenet|inception|resnet50|shufflenet|squeezenet|vgg|zfnet)", 1, tmp_path
     )
-    emulate = bool(runners.ARM64_CC and runners.QEMU)
-    found = isas.compare_bits(results, tmp_path, emulate)
+    found = isas.compare_bits(results, tmp_path, emulate=True)
     assert isas.bad(found) == []
     for way, outcome in found.items():
-        signs = {case for case, what in outcome.items() if what == isas.NAN_SIGN}
-        assert len(outcome) == 1981 and signs == (
-            NAN_SIGNS if way.startswith("arm64") else set()
-        ), way
+        signs = {case for case, what in outcome.items() if what == NAN_SIGN}
+        assert len(outcome) == 1981 and signs == (NAN_SIGNS if way.startswith("arm") else set()), (
+            way
+        )
 
 
 NAN_SIGNS = {
@@ -158,11 +157,11 @@ def test_what_counts_as_the_same() -> None:
         "nothing": None,
     }
     for want, y in same.items():
-        assert isas.difference(runners.record(y), runners.record(x)) == want
-        assert isas.difference(runners.record([x, y]), runners.record([x, x])) == want
+        assert difference(runners.record(y), runners.record(x)) == want
+        assert difference(runners.record([x, y]), runners.record([x, x])) == want
     for what, y in other.items():
-        assert isas.difference(runners.record(y), runners.record(x)) not in isas.ACCEPTED, what
-    assert isas.difference(runners.record(x) * 2, runners.record(x)) not in isas.ACCEPTED
+        assert difference(runners.record(y), runners.record(x)) not in ACCEPTED, what
+    assert difference(runners.record(x) * 2, runners.record(x)) not in ACCEPTED
     for value in (x, [x, x[:0]], None, np.float64(3), np.zeros((0, 3), np.int8)):
         (read,) = runners.values(runners.record(np.asarray(value) if np.isscalar(value) else value))
         np.testing.assert_equal(read, value)

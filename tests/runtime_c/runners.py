@@ -21,6 +21,8 @@ from whit._native import ABSENT, SEQUENCE, TENSOR
 ROOT = Path(__file__).resolve().parents[2]
 ARM64_CC, QEMU = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
 NO_ARM64 = "no arm64 compiler or emulator: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
+NO_ARMV7 = "no armv7 compiler or emulator: apt install gcc-arm-linux-gnueabi libc6-dev-armel-cross qemu-user"
+ARMV7_CC, QEMU_ARM = shutil.which("arm-linux-gnueabi-gcc"), shutil.which("qemu-arm")
 LIBRARY = ROOT / "build/gen/whit_all.c"
 FLAGS = (
     "-std=c11", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fno-stack-protector",
@@ -54,6 +56,13 @@ def arm64(*options: str) -> list[str]:
     """The command that runs it as arm64 code under the emulator, with options for that."""
     assert ARM64_CC and QEMU, NO_ARM64
     return [QEMU, "-cpu", "cortex-a53", *options, str(built(ARM64_CC, "-static"))]
+
+
+def armv7() -> list[str]:
+    """The same for 32-bit ARM."""
+    assert ARMV7_CC and QEMU_ARM, NO_ARMV7
+    flags = ("-march=armv7-a", "-mthumb", "-mfpu=neon", "-mfloat-abi=softfp", "-static")
+    return [QEMU_ARM, "-cpu", "cortex-a8", str(built(ARMV7_CC, *flags))]
 
 
 def isas() -> list[str]:
