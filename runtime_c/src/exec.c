@@ -14,8 +14,11 @@ void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c) {
                     .n_attr = n->n_attr, .node = pc };
 }
 
+/* A dense one takes the strides of its shape: along an axis of one element a view has any, and operators count with them. */
 bool whit_view_allowed(const whit_value *out, const whit_call *c) {
-  return !(out->flags & WHIT_V_OWN) && (!(out->flags & WHIT_V_DENSE) || whit_is_dense(c->out[0]));
+  whit_tensor *t = c->out[0];
+  if (out->flags & WHIT_V_OWN) return false;
+  return whit_is_dense(t) ? !whit_tensor_set(t, t->dtype, t->rank, t->shape) : !(out->flags & WHIT_V_DENSE);
 }
 
 /* The shape function describes the view again; the elements it names are copied in order. */
