@@ -60,7 +60,7 @@ def test_conv(data: Any) -> None:
 @given(st.data())
 def test_conv_transpose(data: Any) -> None:
     draw = data.draw
-    attrs = window(draw, draw(st.integers(1, 2)))
+    attrs = window(draw, draw(st.integers(1, 3)))
     group, each, out = (draw(st.integers(1, 3)) for _ in range(3))
     size = [draw(st.integers(3, 5)) for _ in attrs["kernel_shape"]]
     if attrs.get("auto_pad", "").startswith("SAME"):

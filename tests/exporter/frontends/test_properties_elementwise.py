@@ -46,7 +46,10 @@ ARITHMETIC: dict[str, Callable[[Array, Array], Array]] = {
     "Equal": np.equal,
     "Less": np.less,
     "GreaterOrEqual": np.greater_equal,
+    "LessOrEqual": np.less_equal,
+    "Greater": np.greater,
     "BitwiseAnd": np.bitwise_and,
+    "BitwiseOr": np.bitwise_or,
     "BitwiseXor": np.bitwise_xor,
     "Mod": np.mod,
 }
@@ -78,6 +81,48 @@ def test_logic(data: Any, op: str) -> None:
     shape = draw(shapes())
     a, b = filled(draw, shape, bool), filled(draw, part_of(draw, shape), bool)
     check(draw, Example(op, [a, b]))
+
+
+@few
+@given(st.data(), st.sampled_from(("Sum", "Mean", "Max", "Min")))
+def test_variadic(data: Any, op: str) -> None:
+    draw = data.draw
+    dtype = draw(st.sampled_from(FLOATS if op in ("Sum", "Mean") else (*FLOATS, *INTS)))
+    shape = draw(shapes())
+    inputs = [filled(draw, part_of(draw, shape), dtype) for _ in range(draw(st.integers(1, 5)))]
+    rule = {"Sum": np.add, "Mean": np.add, "Max": np.maximum, "Min": np.minimum}[op]
+    want = inputs[0]
+    for x in inputs[1:]:
+        want = rule(want, x)
+    want = np.asarray(want / len(inputs) if op == "Mean" else want, dtype)
+    check(draw, Example(op, inputs, want=[want]))
+
+
+@few
+@given(st.data(), st.sampled_from((np.uint8, np.uint16, np.uint32, np.uint64)))
+def test_shift(data: Any, dtype: Any) -> None:
+    draw = data.draw
+    shape = draw(shapes())
+    x, by = (
+        filled(draw, shape, dtype) * dtype(13),
+        filled(draw, part_of(draw, shape), dtype) % dtype(8),
+    )
+    direction = draw(st.sampled_from(("LEFT", "RIGHT")))
+    want = np.left_shift(x, by) if direction == "LEFT" else np.right_shift(x, by)
+    check(draw, Example("BitShift", [x, by], {"direction": direction}, want=[np.asarray(want)]))
+    check(draw, Example("BitwiseNot", [x], want=[np.asarray(~x)]))
+
+
+@few
+@given(st.data())
+def test_slopes_and_shrinking(data: Any) -> None:
+    draw = data.draw
+    shape = draw(shapes(1))
+    x = filled(draw, shape)
+    slope = filled(draw, part_of(draw, shape)) / 8
+    check(draw, Example("PRelu", [x, slope], want=[np.where(x < 0, x * slope, x)]))
+    attrs = {"lambd": draw(st.sampled_from((0.5, 2.0))), "bias": draw(st.sampled_from((0.0, 1.5)))}
+    check(draw, Example("Shrink", [x], attrs))
 
 
 UNARY = [
