@@ -89,11 +89,11 @@ FORMULAS: dict[str, Callable[[Expr], Expr]] = {
 
 
 def widened(n: NodeContext, f: Callable[[Expr], Expr]) -> Value:
-    """f in f32 for the small floats: their formulas would lose digits at every step."""
+    """f in f32 for the small floats: their formulas would lose digits at every step. In f64 for integers: it has reals."""
     x, dtype = Expr(n.b, n.value(0)), n.dtype(0)
     if dtype in (DType.F16, DType.BF16):
         return f(x.cast(DType.F32)).cast(dtype).v
-    return f(x).v
+    return f(x).v if dtype.is_float else f(x.cast(DType.F64)).cast(dtype).v
 
 
 @lower(*FORMULAS)
