@@ -85,14 +85,14 @@ SAMPLE = [
             {
                 "output_height": 2,
                 "output_width": 3,
-                "sampling_ratio": 2,
-                "mode": mode,
+                "sampling_ratio": ratio,
+                "mode": "avg",
                 "spatial_scale": 0.9,
             },
             16,
             atol=1e-5,
         )
-        for mode in ("avg",)
+        for ratio in (2, 0)
     ],
     *[
         Case(

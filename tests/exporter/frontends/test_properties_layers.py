@@ -309,7 +309,7 @@ def test_regions(data: Any, op: str) -> None:
         check(draw, Example(op, [x, rows], {"pooled_shape": [high, wide], "spatial_scale": scale}))
         return
     attrs = {
-        "output_height": high, "output_width": wide, "sampling_ratio": draw(st.integers(1, 3)), "spatial_scale": scale,
+        "output_height": high, "output_width": wide, "sampling_ratio": draw(st.integers(0, 3)), "spatial_scale": scale,
         "coordinate_transformation_mode": draw(st.sampled_from(("half_pixel", "output_half_pixel"))),
     }  # fmt: skip
     check(draw, Example(op, [x, boxes, batch], attrs, opset=16, rtol=1e-4, atol=1e-4))
