@@ -197,13 +197,13 @@ def operators(results: Results) -> str:
         "",
         f"- *versions*: the opsets in which the standard changed the operator. Opsets 1 to {NEWEST_OPSET} are read; models below opset 6 are "
         "brought up by onnx's converter where it can.",
-        f"- *types*: element types of its inputs, together, that the standard allows and Whit has. {groups}. Whit has no strings, complex "
+        f"- *types*: element types of its inputs, together, that the standard allows and Whit has; `tests/conformance/test_types.py` runs the suite's first case of an operator alone in each. {groups}. Whit has no strings, complex "
         "numbers and 6-bit floats.",
         "- *made of*: the primitives of the runtime that models of this one node needed, together; in brackets the micro-operations of "
         "`tile`, the primitive of element-wise work. *the standard's "
         "body*: there is no lowering; the function that the standard defines it by is inlined.",
-        "- *cases*: how many of the suite's cases have a node of it and pass, of all that have one (those that fail have another "
-        "operator that is refused).",
+        "- *cases*: how many of the suite's cases have a node of it and pass, of all that have one (the others are refused, for "
+        "an operator or a type that Whit has not).",
     ]
     for domain in DOMAINS:
         lines += [
