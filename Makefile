@@ -35,7 +35,7 @@ ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead \
   bench-check bench-arm64 whit_bench counts same-bits lint format wheel clean distclean help tools torch test-sanitize \
-  run-sanitized size amalgamation targets
+  run-sanitized size amalgamation targets conformance-sanitized conformance-isas
 
 all: lib
 
@@ -43,7 +43,8 @@ help:
 	@echo 'make                 the library (python_bindings/whit/libwhit.so)'
 	@echo 'make demo            converts and runs the trained models of examples/'
 	@echo 'make test            all tests (minutes)     make check   the quick ones (under a minute)'
-	@echo 'make conformance     the ONNX backend tests, with a table'
+	@echo 'make conformance     the ONNX backend tests, with tables by category and by operator'
+	@echo 'make conformance-sanitized  the same on a library with sanitizers    make conformance-isas  on every instruction set'
 	@echo 'make bench           against the other engines (ONLY=resnet PEERS=onnxruntime,ncnn MODE=warm THREADS=1)'
 	@echo 'make bench-overhead  nanoseconds per node and per loop iteration'
 	@echo 'make bench-check     executed instructions against the baseline (x86-64 and arm64, emulated; no timing)'
@@ -188,8 +189,16 @@ amalgamation: | tools
 targets: lib $(VENV)/.packages
 	@PYTHONPATH=exporter:python_bindings:tests/runtime_c $(PY) tests/targets/targets.py
 
+# The backend suite of the onnx wheel. ARGS=--update writes docs/conformance.md, docs/operators.md and the names of cases that pass.
+CONFORMANCE := PYTHONPATH=exporter:python_bindings:tests/runtime_c:tests/exporter/frontends $(PY) tests/conformance
 conformance: lib $(VENV)/.packages
-	@$(RUN) tests/conformance/run.py --baseline tests/conformance/passed.txt $(ARGS)
+	@$(CONFORMANCE)/run.py --json $(B)/conformance.json $(ARGS)
+
+conformance-sanitized: $(ASAN_LIB) lib $(VENV)/.packages
+	@$(SANITIZED) $(CONFORMANCE)/run.py --json $(B)/conformance-sanitized.json $(ARGS)
+
+conformance-isas: lib $(VENV)/.packages
+	@$(CONFORMANCE)/isas.py --json $(B)/conformance-isas.json $(ARGS)
 
 wheel: $(VENV)/.packages
 	@$(PY) -m pip wheel -q --no-deps --no-build-isolation --disable-pip-version-check . -w dist
@@ -216,11 +225,13 @@ test-sanitize: lib $(VENV)/.packages
 	@if [ -e '$(firstword $(ASAN_RUNTIME))' ]; then $(MAKE) --no-print-directory run-sanitized; \
 	  else echo 'whit: $(CC) has no libasan; nothing is run under sanitizers' >&2; fi
 
+SANITIZED = PYTHONMALLOC=malloc LD_PRELOAD='$(ASAN_RUNTIME)' ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1 \
+  UBSAN_OPTIONS=print_stacktrace=1 WHIT_LIBRARY=$(CURDIR)/$(ASAN_LIB)
+
 run-sanitized: $(ASAN_LIB)
-	@echo 'the same tests under ASan and UBSan'
-	@PYTHONMALLOC=malloc LD_PRELOAD='$(ASAN_RUNTIME)' ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1 \
-	  UBSAN_OPTIONS=print_stacktrace=1 WHIT_LIBRARY=$(CURDIR)/$(ASAN_LIB) \
-	  $(PYTEST) -m 'not slow and not native' tests
+	@echo 'the same tests and the ONNX suite under ASan and UBSan'
+	@$(SANITIZED) $(PYTEST) -m 'not slow and not native' tests
+	@$(MAKE) --no-print-directory conformance-sanitized
 
 # Lint needs no library; it is part of check so that a clean check means a clean change.
 lint: $(VENV)/.packages

@@ -165,7 +165,8 @@ WHIT_API whit_status whit_state_set(whit_instance *i, void *memory, size_t n_byt
  * data may be NULL while planning. Returns WHIT_E_ARGUMENT, or WHIT_E_INPUT if the type is not the port's. */
 WHIT_API whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, const int32_t *shape,
                                     const void *data);
-/* Sets input number k to a sequence of n dense tensors; the array and the data must live until the run ends. */
+/* Sets input number k to a sequence of n tensors, dense whatever their strides say; the array and the data must live until
+ * the run ends, and are checked as it begins: WHIT_E_INPUT if an item has another type than the port, or no data. */
 WHIT_API whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor *items, uint32_t n);
 /* Sets the optional input number k to "absent". */
 WHIT_API whit_status whit_input_absent(whit_instance *i, uint32_t k);

@@ -356,7 +356,7 @@ static void tile_part(void *arg, uint32_t part) {
   whit_tile_range(t, part, (int32_t)first, (int32_t)((end < t->count ? end : t->count) - first));
 }
 
-/* Joins axes along which every input goes on as it does along the one inside. */
+/* Joins axes along which every input goes on as it does along the one inside. One element has an axis too. */
 static void tile_axes(tile_plan *t, const whit_call *c, const whit_tensor *y) {
   unsigned n = 0;
   for (unsigned a = y->rank; a--;) {
@@ -371,6 +371,10 @@ static void tile_axes(tile_plan *t, const whit_call *c, const whit_tensor *y) {
     }
     if (join) t->dims[n - 1] *= y->shape[a];
     else t->dims[n++] = y->shape[a];
+  }
+  if (!n) {
+    for (unsigned i = 0; i < c->n_in; i++) t->in[i].stride[0] = 1;
+    t->dims[n++] = 1;
   }
   t->n_axes = (uint8_t)n;
 }
