@@ -17,6 +17,7 @@
 #define FINISH_LATER 0
 #endif
 
+#if !WHIT_SMALL
 /* One element of a fold: rows that are shorter than a vector. */
 static float fold_sum_one(const whit_fold *f, int32_t flip, ptrdiff_t at) {
   float acc = 0;
@@ -38,6 +39,7 @@ static float fold_max_one(const whit_fold *f, int32_t flip, ptrdiff_t at) {
     }
   return flip ? -acc : acc;
 }
+#endif
 
 /* Partial sums in memory: a vector that is stored across two lines of the cache cannot be read back at once. */
 #define ROWS_LANES float __attribute__((aligned(64)))

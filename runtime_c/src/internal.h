@@ -18,6 +18,13 @@ struct whit_name     { uint32_t name, value, node, step, perm, source; };
 typedef struct whit_node whit_node;
 typedef struct whit_region whit_region;
 
+/* Of a function that several places call: where bytes count there is one copy of it. */
+#if WHIT_SMALL
+#define WHIT_SHARED __attribute__((noinline))
+#else
+#define WHIT_SHARED
+#endif
+
 #define WHIT_LATER ((whit_status)0x7f)  /* internal: a shape depends on data that is not there yet */
 #define WHIT_TRY(x) do { whit_status try_ = (x); if (try_) return try_; } while (0)
 
