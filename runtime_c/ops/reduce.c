@@ -115,7 +115,7 @@ static void red_any(const red_plan *p) {
 
 /* ---- f32 ---------------------------------------------------------------------------- */
 
-static float red_max1(float acc, float x, unsigned kind) {
+static WHIT_SHARED float red_max1(float acc, float x, unsigned kind) {
   return (kind == WHIT_FOLD_MIN ? x < acc : x > acc) || x != x ? x : acc;
 }
 
@@ -133,7 +133,7 @@ static float red_max_row(const whit_kernels *k, float acc, const float *x, int32
 
 /* Rows that are combined element by element, as when pixels of channels are reduced: one call if nothing is reduced
  * around them. */
-static bool red_fold_f32(const red_plan *p, const float *x, float *y, unsigned kind) {
+static inline bool red_fold_f32(const red_plan *p, const float *x, float *y, unsigned kind) {
   const unsigned last = p->n - 1;
   if (red_reduced(p, last) || last < 1 || last > 2) return false;
   const int32_t n = p->size[last], taps = p->size[last - 1];
@@ -155,7 +155,7 @@ static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_
     step[g] = red_reduced(p, g) ? 0 : stride;
     if (step[g]) stride *= p->size[g];
   }
-  if (rows && sum && last < 2 && (last == 0 || step[0])) {
+  if (!WHIT_SMALL && rows && sum && last < 2 && (last == 0 || step[0])) {
     WHIT_KERNEL(p->c->k, sum_rows_f32)(y, x, n_kept, n, n);
     return;
   }
@@ -178,7 +178,7 @@ static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_
 
 static void red_all_f32(const red_plan *p, const float *x, float *y, int32_t n_kept) {
   const unsigned kind = RED_IS(p, MAX) ? WHIT_FOLD_MAX : RED_IS(p, MIN) ? WHIT_FOLD_MIN : WHIT_FOLD_SUM;
-  if (!red_fold_f32(p, x, y, kind)) red_walk_f32(p, x, y, n_kept, kind);
+  if (WHIT_SMALL || !red_fold_f32(p, x, y, kind)) red_walk_f32(p, x, y, n_kept, kind);
   for (int32_t k = 0; p->kind == RED_MEAN && k < n_kept; k++) y[k] /= (float)p->n_reduced;
 }
 
