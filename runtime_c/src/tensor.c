@@ -3,13 +3,13 @@
 
 /* ---- types -------------------------------------------------------------------------- */
 
-uint32_t whit_type_size(unsigned dtype) {
+WHIT_SHARED uint32_t whit_type_size(unsigned dtype) {
   static const uint8_t size[] = { 0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8,
                                   0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
   return dtype < sizeof size && WHIT_HAS_DTYPE(dtype) ? size[dtype] : 0;
 }
 
-bool whit_type_is_float(unsigned dtype) {
+WHIT_SHARED bool whit_type_is_float(unsigned dtype) {
   const uint32_t set = 1u << WHIT_F32 | 1u << WHIT_F16 | 1u << WHIT_F64 | 1u << WHIT_BF16 |
                        1u << WHIT_F8E4M3FN | 1u << WHIT_F8E4M3FNUZ | 1u << WHIT_F8E5M2 |
                        1u << WHIT_F8E5M2FNUZ | 1u << WHIT_F4E2M1 | 1u << WHIT_F8E8M0;
@@ -103,7 +103,7 @@ bool whit_same_shape(const whit_tensor *a, const whit_tensor *b) {
   return true;
 }
 
-bool whit_axis(int32_t *axis, unsigned rank) {
+WHIT_SHARED bool whit_axis(int32_t *axis, unsigned rank) {
   const int32_t r = (int32_t)rank;
   if (*axis < -r || *axis >= r) return false;
   if (*axis < 0) *axis += r;
