@@ -141,10 +141,13 @@ whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n);
 whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n);
 /* whit_ints for exactly one. */
 whit_status whit_int(whit_call *c, unsigned i, int64_t *v);
+/* One element as operators calculate with it: f of the types of floats, i of the others. */
+typedef union whit_number { double f; int64_t i; } whit_number;
+whit_number whit_get(unsigned dtype, const void *p);
+void whit_set(unsigned dtype, void *p, whit_number x);
 /* kind 0: a + b, 1: a * b, 2: max, 3: min. Max and min of floats are NaN if one is; integers wrap.
  * The last one is y = y op x on one element of any type. */
-double whit_combine_f64(unsigned kind, double a, double b);
-int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b);
+whit_number whit_combined(unsigned kind, unsigned dtype, whit_number a, whit_number b);
 void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x);
 /* A number that orders elements of one type as their values: -0 is 0, every NaN is the greatest. */
 uint64_t whit_order(unsigned dtype, const void *p);

@@ -111,7 +111,7 @@ bool whit_same_shape(const whit_tensor *a, const whit_tensor *b) {
   return true;
 }
 
-bool whit_axis(int32_t *axis, unsigned rank) {
+WHIT_CALLED bool whit_axis(int32_t *axis, unsigned rank) {
   const int32_t r = (int32_t)rank;
   if (*axis < -r || *axis >= r) return false;
   if (*axis < 0) *axis += r;
@@ -176,33 +176,36 @@ whit_status whit_int(whit_call *c, unsigned i, int64_t *v) {
 
 /* ---- arithmetic and order, any type ------------------------------------------------- */
 
-double whit_combine_f64(unsigned kind, double a, double b) {
-  switch (kind) {
-    case 0: return a + b;
-    case 1: return a * b;
-    case 2: return b > a || b != b ? b : a;
-    default: return b < a || b != b ? b : a;
-  }
+whit_number whit_get(unsigned dtype, const void *p) {
+  whit_number x;
+  if (whit_type_is_float(dtype)) x.f = whit_get_f64(dtype, p);
+  else x.i = whit_get_i64(dtype, p);
+  return x;
 }
 
-int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b) {
-  const uint64_t x = (uint64_t)a, y = (uint64_t)b;
-  switch (kind) {
-    case 0: return (int64_t)(x + y);
-    case 1: return (int64_t)(x * y);
-    default: {
-      const bool less = dtype == WHIT_U64 ? x < y : a < b;
-      return less == (kind == 2) ? b : a;
-    }
+void whit_set(unsigned dtype, void *p, whit_number x) {
+  if (whit_type_is_float(dtype)) whit_set_f64(dtype, p, x.f);
+  else whit_set_i64(dtype, p, x.i);
+}
+
+whit_number whit_combined(unsigned kind, unsigned dtype, whit_number a, whit_number b) {
+  if (whit_type_is_float(dtype)) {
+    const bool nan = b.f != b.f;
+    if (kind == 0) a.f += b.f;
+    else if (kind == 1) a.f *= b.f;
+    else if (nan || (kind == 2 ? b.f > a.f : b.f < a.f)) a = b;
+  } else {
+    const uint64_t x = (uint64_t)a.i, y = (uint64_t)b.i;
+    const bool less = dtype == WHIT_U64 ? x < y : a.i < b.i;
+    if (kind == 0) a.i = (int64_t)(x + y);
+    else if (kind == 1) a.i = (int64_t)(x * y);
+    else if (less == (kind == 2)) a = b;
   }
+  return a;
 }
 
 void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x) {
-  if (whit_type_is_float(dtype))
-    whit_set_f64(dtype, y, whit_combine_f64(kind, whit_get_f64(dtype, y), whit_get_f64(dtype, x)));
-  else
-    whit_set_i64(dtype, y,
-                 whit_combine_i64(kind, dtype, whit_get_i64(dtype, y), whit_get_i64(dtype, x)));
+  whit_set(dtype, y, whit_combined(kind, dtype, whit_get(dtype, y), whit_get(dtype, x)));
 }
 
 uint64_t whit_order(unsigned dtype, const void *p) {

@@ -79,9 +79,8 @@ def block(selection: dict[str, Any], ops: Collection[str]) -> str:
     numbers = [(k, int(v)) for k, v in selection.items() if k not in ("ops", "avx512", "profile")]
     lines = [f"#define WHIT_{name.upper()} {_number(value)}" for name, value in numbers]
     sums = selection["reduces"] & 0x13 or "avg_pool" in ops
-    lines.append(
-        f"#define WHIT_FOLDS {bool(sums) + 2 * bool(selection['reduces'] & 0xC or 'max_pool' in ops)}"
-    )
+    ends = selection["reduces"] & 0xC or {"argreduce", "max_pool"} & set(ops)
+    lines.append(f"#define WHIT_FOLDS {bool(sums) + 2 * bool(ends)}")
     known = ("if", "loop", "identity", "shape")
     lines += [f"#define WHIT_HAS_{name} {int(name in ops)}" for name in known]
     x86 = ["WHIT_ISA_SCALAR", "WHIT_ISA_AVX2", *["WHIT_ISA_AVX512"] * bool(selection["avx512"])]

@@ -63,6 +63,27 @@ def test_same_bits_of_golden_files(native: list[str], path: Path, tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.native
+@pytest.mark.parametrize("op", ["ArgMax", "ReduceMax", "ReduceSum"])
+def test_only_a_reduction(native: list[str], op: str, tmp_path: Path) -> None:
+    """The kernels that fold rows are there for each operator that calls them."""
+    to = TensorProto.INT64 if op == "ArgMax" else TensorProto.FLOAT
+    ports = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 300])]
+    results = [helper.make_tensor_value_info("y", to, None)]
+    node = helper.make_node(op, ["x"], ["y"], **({"axis": 1} if op == "ArgMax" else {}))
+    graph = helper.make_graph([node], op, ports, results)
+    model = tmp_path / "model.whit"
+    whit.convert(helper.make_model(graph), str(model))
+    inputs = built.inputs(model, tmp_path)
+    expected = runners.answer(native, model, inputs, "scalar")
+    for profile in ("size", "balanced"):
+        made = built.build([model], "linux-x86_64", tmp_path / profile, "--profile", profile)
+        command = built.runner(made / "libwhit.a", "linux-x86_64")
+        for isa in built.isas("linux-x86_64"):
+            assert runners.answer(command, model, inputs, isa) == expected, (profile, isa)
+
+
+@pytest.mark.slow
+@pytest.mark.native
 @pytest.mark.parametrize("name", ["digits", "finished", "convolutions"])
 def test_hostile_files(name: str, tmp_path: Path) -> None:
     """Parts that are left out leave no hole: mutants of the model that a build is for, under ASan and UBSan."""
