@@ -27,10 +27,11 @@ OPT = {"size": "-Os", "speed": "-O2"}
 
 SMALLER_GCC = (
     "-fomit-frame-pointer", "-fno-shrink-wrap", "-fno-split-wide-types", "-fno-jump-tables", "-fno-tree-loop-optimize",
-    "-fno-tree-loop-distribute-patterns", "-fno-tree-dominator-opts",
+    "-fno-tree-loop-distribute-patterns", "-fno-tree-dominator-opts", "-fno-move-loop-invariants", "-fno-schedule-insns2",
+    "-fno-thread-jumps",
 )  # fmt: skip
-SMALLER_ARM64 = ("-mllvm", "-enable-ipra", "-mllvm", "-disable-lsr")
-"""clang: registers that a function leaves alone need not be saved around its calls; loops keep the counters that they have."""
+SMALLER_ARM64 = ("-mllvm", "-disable-lsr")
+"""clang: loops keep the counters that they have."""
 
 
 @dataclass
