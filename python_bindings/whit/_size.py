@@ -17,7 +17,7 @@ from ._targets import Compiler, Target, ToolError
 from .model import Model, load
 
 COMPONENTS = {"src": "core", "include": "core", "ops": "operators", "kernels": "kernels"}
-_ISA = re.compile(r"_(scalar|neon|avx2|avx512)$")
+_ISA = re.compile(r"_(scalar|neon|simd128|avx2|avx512)$")
 _KINDS = {"t": "text", "r": "rodata", "d": "data", "b": "data"}
 
 

@@ -34,8 +34,8 @@ PROGRAMS: dict[str, tuple[list[str], list[list[str]], str]] = {
     # A program of this machine's libc for the same calling convention loads the library itself. Commands: one a CPU.
     "android-arm64-v8a": (["aarch64-linux-gnu-gcc"], [["qemu-aarch64", "-cpu", "cortex-a53", "-L", "/usr/aarch64-linux-gnu"]], "neon"),
     "linux-aarch64": (["aarch64-linux-gnu-gcc"], [["qemu-aarch64", "-cpu", "cortex-a53", "-L", "/usr/aarch64-linux-gnu"]], "neon"),
-    "android-armeabi-v7a": (["arm-linux-gnueabi-gcc", *ARM, "-mfloat-abi=softfp"], [["qemu-arm", "-cpu", "cortex-a8", "-L", "/usr/arm-linux-gnueabi"]], "scalar"),
-    "linux-armv7": (["arm-linux-gnueabihf-gcc", *ARM], [["qemu-arm", "-cpu", "cortex-a8", "-L", "/usr/arm-linux-gnueabihf"]], "scalar"),
+    "android-armeabi-v7a": (["arm-linux-gnueabi-gcc", *ARM, "-mfloat-abi=softfp"], [["qemu-arm", "-cpu", "cortex-a7", "-L", "/usr/arm-linux-gnueabi"]], "neon"),
+    "linux-armv7": (["arm-linux-gnueabihf-gcc", *ARM], [["qemu-arm", "-cpu", "cortex-a7", "-L", "/usr/arm-linux-gnueabihf"]], "neon"),
     "android-x86_64": (["gcc"], [[]], "host"),
     "linux-x86_64": (["gcc"], [[]], "host"),
     "android-x86": (["gcc", "-m32", "-isystem", "/usr/include/x86_64-linux-gnu"], [[]], "scalar"),

@@ -15,20 +15,9 @@ def given() -> Given:
     return targets.vectors()
 
 
-CASES = [
-    pytest.param(
-        t, family,
-        marks=pytest.mark.xfail(strict=True, reason="the image made by clang does not stop; cause not known yet"),
-    )
-    if family == "clang" and t.name in ("cortex-m4", "cortex-m7")
-    else (t, family)
-    for t, family in targets.cases()
-]  # fmt: skip
-
-
 @pytest.mark.slow
 @pytest.mark.native
-@pytest.mark.parametrize(("target", "family"), CASES, ids=lambda x: getattr(x, "name", x))
+@pytest.mark.parametrize(("target", "family"), list(targets.cases()), ids=lambda x: getattr(x, "name", x))
 def test_target(target: targets.targets.Target, family: str, given: Given) -> None:
     try:
         targets.targets.compiler(target, family)
