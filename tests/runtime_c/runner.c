@@ -1,7 +1,7 @@
 /* runner.c - runs a model in C: inputs from a file, outputs to another. Built for every machine that can be executed here, so that
  * their answers can be compared bit by bit.
  *
- *   runner MODEL.whit INPUTS OUTPUTS [scalar|avx2|avx512|neon] [times] [plain|stop|move|nodes] [threads]
+ *   runner MODEL.whit INPUTS OUTPUTS [scalar|avx2|avx512|neon|auto] [times] [plain|stop|move|nodes] [threads]
  *
  * stop: the observer stops the run at every node boundary. move: and the arena moves to another block each time.
  * nodes: the observer writes down which nodes began and ended ("node after" lines in OUTPUTS.nodes), and calls node_boundary.
@@ -106,7 +106,8 @@ int main(int argc, char **argv) {
   whit_host host = whit_host_with(threads);
   host.cpu = !strcmp(isa, "avx2") ? WHIT_CPU_AVX2
            : !strcmp(isa, "avx512") ? WHIT_CPU_AVX2 | WHIT_CPU_AVX512
-           : !strcmp(isa, "neon") ? WHIT_CPU_NEON : 0;
+           : !strcmp(isa, "neon") ? WHIT_CPU_NEON
+           : !strcmp(isa, "auto") ? whit_cpu_features() : 0;
   size_t n_model, n_inputs, n;
   whit_model model;
   void *bytes = read_file(argv[1], &n_model);

@@ -11,13 +11,15 @@ Given = dict[str, tuple[Path, Path, bytes]]
 
 
 @pytest.fixture(scope="session")
-def given() -> Given:
-    return targets.vectors()
+def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
+    return targets.vectors(tmp_path_factory.mktemp("models"))
 
 
 @pytest.mark.slow
 @pytest.mark.native
-@pytest.mark.parametrize(("target", "family"), list(targets.cases()), ids=lambda x: getattr(x, "name", x))
+@pytest.mark.parametrize(
+    ("target", "family"), list(targets.cases()), ids=lambda x: getattr(x, "name", x)
+)
 def test_target(target: targets.targets.Target, family: str, given: Given) -> None:
     try:
         targets.targets.compiler(target, family)
@@ -32,12 +34,25 @@ def test_target(target: targets.targets.Target, family: str, given: Given) -> No
 def test_other_bits_are_seen() -> None:
     """A last bit, a shape and a lost output do not pass."""
     want = bytes([1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 128, 63])
-    assert targets.judge("linux-x86_64", want, want) == "same bits"
-    for got in (want[:8] + b"\1" + want[9:], want[:8], b""):
-        with pytest.raises((targets.Failed, ValueError)):
-            targets.judge("linux-x86_64", got, want)
+    assert targets.judge("linux-x86_64", "avx2", want, want) == "same bits"
+    for target, level in (("linux-x86_64", "avx2"), ("linux-armv7", "neon")):
+        for got in (want[:8] + b"\1" + want[9:], want[:8], b""):
+            with pytest.raises((targets.Failed, ValueError)):
+                targets.judge(target, level, got, want)
     with pytest.raises(targets.Failed):
-        targets.judge("wasm32", want[:8] + b"\0\0\0\x40", want)
+        targets.judge("wasm32", "simd128", want[:8] + b"\0\0\0\x40", want)
+
+
+def test_only_subnormals_may_be_zeros() -> None:
+    head, zero, tiny, small = bytes([1, 1, 0, 0, 1, 0, 0, 0]), bytes(4), b"\1\0\0\0", b"\0\0\x80\0"
+    assert "subnormals" in targets.judge("linux-armv7", "neon", head + zero, head + tiny)
+    for target, level, want in (
+        ("linux-armv7", "neon", small),
+        ("linux-armv7", "scalar", tiny),
+        ("linux-aarch64", "neon", tiny),
+    ):
+        with pytest.raises(targets.Failed):
+            targets.judge(target, level, head + zero, head + want)
 
 
 def test_an_unknown_target_is_refused() -> None:
