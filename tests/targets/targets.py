@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import records
 import runners
 
 import whit
@@ -91,25 +91,10 @@ def vectors(folder: Path, names: Iterable[str] = MODELS) -> dict[str, tuple[Path
     return found
 
 
-def arrays(record: bytes) -> list[np.ndarray]:  # type: ignore[type-arg]
-    found, at = [], 0
-    while at < len(record):
-        dtype, rank = record[at], record[at + 1]
-        dims = struct.unpack_from(f"<{rank}i", record, at + 4)
-        kind = np.dtype(
-            {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 11: np.float64}[dtype]
-        )
-        at += 4 + 4 * rank
-        count = int(np.prod(dims, dtype=np.int64))
-        found.append(np.frombuffer(record, kind, count, at).reshape(dims))
-        at += count * kind.itemsize
-    return found
-
-
 def flushed(record: bytes) -> list[bytes]:
     """The bits of each output with 0 for subnormal numbers and for zeros of either sign, since it is operands that are flushed."""
     found = []
-    for a in arrays(record):
+    for a in records.arrays(record):
         if a.dtype == np.float32:
             a = np.where(np.abs(a) < np.finfo(np.float32).tiny, np.float32(0), a)
         found.append(a.tobytes() + repr((a.dtype, a.shape)).encode())
@@ -122,9 +107,11 @@ def judge(target: str, level: str, got: bytes, want: bytes) -> str:
     if (target, level) in FLUSHED and flushed(got) == flushed(want):
         return "subnormals are 0, else same bits"
     if target not in TOLERANCE:
-        raise Failed(f"other bits than the host's: {arrays(got)} in place of {arrays(want)}")
+        raise Failed(
+            f"other bits than the host's: {records.arrays(got)} in place of {records.arrays(want)}"
+        )
     worst = 0.0
-    for a, b in zip(arrays(got), arrays(want), strict=True):
+    for a, b in zip(records.arrays(got), records.arrays(want), strict=True):
         if a.dtype != b.dtype or a.shape != b.shape or (a.dtype.kind != "f" and (a != b).any()):
             raise Failed(f"{a} in place of {b}")
         if a.dtype.kind == "f":
@@ -147,7 +134,7 @@ def gate(t: targets.Target, path: Path) -> tuple[int, int]:
     clang = targets.compiler(targets.TARGETS["linux-x86_64"], "clang")
     nm, readelf = clang.tool("llvm-nm"), clang.tool("llvm-readelf")
     if t.output == "wasm":
-        return 0, 0  # harness.mjs refuses imports
+        return 0, 0  # module.mjs refuses imports
     if t.output == "macho":
         import macho
 
@@ -232,8 +219,8 @@ def on_board(
 
 
 def on_node(module: Path, model: Path, inputs: Path) -> bytes:
-    output = module.with_suffix(".outputs")
-    targets.run(["node", HERE / "harness.mjs", module, model, inputs, output])
+    output = module.with_name(f"{model.stem}.outputs")
+    targets.run(["node", HERE / "module.mjs", module, model, inputs, output])
     return output.read_bytes()
 
 
@@ -245,14 +232,11 @@ def execute(
         return on_linux(t, library, model, inputs)
     if t.name in BOARDS:
         return {t.name: on_board(t, cc, library, model, inputs)}
-    executable = library.parent / "harness" / library.name
-    if not executable.exists() or executable.stat().st_mtime < library.stat().st_mtime:
-        targets.compile(t, [SOURCE, HERE / "harness.c"], executable, includes=INCLUDES, using=cc)
     if t.output == "wasm":
-        return {"simd128": on_node(executable, model, inputs)}
+        return {"simd128": on_node(library, model, inputs)}
     import macho
 
-    return macho.answers(executable, model.read_bytes(), inputs.read_bytes())
+    return macho.answers(library, model.read_bytes(), inputs.read_bytes())
 
 
 HOW = {"elf": "natively", "macho": "lief + unicorn", "wasm": "node"}
