@@ -19,7 +19,6 @@ import targets
 
 import whit
 
-Given = tuple[Path, Path, bytes]
 COMPILERS = {
     "qemu-x86_64": (os.environ.get("CC", "cc"),),
     "qemu-aarch64": ("aarch64-linux-gnu-gcc", "-static"),
@@ -40,7 +39,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.native]
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Given:
+def digits(tmp_path_factory: pytest.TempPathFactory) -> targets.Given:
     return targets.vectors(tmp_path_factory.mktemp("models"), ["digits"])["digits"]
 
 
@@ -56,7 +55,7 @@ def program(emulator: str) -> Path:
 
 
 def emulated(
-    emulator: str, cpu: str, given: Given, level: str, folder: Path
+    emulator: str, cpu: str, given: targets.Given, level: str, folder: Path
 ) -> tuple[int, set[str], bytes]:
     """Exit code, instruction sets whose kernels were executed, outputs."""
     model, inputs, _ = given
@@ -82,19 +81,19 @@ def emulated(
 
 @pytest.mark.parametrize(("emulator", "cpu"), CASES)
 def test_kernels_that_the_processor_has(
-    emulator: str, cpu: str, digits: Given, tmp_path: Path
+    emulator: str, cpu: str, digits: targets.Given, tmp_path: Path
 ) -> None:
     code, executed, outputs = emulated(emulator, cpu, digits, "auto", tmp_path)
     assert (code, executed, outputs) == (0, {WANTED[emulator][cpu]}, digits[2])
 
 
 @pytest.mark.parametrize("cpu", ["Nehalem", "SandyBridge", "Haswell,-avx2", "Haswell,-fma"])
-def test_wrong_kernels_are_caught(cpu: str, digits: Given, tmp_path: Path) -> None:
+def test_wrong_kernels_are_caught(cpu: str, digits: targets.Given, tmp_path: Path) -> None:
     code, _, outputs = emulated("qemu-x86_64", cpu, digits, "avx2", tmp_path)
     assert code in (-4, 128 + 4) and not outputs  # SIGILL
 
 
-def test_wrong_kernels_are_seen(digits: Given, tmp_path: Path) -> None:
+def test_wrong_kernels_are_seen(digits: targets.Given, tmp_path: Path) -> None:
     """This emulator executes the fused multiply-add of NEON on every core; its log tells."""
     assert emulated("qemu-arm", "cortex-a8", digits, "neon", tmp_path)[1] == {"neon"}
 
@@ -128,7 +127,7 @@ def test_words(emulator: str, tmp_path: Path) -> None:
     assert subprocess.run([*command, decide], check=False).returncode == 0
 
 
-def test_natively(digits: Given) -> None:
+def test_natively(digits: targets.Given) -> None:
     """What this machine has, AVX-512 too where it is there."""
     assert runners.answer(runners.native(), *digits[:2], "auto") == digits[2]
 

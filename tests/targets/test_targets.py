@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import targets
 
-Given = dict[str, tuple[Path, Path, bytes]]
+Given = dict[str, targets.Given]
 
 
 @pytest.fixture(scope="session")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
     return targets.vectors(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def more(tmp_path_factory: pytest.TempPathFactory) -> Given:
+    return targets.golden(tmp_path_factory.mktemp("golden"))
 
 
 KINDS = (
@@ -28,7 +31,7 @@ KINDS = (
 @pytest.mark.slow
 @pytest.mark.native
 @pytest.mark.parametrize("name", KINDS)
-def test_target(name: str, given: Given) -> None:
+def test_target(name: str, given: Given, more: Given) -> None:
     target, family = targets.targets.target(name), "clang"
     try:
         targets.targets.compiler(target, family)
@@ -36,8 +39,8 @@ def test_target(name: str, given: Given) -> None:
         pytest.skip(str(e))
     if targets.missing(target):
         pytest.skip(targets.missing(target))
-    row = targets.check(target, family, given)
-    assert set(row.results) == set(targets.MODELS)
+    row = targets.check(target, family, given, more)
+    assert set(row.results) - {"golden"} == set(targets.MODELS)
 
 
 def test_other_bits_are_seen() -> None:
