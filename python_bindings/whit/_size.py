@@ -82,10 +82,9 @@ def measure(
         tempfile.TemporaryDirectory() as folder,
         _build.source(models, target, profile, core=core) as s,
     ):
-        archive = s.compile(Path(folder, "libwhit.a"), using.family)
-        shared = b""
-        if target.output == "elf":
-            shared = s.compile(Path(folder, target.library), using.family).read_bytes()
+        archive, linked = Path(folder, "libwhit.a"), Path(folder, target.library)
+        s.compile(list(dict.fromkeys((archive, linked))), using.family)
+        shared = linked.read_bytes() if target.output == "elf" else b""
         symbols = _symbols(archive, using, _files(s.path.read_text()))
         sections = _sections(archive, using)
     return Size(symbols, sections, len(shared), len(zlib.compress(shared, 9)))

@@ -17,6 +17,7 @@ import records
 import runners
 
 import whit
+from whit import _build
 from whit import _targets as targets
 
 HERE = Path(__file__).resolve().parent
@@ -291,16 +292,26 @@ def _difference(said: str) -> float:
     return float(said.split()[1]) if said.startswith("within") else float(said != "same bits") - 1
 
 
-def check(t: targets.Target, family: str, given: dict[str, Given], more: dict[str, Given]) -> Row:
-    """Builds, checks and executes one target; Failed or ToolError says what is wrong. more: models for all but the boards, whose
-    images hold one each."""
+def check(
+    t: targets.Target, family: str, given: dict[str, Given], more: dict[str, Given], whole: bool
+) -> Row:
+    """Builds, checks and executes one target; Failed or ToolError says what is wrong.
+
+    whole: the library with everything in it; it runs `more` too, except on the boards, whose images hold one model each. Else what
+    `whit build` makes for the models given."""
     cc = targets.compiler(t, family)
-    library = BUILD / t.name / family / t.library
-    targets.compile(t, [SOURCE], library, includes=INCLUDES, flags=WARN, using=cc)
+    library = BUILD / t.name / f"{family}-{'whole' if whole else 'models'}" / t.library
+    if whole:
+        targets.compile(t, [SOURCE], library, includes=INCLUDES, flags=WARN, using=cc)
+    else:
+        with _build.source([whit.load(g[0]) for g in given.values()], t, "balanced") as s:
+            s.compile([library], family)
     text, rodata = gate(t, library)
     said: dict[str, set[str]] = {}
     levels: set[str] = set()
     for name, (model, inputs, want) in {**given, **({} if t.name in BOARDS else more)}.items():
+        if not whole and name not in given:
+            continue
         for level, got in execute(t, cc, library, model, inputs).items():
             said.setdefault(name.split()[0], set()).add(judge(t.name, level, got, want))
             levels.add(level)
@@ -309,12 +320,13 @@ def check(t: targets.Target, family: str, given: dict[str, Given], more: dict[st
     return Row(t.name, Path(cc.path).name, text, rodata, library.stat().st_size, executed, results)
 
 
-def cases() -> list[tuple[targets.Target, str]]:
-    """Every target with every compiler that can make it."""
+def cases() -> list[tuple[targets.Target, str, bool]]:
+    """Every target with every compiler that can make it: the whole library, and one for the models."""
     return [
-        (t, family)
+        (t, family, whole)
         for t in targets.TARGETS.values()
         for family in ("clang", "gcc")
+        for whole in (True, False)
         if t.output != "source" and (family == "clang" or t.gcc)
     ]
 
@@ -324,25 +336,28 @@ def main() -> int:
     began, bad, given, more = time.monotonic(), 0, vectors(BUILD), golden(BUILD)
     columns = [*MODELS, f"{len(more)} golden files"]
     wanted = [c for c in cases() if c[0].name in (sys.argv[1:] or targets.TARGETS)]
-    print("| target | compiler | text | rodata | file | executed | " + " | ".join(columns) + " |")
-    print("|---|---|---:|---:|---:|---|" + "---|" * len(columns))
-    for t, family in wanted:
+    head = ["target", "compiler", "holds", "text", "rodata", "file", "executed", *columns]
+    print(f"| {' | '.join(head)} |\n|---|---|---|---:|---:|---:|---|{'---|' * len(columns)}")
+    for t, family, whole in wanted:
+        holds = "everything" if whole else "whit build of the models"
         try:
             need(not missing(t), missing(t))
-            r = check(t, family, given, more)
+            r = check(t, family, given, more, whole)
+            results = [r.results.get("golden" if "golden" in c else c, "") for c in columns]
             cells = [
                 r.target,
                 r.compiler,
+                holds,
                 r.text or "",
                 r.rodata or "",
                 r.size,
                 r.executed,
-                *(r.results.get(c.split()[-2] if " " in c else c, "") for c in columns),
+                *results,
             ]
             print("| " + " | ".join(map(str, cells)) + " |", flush=True)
-        except (Failed, targets.ToolError, subprocess.SubprocessError) as e:
+        except (Failed, targets.ToolError, subprocess.SubprocessError, RuntimeError) as e:
             bad += 1
-            print(f"| {t.name} | {family} | FAILED: {e} |", flush=True)
+            print(f"| {t.name} | {family} | {holds} | FAILED: {e} |", flush=True)
     print(f"\n{len(wanted) - bad} of {len(wanted)} in {time.monotonic() - began:.0f} s")
     return 1 if bad else 0
 

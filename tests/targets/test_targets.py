@@ -39,8 +39,9 @@ def test_target(name: str, given: Given, more: Given) -> None:
         pytest.skip(str(e))
     if targets.missing(target):
         pytest.skip(targets.missing(target))
-    row = targets.check(target, family, given, more)
-    assert set(row.results) - {"golden"} == set(targets.MODELS)
+    for whole in (True, False):
+        row = targets.check(target, family, given, more, whole)
+        assert set(row.results) - {"golden"} == set(targets.MODELS)
 
 
 def test_other_bits_are_seen() -> None:
