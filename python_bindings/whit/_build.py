@@ -17,12 +17,20 @@ from typing import Any
 from . import _targets
 from ._select import CORE, Selection, runtime, select
 from ._table import Report
-from ._targets import Target, ToolError
+from ._targets import Compiler, Target, ToolError
 from .model import Model, load
 
 PROFILES = ("size", "balanced", "speed")
 OPT = {"size": "-Os", "speed": "-O2"}
 """The level of a profile. balanced: the kernels as speed, the rest as size; see tools/amalgamate.py."""
+
+
+SMALLER_GCC = (
+    "-fomit-frame-pointer", "-fno-shrink-wrap", "-fno-split-wide-types", "-fno-jump-tables", "-fno-tree-loop-optimize",
+    "-fno-tree-loop-distribute-patterns", "-fno-tree-dominator-opts",
+)  # fmt: skip
+SMALLER_ARM64 = ("-mllvm", "-enable-ipra", "-mllvm", "-disable-lsr")
+"""clang: registers that a function leaves alone need not be saved around its calls; loops keep the counters that they have."""
 
 
 @dataclass
@@ -38,7 +46,19 @@ class Source:
         """The library in each of these forms: static if the name ends in .a."""
         using = _targets.compiler(self.target, family)
         opt = OPT.get(self.profile) or ("-O2" if using.family == "clang" else "-Os")
-        _targets.compile_all(self.target, [self.path], outputs, [opt], using)
+        flags = [opt, *(_smaller(self.target, using) if self.profile == "size" else ())]
+        _targets.compile_all(self.target, [self.path], outputs, flags, using)
+
+
+def _smaller(target: Target, using: Compiler) -> tuple[str, ...]:
+    """What else makes code smaller, beyond -Os, at some cost in speed and without a chain of frames."""
+    if using.family == "gcc":
+        return SMALLER_GCC
+    frames = (
+        () if target.output == "macho" else ("-fomit-frame-pointer",)
+    )  # Apple's systems want them
+    arm64 = any(x.startswith(("aarch64", "arm64")) for x in target.triples)
+    return (*frames, *(SMALLER_ARM64 if arm64 else ()))
 
 
 @contextmanager
@@ -55,9 +75,10 @@ def source(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         chosen = select(models) if models else CORE if core else None
+        small = profile == "size"
         given: dict[str, Any] = chosen.json(avx512=profile == "speed") if chosen else {}
         (path / "selection.json").write_text(
-            json.dumps({**given, "profile": profile, "small": int(profile == "size")})
+            json.dumps({**given, "profile": profile, "small": int(small), "texts": int(not small)})
         )
         tool = runtime() / "tools/amalgamate.py"
         _run([sys.executable, str(tool), "-o", folder, "--select", str(path / "selection.json")])

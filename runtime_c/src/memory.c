@@ -60,10 +60,9 @@ WHIT_LOCAL void *memset(void *dst, int value, size_t n) {
 MEMORY_ARM()
 MEMORY_ARM(4)
 MEMORY_ARM(8)
+#elif defined __APPLE__ && defined __x86_64__
+WHIT_LOCAL void __bzero(void *dst, size_t n) { memory_fill(dst, n, 0); }
 #elif defined __APPLE__
-#ifdef __x86_64__
-#define bzero __bzero
-#endif
 WHIT_LOCAL void bzero(void *dst, size_t n) { memory_fill(dst, n, 0); }
 #endif
 #endif

@@ -1,4 +1,4 @@
-/* soft.c - arithmetic that a 32-bit processor lacks and its compilers call instead: 64-bit division and shifts, conversions between 64-bit
+/* soft.c - arithmetic that a 32-bit processor lacks and its compilers call instead: 64-bit division, conversions between 64-bit
  * integers and floats; on ARM without a divider 32-bit division; on cores with a single-precision unit everything on doubles.
  * As in memory.c, the assembler binds the calls here. Numbers are passed as the integers that hold their bits, which is the
  * convention of these calls on ARM, so that the same code can be tested on any machine. Rounded to nearest, half to
@@ -14,8 +14,39 @@
 #else
 #define SOFT_LOCAL(name) __asm__(".weak " name "\n\t.hidden " name);
 #endif
-#define SOFT(type, name) SOFT_NAMED(type, name)
-#define SOFT_NAMED(type, name) SOFT_LOCAL(#name) static __attribute__((used, noinline)) type name
+#define SOFT(type, name) SOFT_LOCAL(#name) static __attribute__((used, noinline)) type name
+
+/* ---- shifts of 64 bits by 0 to 63, in words: clang calls for them where code is to be small ---- */
+
+#ifdef __i386__
+#define SOFT_LEFT __ashldi3
+#define SOFT_RIGHT __lshrdi3
+#define SOFT_SIGNED_RIGHT __ashrdi3
+#else
+#define SOFT_LEFT __aeabi_llsl
+#define SOFT_RIGHT __aeabi_llsr
+#define SOFT_SIGNED_RIGHT __aeabi_lasr
+#endif
+#define SOFT_NAMED(type, name) SOFT(type, name)
+
+static uint64_t soft_words(uint32_t high, uint32_t low) { return (uint64_t)high << 32 | low; }
+
+SOFT_NAMED(uint64_t, SOFT_LEFT)(uint64_t x, uint32_t n) {
+  const uint32_t high = (uint32_t)(x >> 32), low = (uint32_t)x;
+  if (n > 31) return soft_words(low << (n - 32), 0);
+  return n ? soft_words(high << n | low >> (32 - n), low << n) : x;
+}
+SOFT_NAMED(uint64_t, SOFT_RIGHT)(uint64_t x, uint32_t n) {
+  const uint32_t high = (uint32_t)(x >> 32), low = (uint32_t)x;
+  if (n > 31) return high >> (n - 32);
+  return n ? soft_words(high >> n, high << (32 - n) | low >> n) : x;
+}
+SOFT_NAMED(uint64_t, SOFT_SIGNED_RIGHT)(uint64_t x, uint32_t n) {
+  const int32_t high = (int32_t)(x >> 32);
+  const uint32_t low = (uint32_t)x;
+  if (n > 31) return soft_words((uint32_t)(high >> 31), (uint32_t)(high >> (n - 32)));
+  return n ? soft_words((uint32_t)(high >> n), (uint32_t)high << (32 - n) | low >> n) : x;
+}
 
 static uint64_t soft_divide(uint64_t n, uint64_t d, uint64_t *rest) {
   uint64_t q = 0;
@@ -38,29 +69,6 @@ static __attribute__((used, noinline)) uint64_t soft_divide_signed(uint64_t n, u
   return (q ^ sn ^ sd) - (sn ^ sd);
 }
 static __attribute__((used, noinline)) uint64_t soft_divide_unsigned(uint64_t n, uint64_t d, uint64_t *rest) { return soft_divide(n, d, rest); }
-
-#if defined __i386__ && !defined WHIT_SOFT_TEST
-#define __aeabi_llsl __ashldi3
-#define __aeabi_llsr __lshrdi3
-#define __aeabi_lasr __ashrdi3
-#endif
-/* Shifts that clang calls where every byte counts, 0 <= n < 64; of halves, since one of 64 bits would be a call of itself. */
-SOFT(uint64_t, __aeabi_llsl)(uint64_t x, int n) {
-  const uint32_t low = (uint32_t)x, high = (uint32_t)(x >> 32);
-  if (n >= 32) return (uint64_t)(low << (n - 32)) << 32;
-  return n ? (uint64_t)(high << n | low >> (32 - n)) << 32 | (low << n) : x;
-}
-SOFT(uint64_t, __aeabi_llsr)(uint64_t x, int n) {
-  const uint32_t low = (uint32_t)x, high = (uint32_t)(x >> 32);
-  if (n >= 32) return high >> (n - 32);
-  return n ? (uint64_t)(high >> n) << 32 | (low >> n | high << (32 - n)) : x;
-}
-SOFT(uint64_t, __aeabi_lasr)(uint64_t x, int n) {
-  const uint32_t low = (uint32_t)x, sign = 0 - (uint32_t)(x >> 63);
-  const int32_t high = (int32_t)(x >> 32);
-  if (n >= 32) return (uint64_t)sign << 32 | (uint32_t)(high >> (n - 32));
-  return n ? (uint64_t)(uint32_t)(high >> n) << 32 | (low >> n | (uint32_t)high << (32 - n)) : x;
-}
 #endif
 
 #ifdef __i386__
