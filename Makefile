@@ -35,7 +35,7 @@ ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead \
   bench-check bench-arm64 whit_bench counts same-bits lint format wheel clean distclean help tools torch test-sanitize \
-  run-sanitized size amalgamation targets conformance-sanitized conformance-isas
+  run-sanitized size amalgamation targets dist conformance-sanitized conformance-isas
 
 all: lib
 
@@ -55,6 +55,7 @@ help:
 	@echo 'make size            bytes by component: everything, the core, four models (arm64, gcc and clang, -Os)'
 	@echo 'make amalgamation    build/amalgamation/whit.c and whit.h, which compile alone'
 	@echo 'make targets         the library for every target: built, checked, executed in emulators, bits compared'
+	@echo 'make dist            the files of a release, with checksums, the same bytes on every run'
 	@echo 'make lint | format | wheel | clean | distclean'
 
 # ---- what must be there -----------------------------------------------------------------------------
@@ -188,6 +189,11 @@ amalgamation: | tools
 
 targets: lib $(VENV)/.packages
 	@PYTHONPATH=exporter:python_bindings:tests/runtime_c $(PY) tests/targets/targets.py
+
+# wheel, source archive, amalgamation, a library for each target, SHA256SUMS. ARGS='linux-x86_64 wasm32': these parts only; --check: twice,
+# and the bytes compared.
+dist: lib $(VENV)/.packages
+	@$(RUN) runtime_c/tools/dist.py $(ARGS)
 
 # The backend suite of the onnx wheel. ARGS=--update writes docs/conformance.md, docs/operators.md and the names of cases that pass.
 CONFORMANCE := PYTHONPATH=exporter:python_bindings:tests/runtime_c:tests/exporter/frontends $(PY) tests/conformance

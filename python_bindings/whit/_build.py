@@ -43,12 +43,12 @@ class Source:
     profile: str
     selection: Selection | None
 
-    def compile(self, output: Path, family: str = "") -> Path:
-        """The library: static if output ends in .a."""
+    def compile(self, outputs: Sequence[Path], family: str = "") -> None:
+        """The library in each of these forms: static if the name ends in .a."""
         using = _targets.compiler(self.target, family)
         opt = OPT.get(self.profile) or ("-O2" if using.family == "clang" else "-Os")
-        flags = _smaller(self.target, using) if self.profile == "size" else ()
-        return _targets.compile(self.target, [self.path], output, opt, flags=flags, using=using)
+        flags = [opt, *(_smaller(self.target, using) if self.profile == "size" else ())]
+        _targets.compile_all(self.target, [self.path], outputs, flags, using)
 
 
 def _smaller(target: Target, using: Compiler) -> tuple[str, ...]:
@@ -160,8 +160,8 @@ def run(args: argparse.Namespace) -> Report:
         if target.output == "source":
             made.append(_copy(s.path, folder))
         else:
-            for name in dict.fromkeys((target.library, "libwhit.a")):
-                made.append(s.compile(folder / name, args.compiler or ""))
+            made += [folder / name for name in dict.fromkeys((target.library, "libwhit.a"))]
+            s.compile(made, args.compiler or "")
         made.append(_copy(s.path.with_name("whit.h"), folder))
         holds = s.selection.names() if s.selection else {"operators": ["all"]}
     sizes = {str(f): f.stat().st_size for f in made}

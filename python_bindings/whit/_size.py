@@ -17,7 +17,7 @@ from ._targets import Compiler, Target, ToolError
 from .model import Model, load
 
 COMPONENTS = {"src": "core", "include": "core", "ops": "operators", "kernels": "kernels"}
-_ISA = re.compile(r"_(scalar|neon|avx2|avx512)$")
+_ISA = re.compile(r"_(scalar|neon|simd128|avx2|avx512)$")
 _KINDS = {"t": "text", "r": "rodata", "d": "data", "b": "data"}
 
 
@@ -82,10 +82,9 @@ def measure(
         tempfile.TemporaryDirectory() as folder,
         _build.source(models, target, profile, core=core) as s,
     ):
-        archive = s.compile(Path(folder, "libwhit.a"), using.family)
-        shared = b""
-        if target.output == "elf":
-            shared = s.compile(Path(folder, target.library), using.family).read_bytes()
+        archive, linked = Path(folder, "libwhit.a"), Path(folder, target.library)
+        s.compile(list(dict.fromkeys((archive, linked))), using.family)
+        shared = linked.read_bytes() if target.output == "elf" else b""
         symbols = _symbols(archive, using, _files(s.path.read_text()))
         sections = _sections(archive, using)
     return Size(symbols, sections, len(shared), len(zlib.compress(shared, 9)))

@@ -8,6 +8,7 @@
 #define WHIT_ISA_AVX2 2
 #define WHIT_ISA_AVX512 4
 #define WHIT_ISA_NEON 8
+#define WHIT_ISA_SIMD128 16
 
 #ifndef WHIT_SELECTED
 #define WHIT_DTYPES 0xffffffffu                 /* a bit per whit_dtype */
@@ -33,8 +34,10 @@
                                                 /* those that nothing calls */
 #if defined __x86_64__                          /* kernels are compiled for */
 #define WHIT_ISAS (WHIT_ISA_SCALAR | WHIT_ISA_AVX2 | WHIT_ISA_AVX512)
-#elif defined __aarch64__
+#elif defined __ARM_NEON
 #define WHIT_ISAS (WHIT_ISA_SCALAR | WHIT_ISA_NEON)
+#elif defined __wasm_simd128__
+#define WHIT_ISAS WHIT_ISA_SIMD128
 #else
 #define WHIT_ISAS WHIT_ISA_SCALAR
 #endif

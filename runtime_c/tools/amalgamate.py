@@ -56,6 +56,10 @@ REST_END = """#ifdef __clang__
 """
 ISAS = """#if defined __aarch64__
 #define WHIT_ISAS WHIT_ISA_NEON
+#elif defined __ARM_NEON
+#define WHIT_ISAS (WHIT_ISA_SCALAR | WHIT_ISA_NEON)
+#elif defined __wasm_simd128__
+#define WHIT_ISAS WHIT_ISA_SIMD128
 #elif defined __x86_64__
 #define WHIT_ISAS ({x86})
 #else

@@ -48,6 +48,13 @@ def test_same_bits(native: list[str], folder: Path, name: str, target: str, tmp_
             assert runners.answer(command, model, inputs, isa) == expected, (profile, isa)
 
 
+def test_a_program_of_one_model_counts_for_all(folder: Path) -> None:
+    """With programs inside, the runtime looks at those of every model, also where a kernel would do without."""
+    plain, more = (whit.load(built.convert(name, folder)) for name in ("digits", "dates"))
+    assert not _select.select([plain]).programs and _select.select([more]).programs
+    assert _select.select([plain, more]) == _select.select([more, plain])
+
+
 @pytest.mark.slow
 @pytest.mark.native
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)

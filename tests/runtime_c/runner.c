@@ -1,7 +1,7 @@
 /* runner.c - runs a model in C: inputs from a file, outputs to another. Built for every machine that can be executed here, so that
  * their answers can be compared bit by bit.
  *
- *   runner MODEL.whit INPUTS OUTPUTS [scalar|avx2|avx512|neon] [times] [plain|stop|move|nodes] [threads]
+ *   runner MODEL.whit INPUTS OUTPUTS [scalar|avx2|avx512|neon|auto] [times] [plain|stop|move|nodes] [threads]
  *   runner --list LIST [scalar|avx2|avx512|neon]      many models in one process, quick under an emulator
  *
  * stop: the observer stops the run at every node boundary. move: and the arena moves to another block each time.
@@ -183,7 +183,8 @@ static whit_status job(const char *model_path, const char *inputs_path, const ch
   whit_host host = whit_host_with(threads);
   host.cpu = !strcmp(o->isa, "avx2") ? WHIT_CPU_AVX2
            : !strcmp(o->isa, "avx512") ? WHIT_CPU_AVX2 | WHIT_CPU_AVX512
-           : !strcmp(o->isa, "neon") ? WHIT_CPU_NEON : 0;
+           : !strcmp(o->isa, "neon") ? WHIT_CPU_NEON
+           : !strcmp(o->isa, "auto") ? whit_cpu_features() : 0;
   size_t n_model, n_inputs, n;
   whit_model model;
   void *bytes = read_file(model_path, &n_model);
