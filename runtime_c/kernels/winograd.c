@@ -31,7 +31,8 @@ typedef struct winograd_plan {
 whit_status whit_winograd_check(whit_call *c, const whit_window *w) {
   bool fits = w->n == 2 && c->attr[0] == 1 && c->in[0]->shape[3] >= 16;
   for (uint32_t a = 0; a < w->n; a++) fits = fits && w->kernel[a] == 3 && w->stride[a] == 1 && w->dilation[a] == 1;
-  return fits ? WHIT_OK : whit_fail(c, WHIT_E_SHAPE, "conv: panels = 2 takes C from 16 on, one group, 3 x 3, no stride, no dilation");
+  if (fits) return WHIT_OK;
+  return whit_fail(c, WHIT_E_SHAPE, "conv: panels = 2 takes C from 16 on, one group, 3 x 3, no stride, no dilation");
 }
 
 static int32_t winograd_ceil(int64_t a, int64_t b) { return (int32_t)((a + b - 1) / b); }

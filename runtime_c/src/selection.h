@@ -25,7 +25,9 @@
 #define WHIT_FOLDS 3                            /* of rows: 1 sums, 2 maxima and minima */
 #define WHIT_PROGRAMS 1                         /* epilogues that are more than sums, limits and gates */
 #define WHIT_WIDE 1                             /* products of f64 and integers */
+#ifndef WHIT_SMALL                              /* tests build this one by itself */
 #define WHIT_SMALL 0                            /* 1: the simple loop where a fast one is larger (the size profile) */
+#endif
 #define WHIT_DYNAMIC 1                          /* shapes that depend on data, sequences, optionals; control flow needs it */
 #define WHIT_KNOWN 1                            /* nodes whose inputs the plan knows, computed while planning */
 #define WHIT_STATES 1                           /* state that lasts from run to run */

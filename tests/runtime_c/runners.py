@@ -31,9 +31,10 @@ FLAGS = (
 """The library's, as the Makefile has them, where they decide what code is made."""
 
 
-def built(compiler: str, *flags: str) -> Path:
-    """The runner with the library and the platform part in it; built if it is not there or not up to date."""
-    program = ROOT / "build/runners" / Path(compiler).name
+def built(compiler: str, *flags: str, kind: str = "") -> Path:
+    """The runner with the library and the platform part in it; built if it is not there or not up to date. kind: a name for
+    what other flags make."""
+    program = ROOT / "build/runners" / (Path(compiler).name + kind)
     platform_part = sorted((ROOT / "runtime_c/platform").glob("*.c"))
     sources = [LIBRARY, *platform_part, ROOT / "tests/runtime_c/runner.c"]
     depends = [f for f in (ROOT / "runtime_c").rglob("*") if f.suffix in (".c", ".h", ".inc")]
@@ -50,6 +51,11 @@ def built(compiler: str, *flags: str) -> Path:
 def native() -> list[str]:
     """The command that runs it here."""
     return [str(built(os.environ.get("CC", "cc")))]
+
+
+def small() -> list[str]:
+    """The same with the loops of the size profile."""
+    return [str(built(os.environ.get("CC", "cc"), "-DWHIT_SMALL=1", kind="-small"))]
 
 
 def arm64(*options: str) -> list[str]:
