@@ -132,12 +132,12 @@ void whit_set_f64(unsigned dtype, void *p, double x) {
 int64_t whit_get_i64(unsigned dtype, const void *p) {
   const int32_t bits = integer_bits[dtype], unused = 64 - (bits < 0 ? -bits : bits);
   uint64_t v;
+  if (!unused) return *(const int64_t *)p;
   switch (unused) {
     case 64: return truncated(whit_get_f64(dtype, p), -64);
     case 63: return *(const uint8_t *)p != 0;
     case 48: v = *(const uint16_t *)p; break;
     case 32: v = *(const uint32_t *)p; break;
-    case 0: v = *(const uint64_t *)p; break;
     default: v = *(const uint8_t *)p; break;
   }
   v <<= unused;
