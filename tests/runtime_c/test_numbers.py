@@ -13,7 +13,6 @@ from typing import Any
 
 import everywhere
 import numpy as np
-import onnx
 import pytest
 import runners
 from onnx import helper, numpy_helper
@@ -343,8 +342,3 @@ def test_quantising_what_is_no_number(tmp_path: Path) -> None:
             np.testing.assert_array_equal(
                 y, [0, high, low, high, low, *small] * 3, f"{way} {dtype}"
             )
-
-
-def test_ranges_of_opset_28() -> None:
-    """BitShift of signed types came with it; this test stands for the number in one()."""
-    assert onnx.defs.onnx_opset_version() >= 28
