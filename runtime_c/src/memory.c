@@ -62,5 +62,7 @@ MEMORY_ARM(4)
 MEMORY_ARM(8)
 #elif defined __APPLE__ && defined __x86_64__
 WHIT_LOCAL void __bzero(void *dst, size_t n) { memory_fill(dst, n, 0); }
+#elif defined __APPLE__
+WHIT_LOCAL void bzero(void *dst, size_t n) { memory_fill(dst, n, 0); }
 #endif
 #endif
