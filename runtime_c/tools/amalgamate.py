@@ -140,7 +140,7 @@ def internal(text: str) -> str:
     def declaration(m: re.Match[str]) -> str:
         return f"static {m[0]}" if m[2] in defined else m[0]
 
-    return re.sub(r"^(?!static|typedef|enum|struct|extern|return|WHIT_API)((?:const )?\w+ \**)(whit_\w+)\((?=[^{]*?\);)",
+    return re.sub(r"^(?!static|typedef|enum|extern|return|WHIT_API)((?:const |struct )*\w+ \**)(whit_\w+)\((?=[^{]*?\);)",
                   declaration, text, flags=re.M)  # fmt: skip
 
 
