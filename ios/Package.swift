@@ -19,6 +19,6 @@ let package = Package(
         .target(name: "WhitBench", dependencies: ["Whit"]),
         .target(name: "SampleLogic", dependencies: ["Whit"]),
         .testTarget(
-            name: "WhitTests", dependencies: ["Whit", "WhitBench", "SampleLogic"], resources: [.copy("Vectors")]),
+            name: "WhitTests", dependencies: ["Whit", "WhitBench", "SampleLogic"], exclude: ["Vectors"]),
     ]
 )

@@ -1,0 +1,68 @@
+"""Whit.xcframework as it is built here, and the tools that look into it and link it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import runners
+
+from whit import _targets, _xcframework, cli
+
+ROOT = runners.ROOT
+HEADER = (ROOT / "runtime_c/include/whit.h").read_text()
+PUBLIC = set(re.findall(r"WHIT_API [^;(]*?\b(whit_\w+)\(", HEADER))
+SLICES = [(s, arch) for s in _xcframework.SLICES for arch in s.architectures]
+IDS = [f"{s.identifier}-{arch}" for s, arch in SLICES]
+
+
+def clang() -> _targets.Compiler:
+    try:
+        found = _targets.compiler(_targets.TARGETS["ios-arm64"], "clang")
+        for tool in ("llvm-libtool-darwin", "llvm-lipo", "llvm-nm", "llvm-objdump", "ld64.lld"):
+            found.tool(tool)
+    except _targets.ToolError as e:
+        pytest.skip(str(e))
+    return found
+
+
+def build(folder: Path, *models: Path) -> Path:
+    """Whit.xcframework of some models, or of everything."""
+    clang()
+    words = ["build", *map(str, models), "--target", "ios", "--xcframework", "-o", str(folder)]
+    assert cli.main(words) == 0
+    return folder / "Whit.xcframework"
+
+
+def archive(root: Path, s: _xcframework.Slice) -> Path:
+    return dict(zip(_xcframework.SLICES, _xcframework.archives(root), strict=True))[s]
+
+
+def said(tool: str, *arguments: object) -> str:
+    return _targets.run([clang().tool(tool), *map(str, arguments)])
+
+
+def triple(s: _xcframework.Slice, arch: str) -> str:
+    return next(t for t in _targets.target(s.target).triples if t.startswith(arch))
+
+
+def freestanding(name: str) -> list[str]:
+    """clang for a triple, its own headers and no others."""
+    resources = _targets.run([clang().path, "-print-resource-dir"]).strip()
+    return [clang().path, f"--target={name}", "-nostdinc", "-isystem", f"{resources}/include", "-ffreestanding"]  # fmt: skip
+
+
+def link(root: Path, s: _xcframework.Slice, arch: str, folder: Path) -> Path:
+    """A dynamic library of a slice's own archive, all of it, and the harness of tests/targets that runs a model."""
+    flags = [*freestanding(triple(s, arch)), "-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-fno-stack-protector"]
+    harness = folder / f"harness-{s.identifier}-{arch}.o"
+    includes = [f"-I{ROOT}/runtime_c/include", f"-I{ROOT}/build/gen"]
+    _targets.run([*flags, *includes, "-c", ROOT / "tests/targets/harness.c", "-o", harness])
+    lib = folder / f"libwhit-{s.identifier}.a"
+    shutil.copyfile(archive(root, s), lib)
+    made = folder / f"whit-{s.identifier}-{arch}.dylib"
+    dead_strip = _targets.target(s.target).ldflags
+    said("ld64.lld", "-dylib", "-arch", arch, *dead_strip, harness, "-all_load", lib, "-o", made)
+    return made
