@@ -35,7 +35,7 @@ ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead \
   bench-check bench-arm64 whit_bench counts same-bits lint format wheel clean distclean help tools torch test-sanitize \
-  run-sanitized size amalgamation targets
+  run-sanitized size amalgamation targets ios test-swift
 
 all: lib
 
@@ -54,6 +54,7 @@ help:
 	@echo 'make size            bytes by component: everything, the core, four models (arm64, gcc and clang, -Os)'
 	@echo 'make amalgamation    build/amalgamation/whit.c and whit.h, which compile alone'
 	@echo 'make targets         the library for every target: built, checked, executed in emulators, bits compared'
+	@echo 'make ios             build/ios: Whit.xcframework, the Swift package (from source, and over the framework)'
 	@echo 'make lint | format | wheel | clean | distclean'
 
 # ---- what must be there -----------------------------------------------------------------------------
@@ -188,6 +189,10 @@ amalgamation: | tools
 targets: lib $(VENV)/.packages
 	@PYTHONPATH=exporter:python_bindings:tests/runtime_c $(PY) tests/targets/targets.py
 
+# URL= where Whit.xcframework.zip will be served.
+ios: lib $(VENV)/.packages
+	@$(RUN) ios/package.py $(if $(URL),--url '$(URL)')
+
 conformance: lib $(VENV)/.packages
 	@$(RUN) tests/conformance/run.py --baseline tests/conformance/passed.txt $(ARGS)
 
@@ -205,6 +210,7 @@ check: lib $(VENV)/.packages
 test: lib $(VENV)/.packages $(VENV)/.torch
 	@$(PYTEST) tests
 	@$(MAKE) --no-print-directory test-sanitize
+	@$(MAKE) --no-print-directory test-swift
 	@$(MAKE) --no-print-directory conformance
 	@$(MAKE) --no-print-directory lint
 
@@ -221,6 +227,12 @@ run-sanitized: $(ASAN_LIB)
 	@PYTHONMALLOC=malloc LD_PRELOAD='$(ASAN_RUNTIME)' ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1 \
 	  UBSAN_OPTIONS=print_stacktrace=1 WHIT_LIBRARY=$(CURDIR)/$(ASAN_LIB) \
 	  $(PYTEST) -m 'not slow and not native' tests
+
+# The Swift package's own tests, where there is a Swift compiler; it tells of everything that Swift 6 would refuse.
+test-swift: lib $(VENV)/.packages
+	@if command -v swift >/dev/null; then $(RUN) ios/package.py --only source && \
+	  swift test --package-path $(B)/ios/whit-swift -Xswiftc -strict-concurrency=complete; \
+	  else echo 'whit: there is no swift here; the Swift sources are parsed, not compiled' >&2; fi
 
 # Lint needs no library; it is part of check so that a clean check means a clean change.
 lint: $(VENV)/.packages

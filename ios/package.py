@@ -1,11 +1,11 @@
 """make ios: Whit.xcframework and the Swift package in its two forms, in build/ios.
 
-    Whit.xcframework, Whit.xcframework.zip    static frameworks; the zip is what a binaryTarget downloads
-    whit-swift/                               the package from source: builds anywhere that Swift does, tests included
-    whit-swift-binary/                        the same over Whit.xcframework: Apple's platforms only, no C is compiled
-    models/                                   the sample app's models
+Whit.xcframework, Whit.xcframework.zip    static frameworks; the zip is what a binaryTarget downloads
+whit-swift/                               the package from source: builds anywhere that Swift does, tests included
+whit-swift-binary/                        the same over Whit.xcframework: Apple's platforms only, no C is compiled
+models/                                   the sample app's models
 
-    package.py [--url URL]                    where the zip will be served; without it the package holds Whit.xcframework
+package.py [--url URL]                    where the zip will be served; without it the package holds Whit.xcframework
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ RUNTIME = re.compile(r"(?<=\n)// The C runtime:.*?// end of runtime\n", re.S)
 
 def vectors(to: Path) -> None:
     """The models, inputs and expected bits that the tests of all platforms share."""
-    shutil.copytree(ROOT / "tests/vectors", to, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copytree(
+        ROOT / "tests/vectors", to, ignore=shutil.ignore_patterns("*.py", "__pycache__")
+    )
 
 
 def swift_sources(package: Path) -> None:
@@ -74,7 +76,9 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Whit.xcframework and the Swift package")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "build/ios")
     parser.add_argument("--url", default="", help="where Whit.xcframework.zip will be served")
-    parser.add_argument("--only", choices=("source", "all"), default="all", help="source: whit-swift alone")
+    parser.add_argument(
+        "--only", choices=("source", "all"), default="all", help="source: whit-swift alone"
+    )
     args = parser.parse_args(argv)
     out: Path = args.output
     for name in ("whit-swift", "whit-swift-binary", "models"):

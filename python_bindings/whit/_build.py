@@ -130,7 +130,9 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Report:
     if args.xcframework != (args.target == "ios"):
-        raise ToolError("--xcframework and --target ios go together; single libraries: ios-arm64, ios-simulator, macos")
+        raise ToolError(
+            "--xcframework and --target ios go together; single libraries: ios-arm64, ios-simulator, macos"
+        )
     target = _targets.target("ios-arm64" if args.xcframework else args.target)
     models = [load(path) for path in args.models]
     embed = {}

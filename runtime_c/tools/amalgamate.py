@@ -29,6 +29,7 @@ TOP = """/* whit.c - the Whit runtime in one file, made by tools/amalgamate.py o
 #pragma STDC FP_CONTRACT OFF
 #pragma clang diagnostic ignored "-Wunused-function"
 #pragma clang diagnostic ignored "-Wmissing-field-initializers"
+#pragma clang diagnostic ignored "-Wpragma-clang-attribute"
 #elif defined __GNUC__
 #pragma GCC optimize("fp-contract=off", "no-math-errno", "no-trapping-math")
 #pragma GCC diagnostic ignored "-Wunused-function"

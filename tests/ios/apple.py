@@ -56,7 +56,14 @@ def freestanding(name: str) -> list[str]:
 
 def link(root: Path, s: _xcframework.Slice, arch: str, folder: Path) -> Path:
     """A dynamic library of a slice's own archive, all of it, and the harness of tests/targets that runs a model."""
-    flags = [*freestanding(triple(s, arch)), "-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-fno-stack-protector"]
+    flags = [
+        *freestanding(triple(s, arch)),
+        "-std=c11",
+        "-O2",
+        "-fPIC",
+        "-fvisibility=hidden",
+        "-fno-stack-protector",
+    ]
     harness = folder / f"harness-{s.identifier}-{arch}.o"
     includes = [f"-I{ROOT}/runtime_c/include", f"-I{ROOT}/build/gen"]
     _targets.run([*flags, *includes, "-c", ROOT / "tests/targets/harness.c", "-o", harness])

@@ -53,7 +53,9 @@ def test_slice(root: Path, s: _xcframework.Slice, arch: str) -> None:
     assert not re.search(r"sectname __(data|bss|common|mod_init_func|thread_\w+)\b", heads)
     names = ["--arch", arch, archive]
     assert not re.search(r"\bU\b", apple.said("llvm-nm", "-u", *names))
-    defined = re.findall(r" [A-Z] _(\w+)$", apple.said("llvm-nm", "-g", "--defined-only", *names), re.M)
+    defined = re.findall(
+        r" [A-Z] _(\w+)$", apple.said("llvm-nm", "-g", "--defined-only", *names), re.M
+    )
     assert set(defined) == apple.PUBLIC
 
 
@@ -64,13 +66,18 @@ def test_properties(root: Path) -> None:
     assert isinstance(libraries, list) and len(libraries) == 3
     for entry in libraries:
         folder = root / entry["LibraryIdentifier"]
-        assert (folder / entry["BinaryPath"]).read_bytes()[:8] in (b"!<arch>\n", b"\xca\xfe\xba\xbe\0\0\0\2")
+        assert (folder / entry["BinaryPath"]).read_bytes()[:8] in (
+            b"!<arch>\n",
+            b"\xca\xfe\xba\xbe\0\0\0\2",
+        )
         framework = folder / entry["LibraryPath"]
         mac = entry["SupportedPlatform"] == "macos"
         resources = framework / "Resources" if mac else framework
         bundle = properties(resources / "Info.plist")
         assert bundle["CFBundlePackageType"] == "FMWK"
-        assert (framework / str(bundle["CFBundleExecutable"])).resolve() == (folder / entry["BinaryPath"]).resolve()
+        assert (framework / str(bundle["CFBundleExecutable"])).resolve() == (
+            folder / entry["BinaryPath"]
+        ).resolve()
         assert ("LSMinimumSystemVersion" if mac else "MinimumOSVersion") in bundle
         privacy = properties(resources / "PrivacyInfo.xcprivacy")
         assert privacy["NSPrivacyTracking"] is False and privacy["NSPrivacyAccessedAPITypes"] == []
@@ -95,7 +102,9 @@ def test_zip(root: Path, tmp_path: Path) -> None:
                 to.write_bytes(z.read(info))
     again = tmp_path / "Whit.xcframework"
     assert _listing(again) == _listing(root)
-    assert (again / "macos-arm64_x86_64/CWhit.framework/CWhit").read_bytes()[:4] == b"\xca\xfe\xba\xbe"
+    assert (again / "macos-arm64_x86_64/CWhit.framework/CWhit").read_bytes()[
+        :4
+    ] == b"\xca\xfe\xba\xbe"
 
 
 def _listing(root: Path) -> dict[str, object]:
@@ -131,7 +140,12 @@ def test_module(root: Path, s: _xcframework.Slice, arch: str, tmp_path: Path) ->
     """Objective-C imports it, as Swift does."""
     source = tmp_path / "use.m"
     source.write_text(USE)
-    modules = ["-fmodules", f"-fmodules-cache-path={tmp_path}/cache", "-F", str(root / s.identifier)]
+    modules = [
+        "-fmodules",
+        f"-fmodules-cache-path={tmp_path}/cache",
+        "-F",
+        str(root / s.identifier),
+    ]
     command = [*apple.freestanding(apple.triple(s, arch)), *modules, *STRICT, "-c", str(source), "-o", str(tmp_path / "use.o")]  # fmt: skip
     subprocess.run(command, check=True)
 
@@ -140,8 +154,16 @@ def test_module(root: Path, s: _xcframework.Slice, arch: str, tmp_path: Path) ->
 def test_header(language: str, tmp_path: Path) -> None:
     source = tmp_path / "alone"
     source.write_text('#include "whit.h"\n')
-    command = [*apple.freestanding("arm64-apple-ios15.0"), "-x", *language.split(), *STRICT, "-pedantic"]
-    subprocess.run([*command, f"-I{apple.ROOT}/runtime_c/include", "-fsyntax-only", str(source)], check=True)
+    command = [
+        *apple.freestanding("arm64-apple-ios15.0"),
+        "-x",
+        *language.split(),
+        *STRICT,
+        "-pedantic",
+    ]
+    subprocess.run(
+        [*command, f"-I{apple.ROOT}/runtime_c/include", "-fsyntax-only", str(source)], check=True
+    )
 
 
 # ---- execution -----------------------------------------------------------------------------------------
@@ -150,7 +172,9 @@ def test_header(language: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("s", "arch"), apple.SLICES, ids=apple.IDS)
 def test_bits(root: Path, s: _xcframework.Slice, arch: str, tmp_path: Path) -> None:
     """The archive's own code, executed; on the iPhone's all three models."""
-    macho = pytest.importorskip("macho", reason="lief and unicorn execute Mach-O: pip install lief unicorn")
+    macho = pytest.importorskip(
+        "macho", reason="lief and unicorn execute Mach-O: pip install lief unicorn"
+    )
     targets = pytest.importorskip("targets")
     made = apple.link(root, s, arch, tmp_path)
     assert macho.imports(made) == []
@@ -162,7 +186,9 @@ def test_bits(root: Path, s: _xcframework.Slice, arch: str, tmp_path: Path) -> N
 
 def test_library_for_one_model(root: Path, dates: tuple[Path, Path], tmp_path: Path) -> None:
     """Less of it, the same bits, and a model that it is not for is refused."""
-    macho = pytest.importorskip("macho", reason="lief and unicorn execute Mach-O: pip install lief unicorn")
+    macho = pytest.importorskip(
+        "macho", reason="lief and unicorn execute Mach-O: pip install lief unicorn"
+    )
     targets = pytest.importorskip("targets")
     small, _ = dates
     assert apple.archive(small, IOS).stat().st_size < apple.archive(root, IOS).stat().st_size * 0.6
