@@ -170,3 +170,35 @@ final class SessionTests: XCTestCase {
         XCTAssertEqual(UInt64(times.reduce(0) { $0 + $1.runs }), session.steps)
     }
 }
+
+final class StateTests: XCTestCase {
+    private func add(_ session: Session, _ x: [Float]) throws -> [Float] {
+        return try session.run(["x": Tensor<Float>(x)]).tensor("total", of: Float.self).scalars
+    }
+
+    func testStateIsKeptAndReset() throws {
+        let model = try Vectors.model("counter")
+        let session = try Session(model)
+        XCTAssertEqual(try add(session, [1, 2]), [1, 12])
+        XCTAssertEqual(try add(session, [1, 2]), [2, 14])
+        let saved = session.state.save()
+        XCTAssertEqual(saved.count, session.memory.state)
+        XCTAssertEqual(try add(session, [1, 2]), [3, 16])
+        try session.state.restore(saved)
+        XCTAssertEqual(try add(session, [0, 0]), [2, 14])
+        try session.state.reset()
+        XCTAssertEqual(try add(session, [0, 0]), [0, 10])
+        XCTAssertThrowsError(try session.state.restore(Data()))
+    }
+
+    func testSessionsShareOneIfTheyAreTold() throws {
+        let model = try Vectors.model("counter")
+        let first = try Session(model)
+        let second = try Session(model, state: first.state)
+        let other = try Session(model)
+        XCTAssertEqual(try add(first, [1, 1]), [1, 11])
+        XCTAssertEqual(try add(second, [1, 1]), [2, 12])
+        XCTAssertEqual(try add(other, [1, 1]), [1, 11])
+        XCTAssertThrowsError(try Session(Vectors.model("counter"), state: first.state))
+    }
+}
