@@ -112,10 +112,16 @@ final class SessionTests: XCTestCase {
         XCTAssertEqual(found, [String](repeating: "2026-11-22", count: 8))
     }
 
+    /// spin.whit counts as long as it is told to, which here is for years.
+    private let years: [String: any ValueConvertible] = [
+        "trips": Tensor<Int64>(scalar: Int64.max), "start": Tensor<Float>([1, 2]),
+    ]
+
     func testCancelledTask() async throws {
-        let session = try Session(Vectors.model("dates"))
-        let codes = Array(repeating: Int64(49), count: 20_000)
-        let task = Task { try await session.run(["text": Tensor<Int64>(codes)]) }
+        let session = try Session(Vectors.model("spin"))
+        let inputs = years
+        let task = Task { try await session.run(inputs) }
+        try await Task.sleep(nanoseconds: 20_000_000)
         task.cancel()
         do {
             _ = try await task.value
@@ -123,8 +129,46 @@ final class SessionTests: XCTestCase {
         } catch {
             XCTAssertTrue(error is CancellationError, "\(error)")
         }
-        let outputs = try await session.run(["text": Tensor<Int64>(Array("Nov 2026".utf8).map { Int64($0) })])
-        XCTAssertEqual(try answer(outputs), "2026-11")
+        let short: [String: any ValueConvertible] = ["trips": Tensor<Int64>(scalar: 0), "start": Tensor<Float>([1, 2])]
+        let outputs = try await session.run(short)
+        XCTAssertEqual(try outputs.tensor("total", of: Float.self).scalars, [1, 2])
+    }
+
+    /// A run that waits for another can be cancelled without harm to that one.
+    func testCancelledWhileWaiting() async throws {
+        let session = try Session(Vectors.model("spin"))
+        let inputs = years
+        let first = Task { try await session.run(inputs) }
+        try await Task.sleep(nanoseconds: 20_000_000)
+        let second = Task { try await session.run(inputs) }
+        try await Task.sleep(nanoseconds: 20_000_000)
+        second.cancel()
+        try await Task.sleep(nanoseconds: 20_000_000)
+        session.cancel()
+        do {
+            _ = try await first.value
+            XCTFail("a cancelled run ended as if nothing had been")
+        } catch {
+            XCTAssertEqual((error as? WhitError)?.kind, .cancelled, "\(error)")
+        }
+        do {
+            _ = try await second.value
+            XCTFail("a cancelled run ended as if nothing had been")
+        } catch {
+            XCTAssertTrue(error is CancellationError, "\(error)")
+        }
+    }
+
+    /// Who stops listening ends the run.
+    func testTapsOfAnEndlessRun() async throws {
+        let session = try Session(Vectors.model("spin"), options: Session.Options(maxSteps: 2_000_000))
+        var count = 0
+        for try await tap in session.taps("*step*", running: years) {
+            XCTAssertEqual(tap.iterations, [count])
+            count += 1
+            if count == 5 { break }
+        }
+        XCTAssertEqual(count, 5)
     }
 
     func testTaps() async throws {
@@ -171,34 +215,38 @@ final class SessionTests: XCTestCase {
     }
 }
 
+/// counter.whit adds its input to a sum that it keeps: `add` gives twice the sum, `read` the sum times a factor.
 final class StateTests: XCTestCase {
     private func add(_ session: Session, _ x: [Float]) throws -> [Float] {
-        return try session.run(["x": Tensor<Float>(x)]).tensor("total", of: Float.self).scalars
+        return try session.run(["x": Tensor<Float>(x)]).tensor("twice", of: Float.self).scalars
+    }
+
+    private func read(_ session: Session) throws -> [Float] {
+        return try session.run(["factor": Tensor<Float>(scalar: 1)]).tensor("scaled", of: Float.self).scalars
     }
 
     func testStateIsKeptAndReset() throws {
-        let model = try Vectors.model("counter")
-        let session = try Session(model)
-        XCTAssertEqual(try add(session, [1, 2]), [1, 12])
-        XCTAssertEqual(try add(session, [1, 2]), [2, 14])
+        let session = try Session(Vectors.model("counter"))
+        XCTAssertEqual(try add(session, [1, 2]), [2, 4])
+        XCTAssertEqual(try add(session, [1, 2]), [4, 8])
         let saved = session.state.save()
         XCTAssertEqual(saved.count, session.memory.state)
-        XCTAssertEqual(try add(session, [1, 2]), [3, 16])
+        XCTAssertEqual(try add(session, [1, 2]), [6, 12])
         try session.state.restore(saved)
-        XCTAssertEqual(try add(session, [0, 0]), [2, 14])
+        XCTAssertEqual(try add(session, [0, 0]), [4, 8])
         try session.state.reset()
-        XCTAssertEqual(try add(session, [0, 0]), [0, 10])
+        XCTAssertEqual(try add(session, [0, 0]), [0, 0])
         XCTAssertThrowsError(try session.state.restore(Data()))
     }
 
-    func testSessionsShareOneIfTheyAreTold() throws {
+    func testEntryPointsShareState() throws {
         let model = try Vectors.model("counter")
-        let first = try Session(model)
-        let second = try Session(model, state: first.state)
-        let other = try Session(model)
-        XCTAssertEqual(try add(first, [1, 1]), [1, 11])
-        XCTAssertEqual(try add(second, [1, 1]), [2, 12])
-        XCTAssertEqual(try add(other, [1, 1]), [1, 11])
-        XCTAssertThrowsError(try Session(Vectors.model("counter"), state: first.state))
+        let adder = try Session(model, entry: "add")
+        let reader = try Session(model, entry: "read", state: adder.state)
+        let other = try Session(model, entry: "read")
+        _ = try add(adder, [1, 2])
+        XCTAssertEqual(try read(reader), [1, 2])
+        XCTAssertEqual(try read(other), [0, 0])
+        XCTAssertThrowsError(try Session(Vectors.model("counter"), state: adder.state))
     }
 }
