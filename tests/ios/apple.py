@@ -67,9 +67,19 @@ def link(root: Path, s: _xcframework.Slice, arch: str, folder: Path) -> Path:
     harness = folder / f"harness-{s.identifier}-{arch}.o"
     includes = [f"-I{ROOT}/runtime_c/include", f"-I{ROOT}/build/gen"]
     _targets.run([*flags, *includes, "-c", ROOT / "tests/targets/harness.c", "-o", harness])
+    return dylib(root, s, arch, folder, harness)
+
+
+def dylib(root: Path, s: _xcframework.Slice, arch: str, folder: Path, *objects: Path) -> Path:
     lib = folder / f"libwhit-{s.identifier}.a"
     shutil.copyfile(archive(root, s), lib)
     made = folder / f"whit-{s.identifier}-{arch}.dylib"
-    dead_strip = _targets.target(s.target).ldflags
-    said("ld64.lld", "-dylib", "-arch", arch, *dead_strip, harness, "-all_load", lib, "-o", made)
+    flags = _targets.target(s.target).ldflags
+    said("ld64.lld", "-dylib", "-arch", arch, *flags, *objects, "-all_load", lib, "-o", made)
     return made
+
+
+def linked_bytes(root: Path, s: _xcframework.Slice, arch: str, folder: Path) -> int:
+    """Of code and constants, without the rounding to pages."""
+    sections = said("llvm-size", "-m", dylib(root, s, arch, folder))
+    return sum(int(n) for n in re.findall(r"Section \w+: (\d+)", sections))

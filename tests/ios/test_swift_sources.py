@@ -98,6 +98,13 @@ def test_errors_know_every_status() -> None:
     assert known | rest == statuses and not known & rest
 
 
+def test_docs_are_swift() -> None:
+    blocks = re.findall(r"```swift\n(.*?)```", (swift.ROOT / "docs/ios.md").read_text(), re.S)
+    assert len(blocks) >= 3
+    for block in blocks:
+        assert swift.errors(block.encode()) == [], block
+
+
 @pytest.mark.slow
 @pytest.mark.native
 def test_report_has_the_keys_of_whit_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip

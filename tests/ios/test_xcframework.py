@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import plistlib
 import re
+import shutil
 import stat
 import subprocess
 import zipfile
@@ -115,11 +117,30 @@ def _listing(root: Path) -> dict[str, object]:
     }
 
 
-def test_same_bytes_again(dates: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_same_bytes_again(
+    dates: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Built in another folder, and packed at another time."""
     root, model = dates
-    again = apple.build(tmp_path, model).with_name("Whit.xcframework.zip").read_bytes()
-    assert again == root.with_name("Whit.xcframework.zip").read_bytes()
-    assert f"checksum: {hashlib.sha256(again).hexdigest()}" in capsys.readouterr().out
+    packed = root.with_name("Whit.xcframework.zip").read_bytes()
+    copy = tmp_path / "Whit.xcframework"
+    shutil.copytree(root, copy, symlinks=True)
+    for path in copy.rglob("*"):
+        os.utime(path, (1e9, 1e9), follow_symlinks=False)
+    assert _xcframework.pack(copy).read_bytes() == packed
+    simulator = _xcframework.SLICES[1]
+    monkeypatch.setattr(_xcframework, "SLICES", (simulator,))
+    again = apple.build(tmp_path / "again", model)
+    assert _listing(again / simulator.identifier) == _listing(root / simulator.identifier)
+
+
+def test_command_tells_the_checksum(
+    dates: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(_xcframework, "SLICES", (IOS,))
+    root = apple.build(tmp_path, dates[1])
+    packed = root.with_name("Whit.xcframework.zip").read_bytes()
+    assert f"checksum: {hashlib.sha256(packed).hexdigest()}" in capsys.readouterr().out
 
 
 # ---- the header and its module -------------------------------------------------------------------------
@@ -200,6 +221,17 @@ def test_library_for_one_model(root: Path, dates: tuple[Path, Path], tmp_path: P
     model, inputs, _ = given["digits"]
     with pytest.raises(RuntimeError, match=f"status {0x22}"):
         macho.answers(made, model.read_bytes(), inputs.read_bytes())
+
+
+def test_sizes_are_those_of_the_docs(root: Path, dates: tuple[Path, Path], tmp_path: Path) -> None:
+    """Code and constants that a linker takes, in KB, beside docs/ios.md."""
+    docs = (apple.ROOT / "docs/ios.md").read_text()
+    for row, built in (("every operator", root), ("dates", dates[0])):
+        stated = re.search(rf"^\| {row}.*?\| (\d+) KB", docs, re.M)
+        assert stated
+        assert abs(apple.linked_bytes(built, IOS, "arm64", tmp_path) / 1000 - int(stated[1])) < 4, (
+            row
+        )
 
 
 def test_bad_arguments(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -122,7 +122,8 @@ public final class Session: @unchecked Sendable {
 
     // MARK: looking inside
 
-    /// Runs, and hands every tapped value to `body` while the run goes on; what `body` returns says whether to go on.
+    /// Runs, and hands every tapped value to `body` while the run goes on. If `body` returns false the run ends, and this throws
+    /// ``WhitError/Kind/cancelled``. `body` must not use the session, but for ``cancel()``.
     ///
     /// `pattern`: names of nodes (``Model/nodes``), `*` stands for any characters and `?` for one. A node in a loop is seen in
     /// every iteration, one in a branch not taken not at all.

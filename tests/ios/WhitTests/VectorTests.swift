@@ -11,15 +11,18 @@ final class VectorTests: XCTestCase {
         }
         let type = try XCTUnwrap(ElementType.allCases.first { $0.name == item.dtype }, "\(item.dtype ?? "no type")")
         let start = try XCTUnwrap(item.at)
-        let end = start + (try XCTUnwrap(item.bytes))
+        let count = try XCTUnwrap(item.bytes)
         let shape = try XCTUnwrap(item.shape)
-        let bytes = [UInt8](data[start..<end])
+        let bytes = [UInt8](data[start..<(start + count)])
         return .tensor(bytes.withUnsafeBytes { AnyTensor(elementType: type, shape: shape, bytes: $0) })
     }
 
     private func inputs(_ run: Vectors.Run, _ data: Data) throws -> [String: any ValueConvertible] {
         var found: [String: any ValueConvertible] = [:]
-        for item in run.inputs { found[try XCTUnwrap(item.name)] = try value(item, data) }
+        for item in run.inputs {
+            let name = try XCTUnwrap(item.name)
+            found[name] = try value(item, data)
+        }
         return found
     }
 
