@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shutil
 from pathlib import Path
@@ -33,6 +34,25 @@ def build(folder: Path, *models: Path) -> Path:
     clang()
     words = ["build", *map(str, models), "--target", "ios", "--xcframework", "-o", str(folder)]
     assert cli.main(words) == 0
+    return folder / "Whit.xcframework"
+
+
+def kept(name: str, *models: Path) -> Path:
+    """The same from an earlier test, if it is not older than what it is made of. Workers wait for one another."""
+    folder = ROOT / "build/tests-ios" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / "Whit.xcframework.zip"
+    sources = [
+        *(ROOT / "runtime_c").rglob("*"),
+        *(ROOT / "python_bindings/whit").glob("*.py"),
+        *models,
+    ]
+    newest = max(f.stat().st_mtime for f in sources)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists() or made.stat().st_mtime < newest:
+            made.unlink(missing_ok=True)
+            build(folder, *models)
     return folder / "Whit.xcframework"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import plistlib
 import re
@@ -15,7 +16,6 @@ from pathlib import Path
 import apple
 import pytest
 
-import whit
 from whit import _targets, _xcframework, cli
 
 pytestmark = [pytest.mark.slow, pytest.mark.native]
@@ -23,17 +23,15 @@ IOS = next(s for s in _xcframework.SLICES if s.target == "ios-arm64")
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return apple.build(tmp_path_factory.mktemp("whole"))
+def root() -> Path:
+    return apple.kept("whole")
 
 
 @pytest.fixture(scope="module")
-def dates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def dates() -> tuple[Path, Path]:
     """The framework for dates.whit, and that model."""
-    folder = tmp_path_factory.mktemp("dates")
-    model = folder / "dates.whit"
-    whit.convert(apple.ROOT / "examples/models/dates.onnx", model)
-    return apple.build(folder, model), model
+    model = apple.ROOT / "tests/vectors/dates.whit"
+    return apple.kept("dates", model), model
 
 
 def properties(path: Path) -> dict[str, object]:
@@ -118,8 +116,8 @@ def _listing(root: Path) -> dict[str, object]:
 
 
 def test_same_bytes_again(
-    dates: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    dates: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
     """Built in another folder, and packed at another time."""
     root, model = dates
     packed = root.with_name("Whit.xcframework.zip").read_bytes()
@@ -132,15 +130,29 @@ def test_same_bytes_again(
     monkeypatch.setattr(_xcframework, "SLICES", (simulator,))
     again = apple.build(tmp_path / "again", model)
     assert _listing(again / simulator.identifier) == _listing(root / simulator.identifier)
+    checksum = hashlib.sha256(again.with_name("Whit.xcframework.zip").read_bytes()).hexdigest()
+    assert f"checksum: {checksum}" in capsys.readouterr().out
 
 
-def test_command_tells_the_checksum(
-    dates: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
-    monkeypatch.setattr(_xcframework, "SLICES", (IOS,))
-    root = apple.build(tmp_path, dates[1])
-    packed = root.with_name("Whit.xcframework.zip").read_bytes()
-    assert f"checksum: {hashlib.sha256(packed).hexdigest()}" in capsys.readouterr().out
+@pytest.mark.parametrize("url", ["", "https://example.org/Whit.xcframework.zip"])
+def test_binary_package(root: Path, url: str, tmp_path: Path) -> None:
+    """Its manifest names what is there, or what will be served and its checksum."""
+    swift = pytest.importorskip("swift_source")
+    spec = importlib.util.spec_from_file_location("ios_package", apple.ROOT / "ios/package.py")
+    assert spec and spec.loader
+    package = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+    package.binary_package(root, "0123abcd", url, tmp_path / "package")
+    manifest = (tmp_path / "package/Package.swift").read_text()
+    assert swift.errors(manifest.encode()) == []
+    assert 'checksum: "0123abcd"' in manifest and "Target.target(" not in manifest
+    if url:
+        assert f'url: "{url}"' in manifest and "path:" not in manifest
+    else:
+        (path,) = re.findall(r'path: "(.*?)"', manifest)
+        assert _listing(tmp_path / "package" / path) == _listing(root)
+    assert list((tmp_path / "package/Sources/Whit").glob("*.swift"))
+    assert not list((tmp_path / "package").rglob("*.py"))
 
 
 # ---- the header and its module -------------------------------------------------------------------------

@@ -1,33 +1,33 @@
 import CWhit
 import Foundation
 
-/// One axis of an input or output.
-public enum Dimension: Equatable, Sendable, CustomStringConvertible {
-    /// Always so many elements.
-    case fixed(Int)
-    /// As many as the caller likes, the same wherever the name stands.
-    case named(String)
-    /// As many as the caller likes.
-    case unknown
-
-    /// A number, a name or `?`.
-    public var description: String {
-        switch self {
-        case .fixed(let count): return "\(count)"
-        case .named(let name): return name
-        case .unknown: return "?"
-        }
-    }
-}
-
 /// An input or output of an entry point.
 public struct Port: Equatable, Sendable, CustomStringConvertible {
+    /// One axis of an input or output.
+    public enum Axis: Equatable, Sendable, CustomStringConvertible {
+        /// Always so many elements.
+        case fixed(Int)
+        /// As many as the caller likes, the same wherever the name stands.
+        case named(String)
+        /// As many as the caller likes.
+        case unknown
+
+        /// A number, a name or `?`.
+        public var description: String {
+            switch self {
+            case .fixed(let count): return "\(count)"
+            case .named(let name): return name
+            case .unknown: return "?"
+            }
+        }
+    }
+
     /// Its name in the source model.
     public let name: String
     /// The type of its elements.
     public let elementType: ElementType
     /// Its axes, or nil if not even their number is known. Of a sequence: those of its items.
-    public let shape: [Dimension]?
+    public let shape: [Axis]?
     /// Whether it is a sequence of tensors.
     public let isSequence: Bool
     /// Whether it may be left out.
@@ -35,8 +35,9 @@ public struct Port: Equatable, Sendable, CustomStringConvertible {
 
     /// `optional float32 [batch, 3]`
     public var description: String {
-        let axes = shape.map { "[\($0.map { $0.description }.joined(separator: ", "))]" } ?? "[...]"
-        return "\(isOptional ? "optional " : "")\(isSequence ? "sequence of " : "")\(elementType.name) \(axes)"
+        let axes = shape.map { $0.map { $0.description }.joined(separator: ", ") } ?? "..."
+        let kind = (isOptional ? "optional " : "") + (isSequence ? "sequence of " : "")
+        return "\(kind)\(elementType.name) [\(axes)]"
     }
 }
 
@@ -164,16 +165,16 @@ private final class OpenedModel: @unchecked Sendable {
             throw WhitError(.type, "'\(name)' has elements of a type (\(info.dtype)) that this version does not know")
         }
         return Port(
-            name: name, elementType: type, shape: info.rank > 8 ? nil : OpenedModel.dimensions(info),
+            name: name, elementType: type, shape: info.rank > 8 ? nil : OpenedModel.axes(info),
             isSequence: info.kind == 1, isOptional: info.optional != 0)
     }
 
-    private static func dimensions(_ info: WhitPortInfo) -> [Dimension] {
+    private static func axes(_ info: WhitPortInfo) -> [Port.Axis] {
         let counts = withUnsafeBytes(of: info.dims) { raw in Array(raw.bindMemory(to: Int32.self)) }
         let symbols = withUnsafeBytes(of: info.symbols) { raw in
             Array(raw.bindMemory(to: Optional<UnsafePointer<CChar>>.self))
         }
-        return (0..<Int(info.rank)).map { a -> Dimension in
+        return (0..<Int(info.rank)).map { a -> Port.Axis in
             if counts[a] >= 0 { return .fixed(Int(counts[a])) }
             guard let symbol = symbols[a], symbol.pointee != 0 else { return .unknown }
             return .named(String(cString: symbol))

@@ -257,8 +257,8 @@ extension Port {
             guard !isSequence, tensor.elementType == elementType else { throw unfit(tensor) }
             guard let shape = shape else { return }
             guard shape.count == tensor.shape.count else { throw unfit(tensor) }
-            for (dimension, n) in zip(shape, tensor.shape) {
-                switch dimension {
+            for (axis, n) in zip(shape, tensor.shape) {
+                switch axis {
                 case .fixed(let size):
                     guard size == n else { throw unfit(tensor) }
                 case .named(let symbol):
