@@ -55,9 +55,10 @@ def source(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         chosen = select(models) if models else CORE if core else None
+        small = profile == "size"
         given: dict[str, Any] = chosen.json(avx512=profile == "speed") if chosen else {}
         (path / "selection.json").write_text(
-            json.dumps({**given, "profile": profile, "small": int(profile == "size")})
+            json.dumps({**given, "profile": profile, "small": int(small), "texts": int(not small)})
         )
         tool = runtime() / "tools/amalgamate.py"
         _run([sys.executable, str(tool), "-o", folder, "--select", str(path / "selection.json")])

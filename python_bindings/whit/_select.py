@@ -58,6 +58,8 @@ class Selection:
     reduces: set[int] = field(default_factory=set)
     programs: bool = False
     wide: bool = False
+    dynamic: bool = False
+    """Shapes that depend on data, sequences, optionals."""
 
     def json(self, avx512: bool = False) -> dict[str, Any]:
         """The numbers of runtime_c/src/selection.h."""
@@ -69,7 +71,7 @@ class Selection:
             "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
-            "programs": int(self.programs), "wide": int(self.wide),
+            "programs": int(self.programs), "wide": int(self.wide), "dynamic": int(self.dynamic or bool(self.ops & CONTROL)),
             "avx512": int(avx512),
         }  # fmt: skip
 
@@ -125,7 +127,8 @@ class _Reader:
 
     def __init__(self, model: Model, chosen: Selection) -> None:
         self.model, self.file, self.chosen = model, model.file, chosen
-        self.values = _planned(model)
+        self.values, dynamic = _planned(model)
+        chosen.dynamic |= dynamic
         self.tiles: list[list[int]] = []
         self.epilogues: list[list[int]] = []
 
@@ -278,12 +281,15 @@ def finish(program: list[int], like: dict[int, bool]) -> set[str] | None:
 # ---- what a plan knows ------------------------------------------------------------------------------
 
 
-def _planned(model: Model) -> dict[int, Value]:
-    """Types and shapes of the values of all entry points, as far as they can be planned without their inputs."""
+def _planned(model: Model) -> tuple[dict[int, Value], bool]:
+    """Types and shapes of the values of all entry points, as far as they can be planned without their inputs; and whether any may
+    be known only while running."""
     found: dict[int, Value] = {}
+    dynamic = False
     ids = {int(r["id"]) for r in _operators.table()["ops"] if r["name"] == "loop"}
     loops = bool(ids & {int(i) for i in model.file.ops})  # what they carry may grow
     for number, entry in enumerate(model.entries.values()):
+        planned = False
         for size in (1, 2, 8, 32):
             feeds = _feeds(entry, size)
             if feeds is None:
@@ -295,9 +301,12 @@ def _planned(model: Model) -> dict[int, Value]:
             fixed = (
                 all(isinstance(d, int) for p in entry.inputs for d in p.shape or ()) and not loops
             )
-            _read_values(model.file, instance, model.file.entry_nodes(number), fixed, found)
+            planned = _read_values(
+                model.file, instance, model.file.entry_nodes(number), fixed, found
+            )
             break
-    return found
+        dynamic |= not planned or any(p.optional or p.kind == "sequence" for p in entry.inputs)
+    return found, dynamic
 
 
 def _feeds(entry: Entry, size: int) -> list[Any] | None:
@@ -315,8 +324,9 @@ def _feeds(entry: Entry, size: int) -> list[Any] | None:
 
 def _read_values(
     file: File, instance: Instance, nodes: range, fixed: bool, found: dict[int, Value]
-) -> None:
-    """fixed: the shapes are the only ones."""
+) -> bool:
+    """fixed: the shapes are the only ones. True if all of them are known before a run."""
+    all_known = True
     for node in nodes:
         for output, numbers in ((0, file.node_inputs(node)), (1, file.node_outputs(node))):
             for k, value in enumerate(numbers):
@@ -332,3 +342,6 @@ def _read_values(
                     shape = tuple(t.shape[: t.rank])
                     channels = shape[-1] if shape else None
                     found[value] = Value(int(t.dtype), shape if fixed else None, channels)
+                else:
+                    all_known = False
+    return all_known

@@ -34,7 +34,7 @@ whit_status whit_view_copy(whit_call *c) {
 whit_status whit_dense_copy(whit_call *c) {
   const whit_tensor *out = c->out[0];
   if (out->data == c->in[0]->data) return WHIT_OK;
-  whit_bytes_copy(out->data, c->in[0]->data, (size_t)whit_count(out) * whit_type_size(out->dtype));
+  whit_bytes_copy(out->data, c->in[0]->data, whit_bytes(out));
   return WHIT_OK;
 }
 
@@ -126,15 +126,10 @@ static whit_status run_step(whit_instance *i, uint32_t pc) {
   }
   whit_call c;
   whit_call_of(i, pc, &c);
-  whit_status s;
-  if (step->mode == WHIT_STEP_DYNAMIC) {
-    s = run_dynamic(i, pc, &c);
-  } else {
-    c.scratch = i->arena + (size_t)step->scratch_at * 64;
-    c.running = true;
-    s = step->run(&c);
-  }
-  return s && s != WHIT_E_MEMORY ? whit_error(i, s, pc, whit_status_text(s)) : s;
+  if (WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC) return run_dynamic(i, pc, &c);
+  c.scratch = i->arena + (size_t)step->scratch_at * 64;
+  c.running = true;
+  return step->run(&c);
 }
 
 static void release_after(whit_instance *i, uint32_t pc) {
@@ -149,9 +144,8 @@ static bool tell_observer(whit_instance *i, uint32_t pc, int after) {
 }
 
 static whit_status before_node(whit_instance *i, uint32_t pc) {
-  if (i->host.cancel && *i->host.cancel) return whit_error(i, WHIT_E_CANCELLED, pc, whit_status_text(WHIT_E_CANCELLED));
-  if (i->host.max_steps && i->steps_done >= i->host.max_steps)
-    return whit_error(i, WHIT_E_BUDGET, pc, whit_status_text(WHIT_E_BUDGET));
+  if (i->host.cancel && *i->host.cancel) return WHIT_E_CANCELLED;
+  if (i->host.max_steps && i->steps_done >= i->host.max_steps) return WHIT_E_BUDGET;
   return i->observer && tell_observer(i, pc, 0) ? WHIT_STOPPED : WHIT_OK;
 }
 
@@ -159,7 +153,7 @@ static whit_status before_node(whit_instance *i, uint32_t pc) {
 static whit_status after_node(whit_instance *i, uint32_t pc) {
   i->steps_done += i->steps[pc].mode != WHIT_STEP_SKIP;
   const bool stop = i->observer && tell_observer(i, pc, 1);
-  release_after(i, pc);
+  if (WHIT_DYNAMIC) release_after(i, pc);
   return stop ? WHIT_STOPPED : WHIT_OK;
 }
 
@@ -173,7 +167,7 @@ static whit_status bind_inputs(whit_instance *i) {
   }
   for (unsigned k = 0; k < r->n_params; k++) {
     whit_value *v = &i->values[m->words[r->params + k]];
-    if (v->t.kind == WHIT_TENSOR) {
+    if (!WHIT_DYNAMIC || v->t.kind == WHIT_TENSOR) {
       if (!v->bound && whit_count(&v->t))
         return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no data: call whit_input_set");
       v->t.data = (void *)(uintptr_t)v->bound;
@@ -196,9 +190,9 @@ static whit_status bind_inputs(whit_instance *i) {
 static whit_status start_run(whit_instance *i) {
   if (!i->planned || !i->has_arena) return WHIT_E_ORDER;
   i->error = NULL;
-  i->steps_done = 0;
+  i->steps_done = i->depth = 0;
   i->observed = WHIT_NONE;
-  if (i->dynamic) {
+  if (WHIT_DYNAMIC && i->dynamic) {
     whit_heap_reset(i);
     for (uint32_t v = 0; v < i->model->n_values; v++) i->values[v].block = 0;
   }
@@ -260,8 +254,9 @@ whit_status whit_run(whit_instance *i) {
     i->pc = pc + 1;
     s = after_node(i, pc);
   }
-  if (s != WHIT_STOPPED && s != WHIT_E_MEMORY) i->running = false;
-  return s;
+  if (s == WHIT_STOPPED || s == WHIT_E_MEMORY) return s;
+  i->running = false;
+  return s ? whit_error_here(i, s) : s;
 }
 
 void whit_reset(whit_instance *i) { i->running = false; }

@@ -91,14 +91,12 @@ static whit_status run_close_if(whit_instance *i) {
 
 /* ---- loop ----------------------------------------------------------------------------------------------- */
 
-static size_t slice_bytes(const whit_tensor *t) { return (size_t)whit_count(t) * whit_type_size(t->dtype); }
-
 static void begin_trip(whit_instance *i, const loop_view *l, whit_frame *f) {
   *(int64_t *)i->values[l->params[0]].t.data = f->i;
   for (unsigned k = 0; k < l->n_scans; k++) {
     const whit_value *out = loop_output(i, l->out[l->n_carried + k]);
     whit_value *r = &i->values[l->results[1 + l->n_carried + k]];
-    if (out && !is_dynamic(out)) r->t.data = (uint8_t *)out->t.data + (size_t)f->i * slice_bytes(&r->t);
+    if (out && !is_dynamic(out)) r->t.data = (uint8_t *)out->t.data + (size_t)f->i * whit_bytes(&r->t);
   }
   i->pc = i->model->regions[f->region].begin;
 }
@@ -181,7 +179,7 @@ static whit_status append_slice(whit_instance *i, const whit_frame *f, whit_valu
   for (unsigned a = 1; f->i && a < next.rank; a++)
     if (next.rank != out->t.rank || next.dtype != out->t.dtype || next.shape[a] != out->t.shape[a])
       return whit_error(i, WHIT_E_SHAPE, f->node, "slices of a stacked output must have one shape");
-  const size_t n_bytes = slice_bytes(t), used = (size_t)f->i * n_bytes;
+  const size_t n_bytes = whit_bytes(t), used = (size_t)f->i * n_bytes;
   if (!out->block || whit_heap_capacity(i, out->block) < used + n_bytes) {
     const size_t block = whit_heap_take(i, used * 2 + n_bytes);
     if (!block) return WHIT_E_MEMORY;

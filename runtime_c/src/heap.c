@@ -110,7 +110,7 @@ void whit_value_drop(whit_instance *i, whit_value *v) {
 
 whit_status whit_value_take(whit_instance *i, whit_value *v) {
   whit_value_drop(i, v);
-  v->block = whit_heap_take(i, (size_t)whit_count(&v->t) * whit_type_size(v->t.dtype));
+  v->block = whit_heap_take(i, whit_bytes(&v->t));
   if (!v->block) return WHIT_E_MEMORY;
   v->t.data = i->arena + v->block;
   return WHIT_OK;
@@ -142,7 +142,7 @@ whit_status whit_item_set(whit_call *c, whit_item *item, const whit_tensor *t) {
   if (t->kind != WHIT_TENSOR) return whit_fail(c, WHIT_E_TYPE, "an element of a sequence must be a tensor");
   whit_tensor own;
   WHIT_TRY(whit_tensor_set(&own, t->dtype, t->rank, t->shape));
-  const size_t block = whit_heap_take(i, (size_t)whit_count(t) * whit_type_size(t->dtype));
+  const size_t block = whit_heap_take(i, whit_bytes(t));
   if (!block) return WHIT_E_MEMORY;
   own.data = i->arena + block;
   whit_copy(&own, t);

@@ -3,7 +3,7 @@
 
 bool whit_is_loop(const whit_op *op) { return WHIT_HAS_loop && op->shape == whit_loop_shape; }
 
-whit_status whit_error(whit_instance *i, whit_status s, uint32_t node, const char *cause) {
+static whit_status record_error(whit_instance *i, whit_status s, uint32_t node, const char *cause) {
   if (!i->error) {
     i->error = cause;
     i->error_node = node;
@@ -11,9 +11,20 @@ whit_status whit_error(whit_instance *i, whit_status s, uint32_t node, const cha
   return s;
 }
 
+whit_status whit_error_here(whit_instance *i, whit_status s) {
+  const whit_frame *f = &i->frames[i->depth ? i->depth - 1 : 0];
+  return record_error(i, s, !i->depth ? WHIT_NONE : i->pc < f->end ? i->pc : f->node, whit_status_text(s));
+}
+
+#if WHIT_TEXTS
+whit_status whit_error(whit_instance *i, whit_status s, uint32_t node, const char *cause) {
+  return record_error(i, s, node, cause);
+}
+
 whit_status whit_fail(whit_call *c, whit_status s, const char *cause) {
   return whit_error(c->instance, s, c->node, cause);
 }
+#endif
 
 /* ---- layout of the block: the struct, then the tables ------------------------------------------------- */
 
@@ -90,9 +101,7 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   i->known = base + whit_round((uintptr_t)base + l.known, 64) - (uintptr_t)base;
   i->known_bytes = WHIT_KNOWN_POOL + (size_t)(model->n_values - model->n_constants) * 48;
   i->error_node = i->observed = WHIT_NONE;
-  for (uint32_t k = 0; k < model->n_ops; k++)
-    for (uint32_t j = 0; j < whit_n_ops; j++)
-      if (whit_ops[j].id == model->ops[k]) i->ops[k] = &whit_ops[j];
+  for (uint32_t k = 0; k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
   for (uint32_t k = 0; k < model->n_nodes; k++) i->steps[k].region = WHIT_NONE;
   number_regions(i);
   mark_uses(i);
@@ -132,6 +141,7 @@ whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, co
 whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor *items, uint32_t n) {
   whit_value *v = input_value(i, k);
   if (!v || (n && !items) || n > 0x7fffffff) return WHIT_E_ARGUMENT;
+  if (!WHIT_DYNAMIC) return WHIT_E_UNSUPPORTED;
   if (!(input_port(i, k)->kind & 1)) return WHIT_E_INPUT;
   if (v->t.kind != WHIT_SEQUENCE) i->planned = false;
   v->t = (whit_tensor){ .rank = 1, .kind = WHIT_SEQUENCE, .shape = { (int32_t)n }, .stride = { 1 } };
@@ -142,6 +152,7 @@ whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor 
 whit_status whit_input_absent(whit_instance *i, uint32_t k) {
   whit_value *v = input_value(i, k);
   if (!v) return WHIT_E_ARGUMENT;
+  if (!WHIT_DYNAMIC) return WHIT_E_UNSUPPORTED;
   if (!(input_port(i, k)->kind & 2)) return WHIT_E_INPUT;
   if (v->t.kind != WHIT_ABSENT) i->planned = false;
   v->t = (whit_tensor){ .kind = WHIT_ABSENT };
@@ -155,12 +166,11 @@ whit_status whit_state_set(whit_instance *i, void *memory, size_t n_bytes, int r
   if ((uintptr_t)memory % 16) return WHIT_E_ALIGN;
   uint8_t *at = (uint8_t *)memory;
   for (uint32_t k = 0; k < m->n_states; k++) {
-    const struct whit_constant *c = &m->constants[m->states[k].initial];
-    size_t size = whit_type_size(c->dtype);
-    for (unsigned a = 0; a < c->rank; a++) size *= m->words[c->dims + a];
-    if (reset) whit_bytes_copy(at, m->data + c->offset, size);
+    whit_tensor t;
+    whit_constant_get(m, m->states[k].initial, &t);
+    if (reset) whit_bytes_copy(at, t.data, whit_bytes(&t));
     i->values[m->n_constants + k].bound = at;
-    at += whit_round(size, 64);
+    at += whit_round(whit_bytes(&t), 64);
   }
   i->state = (uint8_t *)memory;
   return WHIT_OK;
@@ -184,7 +194,7 @@ whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_
   }
   if (!i->planned) return WHIT_E_ORDER;
   if (!(v->flags & WHIT_V_PLACED)) return WHIT_E_UNSUPPORTED;
-  if (n_bytes < (size_t)whit_count(&v->t) * whit_type_size(v->t.dtype)) return WHIT_E_MEMORY;
+  if (n_bytes < whit_bytes(&v->t)) return WHIT_E_MEMORY;
   v->flags |= WHIT_V_BOUND;
   v->t.data = data;
   for (uint32_t part = v->release; part != WHIT_NONE; part = i->values[part].release)
@@ -209,7 +219,7 @@ whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
     else if (!i->running && value->flags & WHIT_V_PLACED && !(value->flags & WHIT_V_BOUND))
       value->t.data = whit_slot(i, value, false);
   }
-  if (i->running) whit_heap_extend(i, old_bytes);
+  if (WHIT_DYNAMIC && i->running) whit_heap_extend(i, old_bytes);
   i->has_arena = true;
   return WHIT_OK;
 }
@@ -217,7 +227,7 @@ whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
 size_t whit_arena_needed(const whit_instance *i) { return i->needed; }
 
 whit_status whit_sequence_at(const whit_instance *i, const whit_tensor *sequence, uint32_t k, whit_tensor *item) {
-  if (sequence->kind != WHIT_SEQUENCE) return WHIT_E_TYPE;
+  if (!WHIT_DYNAMIC || sequence->kind != WHIT_SEQUENCE) return WHIT_E_TYPE;
   if (k >= (uint32_t)sequence->shape[0]) return WHIT_E_INDEX;
   const whit_call c = { .instance = (whit_instance *)(uintptr_t)i };
   whit_item_get(&c, (const whit_item *)sequence->data + k, item);

@@ -85,8 +85,16 @@ static inline float whit_attr_f32(const whit_call *c, unsigned word) {
   return u.f;
 }
 
-/* Records the first error of a call: cause in words (a string literal). Returns s. */
+/* Record the first error of a run or plan: cause in words (a string literal). Return s. */
+#if WHIT_TEXTS
 whit_status whit_fail(whit_call *c, whit_status s, const char *cause);
+whit_status whit_error(whit_instance *i, whit_status s, uint32_t node, const char *cause);
+#else
+#define whit_fail(c, s, cause) (s)
+#define whit_error(i, s, node, cause) (s)
+#endif
+/* Ends a plan or run that failed: what nobody has explained gets its status' sentence, and the node where the walk stands. */
+whit_status whit_error_here(whit_instance *i, whit_status s);
 
 /* ---- tensors ------------------------------------------------------------------------------------ */
 uint32_t whit_type_size(unsigned dtype);              /* bytes an element; 0: no such type */
@@ -99,6 +107,7 @@ whit_status whit_tensor_set(whit_tensor *t, unsigned dtype, unsigned rank, const
 whit_status whit_out(whit_call *c, unsigned k, unsigned dtype, unsigned rank, const int32_t *shape);
 whit_status whit_out_like(whit_call *c, unsigned k, const whit_tensor *t);  /* same type and shape, dense */
 int32_t whit_count(const whit_tensor *t);             /* elements */
+size_t whit_bytes(const whit_tensor *t);              /* of its elements, were they dense */
 bool whit_is_dense(const whit_tensor *t);
 bool whit_same_shape(const whit_tensor *a, const whit_tensor *b);
 /* axis in [-rank, rank) -> [0, rank); false if outside. */
@@ -334,9 +343,12 @@ whit_status whit_identity_shape(whit_call *c);  /* operators that the executor k
 whit_status whit_shape_shape(whit_call *c);
 whit_status whit_loop_shape(whit_call *c);
 bool whit_is_loop(const whit_op *op);
+/* The row of Program.ops[number], or NULL. */
+const whit_op *whit_op_of(const whit_model *m, uint32_t number);
+/* Describes constant k. */
+whit_status whit_constant_get(const whit_model *m, uint32_t k, whit_tensor *t);
 /* Points the call at a node's values; data is not looked at. */
 void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
-whit_status whit_error(whit_instance *i, whit_status s, uint32_t node, const char *cause);
 /* Sets a scalar's truth; false with an error if it has no element. */
 whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth);
 /* May the call's output be the view that its shape function described? */

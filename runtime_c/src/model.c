@@ -1,6 +1,18 @@
 /* model.c - questions about an opened model. */
 #include "internal.h"
 
+const whit_op *whit_op_of(const whit_model *m, uint32_t number) {
+  for (uint32_t k = 0; k < whit_n_ops; k++)
+    if (whit_ops[k].id == m->ops[number]) return &whit_ops[k];
+  return NULL;
+}
+
+whit_status whit_constant_get(const whit_model *m, uint32_t k, whit_tensor *t) {
+  const struct whit_constant *c = &m->constants[k];
+  t->data = (void *)(uintptr_t)(m->data + c->offset);
+  return whit_tensor_set(t, c->dtype, c->rank, (const int32_t *)(const void *)(m->words + c->dims));
+}
+
 static bool same_string(const char *a, const char *b) {
   while (*a && *a == *b) a++, b++;
   return *a == *b;
@@ -39,19 +51,15 @@ whit_status whit_port_get(const whit_model *model, uint32_t e, int outputs, uint
 size_t whit_state_bytes(const whit_model *model) {
   size_t n = 0;
   for (uint32_t k = 0; k < model->n_states; k++) {
-    const struct whit_constant *c = &model->constants[model->states[k].initial];
-    size_t n_bytes = whit_type_size(c->dtype);
-    for (unsigned a = 0; a < c->rank; a++) n_bytes *= model->words[c->dims + a];
-    n += whit_round(n_bytes, 64);
+    whit_tensor t;
+    whit_constant_get(model, model->states[k].initial, &t);
+    n += whit_round(whit_bytes(&t), 64);
   }
   return n;
 }
 
 const char *whit_node_operator(const whit_model *model, uint32_t node) {
-  if (node >= model->n_nodes) return "";
-  for (uint32_t k = 0; k < whit_n_ops; k++)
-    if (whit_ops[k].id == model->ops[model->nodes[node].op]) return whit_ops[k].name;
-  return "";
+  return node < model->n_nodes ? whit_op_of(model, model->nodes[node].op)->name : "";
 }
 
 const char *whit_node_name(const whit_model *model, uint32_t node) {
@@ -59,10 +67,14 @@ const char *whit_node_name(const whit_model *model, uint32_t node) {
 }
 
 const char *whit_status_text(whit_status s) {
-  switch (s) {
-#define WHIT_STATUS_TEXT(name, value, text) case WHIT_##name: return text;
-    WHIT_STATUS_LIST(WHIT_STATUS_TEXT)
+#define WHIT_STATUS_VALUE(name, value, text) value,
+#define WHIT_STATUS_TEXT(name, value, text) text "\0"
+  static const uint8_t values[] = { WHIT_STATUS_LIST(WHIT_STATUS_VALUE) };
+  static const char texts[] = WHIT_STATUS_LIST(WHIT_STATUS_TEXT) "unknown status";
+#undef WHIT_STATUS_VALUE
 #undef WHIT_STATUS_TEXT
-  }
-  return "unknown status";
+  const char *text = texts;
+  for (unsigned k = 0; k < sizeof values && values[k] != s; k++)
+    while (*text++) {}
+  return text;
 }

@@ -21,7 +21,7 @@ static void extend_lifetimes(whit_instance *i, const whit_region *entry) {
     const whit_node *n = &i->model->nodes[pc];
     const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
     const whit_step *step = &i->steps[pc];
-    if (step->mode == WHIT_STEP_VIEW || (step->mode == WHIT_STEP_DYNAMIC && !i->ops[n->op]->run)) {
+    if (step->mode == WHIT_STEP_VIEW || (WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && !i->ops[n->op]->run)) {
       if (n->n_out && n->n_in && outs[0] != WHIT_NONE) outlive(i, args[0], i->values[outs[0]].death);
     } else if (step->mode == WHIT_STEP_CONTROL && whit_is_loop(i->ops[n->op])) {
       const uint32_t *results = words + i->model->regions[step->region].results;
@@ -43,13 +43,11 @@ static uint32_t owner_of(const whit_instance *i, uint32_t v) {
   return v;
 }
 
-static size_t exact_bytes(const whit_value *v) { return (size_t)whit_count(&v->t) * whit_type_size(v->t.dtype); }
-
 static size_t row_bytes(const whit_value *v) { return (size_t)v->t.shape[v->t.rank - 1] * whit_type_size(v->t.dtype); }
 
 /* Is v, a value in the memory of owner, all of it in order? */
 static bool is_whole(const whit_value *v, const whit_value *owner) {
-  return v == owner || (whit_is_dense(&v->t) && exact_bytes(v) == exact_bytes(owner));
+  return v == owner || (whit_is_dense(&v->t) && whit_bytes(&v->t) == whit_bytes(&owner->t));
 }
 
 /* May output out of node pc be written over the memory of its input k? The input must be used up here, all of it, and no other
@@ -58,7 +56,7 @@ static bool may_overwrite(const whit_instance *i, uint32_t pc, const whit_value 
   const whit_node *n = &i->model->nodes[pc];
   const uint32_t *args = whit_args(i, n), owner = owner_of(i, args[k]);
   const whit_value *x = &i->values[owner];
-  if (k > 7 || !(i->steps[pc].over >> k & 1) || x->death != pc || exact_bytes(x) != exact_bytes(out)) return false;
+  if (k > 7 || !(i->steps[pc].over >> k & 1) || x->death != pc || whit_bytes(&x->t) != whit_bytes(&out->t)) return false;
   for (unsigned j = 0; j < n->n_in; j++) {
     if (args[j] == WHIT_NONE || owner_of(i, args[j]) != owner) continue;
     const whit_value *same = &i->values[args[j]];
@@ -104,7 +102,7 @@ static void share_memory(whit_instance *i, uint32_t pc) {
       if (home->death < x->death) home->death = x->death;
       if (!step->joins) return;
     }
-    if (step->joins) at += rows ? row_bytes(&i->values[args[k]]) : exact_bytes(&i->values[args[k]]);
+    if (step->joins) at += rows ? row_bytes(&i->values[args[k]]) : whit_bytes(&i->values[args[k]].t);
   }
 }
 
@@ -300,5 +298,5 @@ void whit_place(whit_instance *i, const whit_region *entry, uint32_t lowest) {
     if (i->steps[pc].mode == WHIT_STEP_READY && (i->steps[pc].over || i->steps[pc].joins)) share_memory(i, pc);
   place_best(&p, lowest);
   place_insiders(i, entry, lowest);
-  for (uint32_t pc = entry->begin; pc < entry->end; pc++) i->steps[pc].release = WHIT_NONE;
+  for (uint32_t pc = entry->begin; WHIT_DYNAMIC && pc < entry->end; pc++) i->steps[pc].release = WHIT_NONE;
 }

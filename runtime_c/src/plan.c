@@ -10,7 +10,7 @@ static const uint32_t *region_results(const whit_instance *i, const whit_region 
 }
 
 static size_t tensor_bytes(const whit_tensor *t) {
-  return whit_round((size_t)whit_count(t) * whit_type_size(t->dtype), 64);
+  return whit_round(whit_bytes(t), 64);
 }
 
 /* ---- definitions and uses --------------------------------------------------------------------------- */
@@ -21,7 +21,7 @@ static whit_value *plan_define(whit_instance *i, uint32_t v, uint32_t pc, unsign
   value->flags = (uint16_t)((value->flags & keep) | WHIT_V_DEFINED | flags);
   value->birth = value->death = value->release = pc;
   value->depth = (uint16_t)(i->depth - 1);
-  if (flags & WHIT_V_DYNAMIC) value->t = (whit_tensor){ .rank = 255 };
+  if (WHIT_DYNAMIC && flags & WHIT_V_DYNAMIC) value->t = (whit_tensor){ .rank = 255 };
   i->next_value = v + 1;
   return value;
 }
@@ -60,7 +60,7 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
   for (unsigned k = 0; k < c->n_out; k++) {
     if (!c->out[k]) continue;
     const whit_value *v = (const whit_value *)(const void *)c->out[k];
-    const size_t n_bytes = (size_t)whit_count(c->out[k]) * whit_type_size(c->out[k]->dtype);
+    const size_t n_bytes = whit_bytes(c->out[k]);
     if (n_bytes > WHIT_KNOWN_MAX || v->flags & WHIT_V_OWN) return false;
     need += whit_round(n_bytes, 16);
   }
@@ -70,7 +70,7 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
   for (unsigned k = 0; k < c->n_out; k++) {
     if (!c->out[k]) continue;
     c->out[k]->data = i->known + i->known_used;
-    i->known_used += whit_round((size_t)whit_count(c->out[k]) * whit_type_size(c->out[k]->dtype), 16);
+    i->known_used += whit_round(whit_bytes(c->out[k]), 16);
   }
   c->scratch = i->known + scratch;
   c->running = true;
@@ -81,11 +81,8 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
 static void set_outputs(whit_instance *i, const whit_call *c, const uint32_t *outs, uint32_t pc, unsigned flags) {
   for (unsigned k = 0; k < c->n_out; k++) {
     if (outs[k] == WHIT_NONE) continue;
-    const whit_tensor t = i->values[outs[k]].t;
     whit_value *v = plan_define(i, outs[k], pc, flags);
-    if (flags & WHIT_V_DYNAMIC) continue;
-    v->t = t;
-    if (flags & WHIT_V_PLACED) v->n_bytes = tensor_bytes(&t);
+    if (flags & WHIT_V_PLACED) v->n_bytes = tensor_bytes(&v->t);
   }
 }
 
@@ -98,7 +95,7 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
     WHIT_TRY(plan_use(i, args[k], pc));
     if (args[k] == WHIT_NONE) continue;
     const unsigned flags = i->values[args[k]].flags;
-    dynamic |= (flags & WHIT_V_DYNAMIC) != 0;
+    dynamic |= WHIT_DYNAMIC && flags & WHIT_V_DYNAMIC;
     known &= (flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
   }
   whit_call c;
@@ -108,18 +105,19 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
   whit_status s = dynamic ? WHIT_LATER : op->shape(&c);
   step->run = op->run;
   if (!s && known && compute_now(i, &c, op, &s)) {
-    if (s) return whit_error(i, s, pc, "failed");
+    WHIT_TRY(s);
     step->mode = WHIT_STEP_SKIP;
     set_outputs(i, &c, args + n->n_in, pc, WHIT_V_KNOWN);
     return WHIT_OK;
   }
-  if (s == WHIT_LATER) {
+  if (WHIT_DYNAMIC && s == WHIT_LATER) {
     step->mode = WHIT_STEP_DYNAMIC;
     i->dynamic = true;
     set_outputs(i, &c, args + n->n_in, pc, WHIT_V_DYNAMIC);
     return WHIT_OK;
   }
-  if (s) return whit_error(i, s, pc, "shapes or types do not fit");
+  if (s == WHIT_LATER) return whit_error(i, WHIT_E_UNSUPPORTED, pc, "its shape depends on data: not in this build of the runtime");
+  WHIT_TRY(s);
   step->mode = WHIT_STEP_READY;
   if (c.scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, pc, "needs more scratch than can be named");
   step->scratch = (uint32_t)((c.scratch_bytes + 63) / 64);
@@ -187,8 +185,7 @@ static whit_status plan_control(whit_instance *i, uint32_t *pc, const whit_op *o
   const bool loop = whit_is_loop(op);
   whit_call c;
   whit_call_of(i, at, &c);
-  const whit_status s = op->shape(&c);
-  if (s) return whit_error(i, s, at, "malformed control node");
+  WHIT_TRY(op->shape(&c));
   for (unsigned k = 0; k < n->n_in; k++) {
     if (args[k] == WHIT_NONE && k >= (loop ? 2u : 0u)) return whit_error(i, WHIT_E_FORMAT, at, "lacks an input");
     WHIT_TRY(plan_use(i, args[k], at));
@@ -258,6 +255,7 @@ static whit_status plan_close_if(whit_instance *i, uint32_t *pc) {
   WHIT_TRY(use_results(i, &f, *pc));
   close_scope(i, f.first_value);
   i->depth--;
+  *pc = f.node;
   if (f.region == first) {
     const whit_region *other = &i->model->regions[i->next_region];
     if (other->n_params || other->n_results != n->n_out)
@@ -354,31 +352,33 @@ static whit_status plan_close_loop(whit_instance *i, uint32_t *pc) {
   place_results(i, &f);
   close_scope(i, f.first_value);
   i->depth--;
+  *pc = f.node;
+  WHIT_TRY(define_loop_outputs(i, &f));
   *pc = i->model->nodes[f.node].end;
-  return define_loop_outputs(i, &f);
+  return WHIT_OK;
 }
 
 /* ---- the walk ------------------------------------------------------------------------------------------- */
 
 static whit_status plan_walk(whit_instance *i) {
   const struct whit_entry *e = &i->model->entries[i->entry];
-  uint32_t pc;
+  uint32_t *const pc = &i->pc;
   i->next_region = e->region;
-  WHIT_TRY(plan_open_region(i, WHIT_NONE, &pc));
+  WHIT_TRY(plan_open_region(i, WHIT_NONE, pc));
   for (;;) {
     const whit_frame *f = &i->frames[i->depth - 1];
-    if (pc < f->end) {
-      const whit_op *op = i->ops[i->model->nodes[pc].op];
+    if (*pc < f->end) {
+      const whit_op *op = i->ops[i->model->nodes[*pc].op];
       if (WHIT_CONTROL && op->flags & WHIT_OP_CONTROL) {
-        WHIT_TRY(plan_control(i, &pc, op));
+        WHIT_TRY(plan_control(i, pc, op));
       } else {
-        WHIT_TRY(plan_plain(i, pc, op));
-        pc++;
+        WHIT_TRY(plan_plain(i, *pc, op));
+        ++*pc;
       }
     } else if (!WHIT_CONTROL || f->node == WHIT_NONE) {
-      return use_results(i, f, pc);
+      return use_results(i, f, *pc);
     } else {
-      WHIT_TRY(whit_is_loop(i->ops[i->model->nodes[f->node].op]) ? plan_close_loop(i, &pc) : plan_close_if(i, &pc));
+      WHIT_TRY(whit_is_loop(i->ops[i->model->nodes[f->node].op]) ? plan_close_loop(i, pc) : plan_close_if(i, pc));
     }
   }
 }
@@ -398,12 +398,7 @@ static whit_status define_shared(whit_instance *i) {
   const whit_model *m = i->model;
   i->depth = 1;                 /* the depth that an entry's values have */
   for (uint32_t k = 0; k < m->n_constants; k++) {
-    const struct whit_constant *c = &m->constants[k];
-    whit_value *v = plan_define(i, k, 0, WHIT_V_KNOWN);
-    int32_t dims[WHIT_MAX_RANK];
-    for (unsigned a = 0; a < c->rank; a++) dims[a] = (int32_t)m->words[c->dims + a];
-    WHIT_TRY(whit_tensor_set(&v->t, c->dtype, c->rank, dims));
-    v->t.data = (void *)(uintptr_t)(m->data + c->offset);
+    WHIT_TRY(whit_constant_get(m, k, &plan_define(i, k, 0, WHIT_V_KNOWN)->t));
   }
   for (uint32_t k = 0; k < m->n_states; k++) {
     whit_value *v = plan_define(i, m->n_constants + k, 0, 0);
@@ -417,25 +412,26 @@ static whit_status define_inputs(whit_instance *i) {
   const whit_region *r = &i->model->regions[i->model->entries[i->entry].region];
   for (unsigned k = 0; k < r->n_params; k++) {
     const uint32_t v = region_params(i, r)[k];
-    const whit_tensor t = i->values[v].t;
-    if (t.kind == WHIT_TENSOR && t.dtype == 0)
+    whit_value *value = plan_define(i, v, r->begin, WHIT_V_PARAM);
+    if (value->t.kind == WHIT_TENSOR && value->t.dtype == 0)
       return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no shape yet: call whit_input_set");
-    plan_define(i, v, r->begin, WHIT_V_PARAM)->t = t;
-    i->values[v].t.data = NULL;
-    i->values[v].release = WHIT_NONE;
-    if (t.kind != WHIT_TENSOR) {
-      i->values[v].flags |= WHIT_V_DYNAMIC;
+    value->t.data = NULL;
+    value->release = WHIT_NONE;
+    if (WHIT_DYNAMIC && value->t.kind != WHIT_TENSOR) {
+      value->flags |= WHIT_V_DYNAMIC;
       i->dynamic = true;
     }
   }
   return WHIT_OK;
 }
 
-whit_status whit_plan(whit_instance *i, size_t *n_bytes) {
+static whit_status plan_entry(whit_instance *i) {
   const whit_model *m = i->model;
   const whit_region *r = &m->regions[m->entries[i->entry].region];
   i->planned = i->has_arena = i->running = i->dynamic = false;
   i->error = NULL;
+  i->pc = 0;
+  i->frames[0] = (whit_frame){ .node = WHIT_NONE };    /* where an error is, as long as no node is reached */
   i->known_used = 0;
   for (uint32_t v = 0; v < m->n_values; v++) {
     const unsigned bound = i->values[v].t.data ? 0 : WHIT_V_BOUND;    /* only announced: see whit_output_bind */
@@ -453,9 +449,16 @@ whit_status whit_plan(whit_instance *i, size_t *n_bytes) {
   }
   const uint32_t lowest = first != WHIT_NONE ? first : m->n_constants + m->n_states;
   whit_place(i, r, lowest);
-  list_releases(i, lowest);
+  if (WHIT_DYNAMIC) list_releases(i, lowest);
   i->depth = 0;
   i->planned = true;
-  *n_bytes = i->needed = whit_round(i->static_bytes, 64) + 64;
+  i->needed = whit_round(i->static_bytes, 64) + 64;
+  return WHIT_OK;
+}
+
+whit_status whit_plan(whit_instance *i, size_t *n_bytes) {
+  const whit_status s = plan_entry(i);
+  if (s) return whit_error_here(i, s);
+  *n_bytes = i->needed;
   return WHIT_OK;
 }

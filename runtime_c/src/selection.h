@@ -25,6 +25,8 @@
 #define WHIT_PROGRAMS 1                         /* epilogues that are more than sums, limits and gates */
 #define WHIT_WIDE 1                             /* products of f64 and integers */
 #define WHIT_SMALL 0                            /* fewer register tiles, which cost speed where rows are few or many */
+#define WHIT_DYNAMIC 1                          /* shapes that depend on data, sequences, optionals; control flow needs it */
+#define WHIT_TEXTS 1                            /* sentences that explain an error; 0: its node, and its status' sentence */
 #define WHIT_TABLES 1                           /* kernels are called by way of a table; 0: by name, which shows the compiler */
                                                 /* those that nothing calls */
 #if defined __x86_64__                          /* kernels are compiled for */

@@ -85,6 +85,8 @@ int32_t whit_count(const whit_tensor *t) {
   return n;
 }
 
+size_t whit_bytes(const whit_tensor *t) { return (size_t)whit_count(t) * whit_type_size(t->dtype); }
+
 bool whit_is_dense(const whit_tensor *t) {
   int32_t n = 1;
   bool dense = true;

@@ -14,6 +14,7 @@ import built
 import numpy as np
 import pytest
 import runners
+from onnx import TensorProto, helper
 
 import whit
 from whit import _operators, _select, cli
@@ -111,6 +112,9 @@ def _said(command: list[object]) -> str:
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
 
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+
+
 @pytest.fixture(scope="module")
 def small(folder: Path) -> whit._native.Library:
     """The library of experts.whit, loaded here beside the whole one."""
@@ -165,18 +169,69 @@ def test_type_or_micro_operation_that_is_not_there(
     model.write_bytes(_needs(dtypes=dtypes, micros=micros))
     assert whit.load(model)(np.ones(20, np.float32)).shape == (20,)
     found, _, opened, _memory = _open(small, model)
-    if not found:
-        small.whit_instance_bytes.restype = ctypes.c_size_t
-        small.whit_instance_init.restype = ctypes.c_void_p
-        n = ctypes.c_size_t(small.whit_instance_bytes(ctypes.byref(opened)))
-        tables = whit._native.aligned(n.value)
-        at = small.whit_instance_init(
-            ctypes.c_void_p(tables.ctypes.data), n, ctypes.byref(opened), 0, None
-        )
-        shape, data = (ctypes.c_int32 * 1)(20), (ctypes.c_float * 20)()
-        assert small.whit_input_set(ctypes.c_void_p(at), 0, 1, 1, shape, data) == 0
-        found = small.whit_plan(ctypes.c_void_p(at), ctypes.byref(n))
-    assert found == status
+    assert (found or _plan(small, opened, [np.zeros(20, np.float32)])[0]) == status
+
+
+def _plan(library: ctypes.CDLL, opened: object, feeds: list[np.ndarray]) -> tuple[int, int, str]:
+    """Status of whit_plan, the node and the sentence of its error."""
+    library.whit_instance_bytes.restype = ctypes.c_size_t
+    library.whit_instance_init.restype = ctypes.c_void_p
+    library.whit_error_text.restype = ctypes.c_char_p
+    n = ctypes.c_size_t(library.whit_instance_bytes(ctypes.byref(opened)))
+    tables = whit._native.aligned(n.value)
+    init = library.whit_instance_init
+    at = ctypes.c_void_p(
+        init(ctypes.c_void_p(tables.ctypes.data), n, ctypes.byref(opened), 0, None)
+    )
+    for k, x in enumerate(feeds):
+        shape = (ctypes.c_int32 * x.ndim)(*x.shape)
+        dtype = whit.dtypes.from_numpy(x.dtype)
+        data = ctypes.c_void_p(x.ctypes.data)
+        assert library.whit_input_set(at, k, dtype, x.ndim, shape, data) == 0
+    status = library.whit_plan(at, ctypes.byref(n))
+    return status, library.whit_error_node(at), library.whit_error_text(at).decode()
+
+
+def _reshape(shape: list[int] | None, to: Path) -> Path:
+    """y = relu(reshape(x, shape)), without a shape that of a second input."""
+    ports = [helper.make_tensor_value_info("x", FLOAT, ["n"])]
+    if shape is None:
+        ports.append(helper.make_tensor_value_info("shape", INT64, [2]))
+    constants = [] if shape is None else [helper.make_tensor("shape", INT64, [2], shape)]
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("Reshape", ["r", "shape"], ["y"]),
+    ]
+    y = helper.make_tensor_value_info("y", FLOAT, ["a", "b"])
+    graph = helper.make_graph(nodes, "reshape", ports, [y], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
+    whit.convert(model, to)
+    return to
+
+
+@pytest.mark.slow
+@pytest.mark.native
+def test_the_size_profile(tmp_path: Path) -> None:
+    """It says the node and the status of an error in place of a sentence of its own, and refuses shapes that depend on data if its
+    models have none."""
+    fixed = _reshape([2, -1], tmp_path / "fixed.whit")
+    whole = tmp_path / "whole.whit"  # has the type of the shape below
+    port = [helper.make_tensor_value_info(name, INT64, [4]) for name in "xy"]
+    add = helper.make_node("Add", ["x", "x"], ["y"])
+    graph = helper.make_graph([add], "whole", port[:1], port[1:])
+    whit.convert(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)]), whole)
+    made = built.build([fixed, whole], "linux-x86_64", tmp_path, "--profile", "size")
+    library = ctypes.CDLL(str(made / "libwhit.so"))
+    found, _, opened, _memory = _open(library, fixed)
+    assert found == 0
+    assert _plan(library, opened, [np.zeros(6, np.float32)])[0] == 0
+    assert _plan(library, opened, [np.zeros(5, np.float32)]) == (0x40, 1, "shapes do not fit")
+    given = _reshape(None, tmp_path / "given.whit")
+    x, shape = np.zeros(6, np.float32), np.array([2, 3])
+    assert whit.load(given)(x, shape).shape == (2, 3)
+    found, _, opened, _memory = _open(library, given)
+    assert found == 0
+    assert _plan(library, opened, [x, shape]) == (0x50, 1, "not supported")
 
 
 @pytest.mark.slow
