@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import re
 import shutil
+import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 import runners
 
-from whit import _targets, _xcframework, cli
+from whit import _targets, _xcframework, cli, dtypes
 
 ROOT = runners.ROOT
 HEADER = (ROOT / "runtime_c/include/whit.h").read_text()
@@ -54,6 +57,34 @@ def kept(name: str, *models: Path) -> Path:
             made.unlink(missing_ok=True)
             build(folder, *models)
     return folder / "Whit.xcframework"
+
+
+# ---- what is run -------------------------------------------------------------------------------------
+
+VECTORS = ROOT / "tests/vectors"
+PLAIN = ("triple", "early", "late", "dates", "kinds", "empty", "spin", "wide")
+"""Cases of the shared vectors that tests/runtime_c/runner.c can be given."""
+DEMO = ("triple", "early", "late", "dates")
+
+
+def given(case: str) -> tuple[Path, bytes, bytes]:
+    """A case's model, and the records of its first run's inputs and outputs."""
+    cases = {c["name"]: c for c in json.loads((VECTORS / "vectors.json").read_text())["cases"]}
+    run = cases[case]["runs"][0]
+    return VECTORS / cases[case]["model"], _records(run["inputs"]), _records(run["outputs"])
+
+
+def _records(tensors: list[dict[str, Any]]) -> bytes:
+    data = (VECTORS / "vectors.bin").read_bytes()
+    found = b""
+    for t in tensors:
+        code, shape = dtypes.from_name(t["dtype"]), t["shape"]
+        found += struct.pack(f"<BBH{len(shape)}i", code, len(shape), 0, *shape)
+        found += data[t["at"] : t["at"] + t["bytes"]]
+    return found
+
+
+# ---- looking into it ---------------------------------------------------------------------------------
 
 
 def archive(root: Path, s: _xcframework.Slice) -> Path:

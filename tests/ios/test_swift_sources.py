@@ -12,6 +12,7 @@ from pathlib import Path
 
 import apple
 import pytest
+import runners
 import swift_source as swift
 
 import whit
@@ -210,25 +211,16 @@ def test_c_targets_compile_as_swiftpm_does(package: Path, target: str, tmp_path:
 @pytest.mark.slow
 @pytest.mark.native
 def test_bits_of_an_unoptimised_build(package: Path, tmp_path: Path) -> None:
-    """What swift test runs on Linux gives the host's bits."""
-    targets = pytest.importorskip("targets")
-    program = tmp_path / "runner"
+    """What swift test runs on Linux gives the bits that the shared vectors state."""
+    program, inputs = tmp_path / "runner", tmp_path / "inputs"
     root = swift.ROOT
     parts = [root / "tests/runtime_c/runner.c", *(root / "runtime_c/platform").glob("*.c")]
     includes = [f"-I{root}/runtime_c/platform", f"-I{package}/Sources/CWhit/include"]
     whole = package / "Sources/CWhit/whit.c"
-    command = [
-        apple.clang().path,
-        "-O0",
-        *includes,
-        *parts,
-        whole,
-        "-pthread",
-        "-lm",
-        "-o",
-        program,
-    ]
+    command = [apple.clang().path, "-O0", *includes, *parts, whole, "-pthread", "-lm", "-o", program]  # fmt: skip
     subprocess.run([str(c) for c in command], check=True)
-    for name, (model, inputs, want) in targets.vectors().items():
-        for isa in ["scalar", *targets.runners.isas()]:
-            assert targets.runners.answer([str(program)], model, inputs, isa, times=1) == want, (name, isa)  # fmt: skip
+    for case in apple.PLAIN:
+        model, given, want = apple.given(case)
+        inputs.write_bytes(given)
+        for isa in ["scalar", *runners.isas()]:
+            assert runners.answer([str(program)], model, inputs, isa, times=1) == want, (case, isa)
