@@ -35,7 +35,7 @@ ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead \
   bench-check bench-arm64 whit_bench counts same-bits lint format wheel clean distclean help tools torch test-sanitize \
-  run-sanitized size amalgamation targets dist conformance-sanitized conformance-isas
+  run-sanitized size amalgamation targets dist conformance-sanitized conformance-isas ios test-swift
 
 all: lib
 
@@ -56,6 +56,7 @@ help:
 	@echo 'make amalgamation    build/amalgamation/whit.c and whit.h, which compile alone'
 	@echo 'make targets         the library for every target: built, checked, executed in emulators, bits compared'
 	@echo 'make dist            the files of a release, with checksums, the same bytes on every run'
+	@echo 'make ios             build/ios: Whit.xcframework, the Swift package (from source, and over the framework)'
 	@echo 'make lint | format | wheel | clean | distclean'
 
 # ---- what must be there -----------------------------------------------------------------------------
@@ -195,6 +196,10 @@ targets: lib $(VENV)/.packages
 dist: lib $(VENV)/.packages
 	@$(RUN) runtime_c/tools/dist.py $(ARGS)
 
+# URL= where Whit.xcframework.zip will be served.
+ios: lib $(VENV)/.packages
+	@$(RUN) ios/package.py $(if $(URL),--url '$(URL)')
+
 # The backend suite of the onnx wheel. ARGS=--update writes docs/conformance.md, docs/operators.md and the names of cases that pass.
 CONFORMANCE := PYTHONPATH=exporter:python_bindings:tests/runtime_c:tests/exporter/frontends $(PY) tests/conformance
 conformance: lib $(VENV)/.packages
@@ -220,6 +225,7 @@ check: lib $(VENV)/.packages
 test: lib $(VENV)/.packages $(VENV)/.torch
 	@$(PYTEST) tests
 	@$(MAKE) --no-print-directory test-sanitize
+	@$(MAKE) --no-print-directory test-swift
 	@$(MAKE) --no-print-directory conformance
 	@$(MAKE) --no-print-directory lint
 
@@ -238,6 +244,12 @@ run-sanitized: $(ASAN_LIB)
 	@echo 'the same tests and the ONNX suite under ASan and UBSan'
 	@$(SANITIZED) $(PYTEST) -m 'not slow and not native' tests
 	@$(MAKE) --no-print-directory conformance-sanitized
+
+# The Swift package's own tests, where there is a Swift compiler; it tells of everything that Swift 6 would refuse.
+test-swift: lib $(VENV)/.packages
+	@if command -v swift >/dev/null; then $(RUN) ios/package.py --only source && \
+	  swift test --package-path $(B)/ios/whit-swift -Xswiftc -strict-concurrency=complete; \
+	  else echo 'whit: there is no swift here; the Swift sources are parsed, not compiled' >&2; fi
 
 # Lint needs no library; it is part of check so that a clean check means a clean change.
 lint: $(VENV)/.packages

@@ -135,18 +135,27 @@ def identifier(path: str) -> str:
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("models", nargs="*", metavar="MODEL", help="model.whit; none: everything")
-    p.add_argument("--target", required=True, metavar="T", help=", ".join(_targets.TARGETS))
+    p.add_argument(
+        "--target", required=True, metavar="T", help=f"{', '.join(_targets.TARGETS)}; or ios, with --xcframework"
+    )  # fmt: skip
     p.add_argument(
         "--profile", choices=PROFILES, default="balanced",
         help="size, speed, or (balanced, the default) fast kernels in a small rest",
     )  # fmt: skip
     p.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the library")
     p.add_argument("--embed", action="store_true", help="put the models inside, as constant data")
+    p.add_argument(
+        "--xcframework", action="store_true", help="all of Apple's platforms as one Whit.xcframework"
+    )  # fmt: skip
     p.add_argument("--compiler", choices=("clang", "gcc"), help="default: clang if it is there")
 
 
 def run(args: argparse.Namespace) -> Report:
-    target = _targets.target(args.target)
+    if args.xcframework != (args.target == "ios"):
+        raise ToolError(
+            "--xcframework and --target ios go together; single libraries: ios-arm64, ios-simulator, macos"
+        )
+    target = _targets.target("ios-arm64" if args.xcframework else args.target)
     models = [load(path) for path in args.models]
     embed = {}
     for path in args.models if args.embed else ():
@@ -157,21 +166,35 @@ def run(args: argparse.Namespace) -> Report:
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     with source(models, target, args.profile, embed) as s:
+        if args.xcframework:
+            return _xcframework_report(s, folder)
         if target.output == "source":
             made.append(_copy(s.path, folder))
         else:
             made += [folder / name for name in dict.fromkeys((target.library, "libwhit.a"))]
             s.compile(made, args.compiler or "")
         made.append(_copy(s.path.with_name("whit.h"), folder))
-        holds = s.selection.names() if s.selection else {"operators": ["all"]}
+        return _report(s, target.name, made)
+
+
+def _report(s: Source, target: str, made: Sequence[Path]) -> Report:
+    holds = s.selection.names() if s.selection else {"operators": ["all"]}
     sizes = {str(f): f.stat().st_size for f in made}
-    report = Report(
-        {"target": target.name, "profile": args.profile, "files": sizes, "holds": holds}
-    )
+    report = Report({"target": target, "profile": s.profile, "files": sizes, "holds": holds})
     for file, n_bytes in sizes.items():
         report.line(f"{file}: {n_bytes:,} bytes")
     for what, items in holds.items():
         report.line(f"  {what}: {' '.join(items)}")
+    return report
+
+
+def _xcframework_report(s: Source, folder: Path) -> Report:
+    from . import _xcframework
+
+    root, packed, checksum = _xcframework.build(s, folder)
+    report = _report(s, "ios", [*_xcframework.archives(root), packed])
+    report.data["checksum"] = checksum
+    report.line(f"checksum: {checksum}")
     return report
 
 

@@ -29,6 +29,7 @@ TOP = """/* whit.c - the Whit runtime in one file, made by tools/amalgamate.py o
 #pragma STDC FP_CONTRACT OFF
 #pragma clang diagnostic ignored "-Wunused-function"
 #pragma clang diagnostic ignored "-Wmissing-field-initializers"
+#pragma clang diagnostic ignored "-Wpragma-clang-attribute"
 #elif defined __GNUC__
 #pragma GCC optimize("fp-contract=off", "no-math-errno", "no-trapping-math")
 #pragma GCC diagnostic ignored "-Wunused-function"
@@ -144,7 +145,7 @@ def internal(text: str) -> str:
     def declaration(m: re.Match[str]) -> str:
         return f"static {m[0]}" if m[2] in defined else m[0]
 
-    return re.sub(r"^(?!static|typedef|enum|struct|extern|return|WHIT_API)((?:const )?\w+ \**)(whit_\w+)\((?=[^{]*?\);)",
+    return re.sub(r"^(?!static|typedef|enum|extern|return|WHIT_API)((?:const |struct )*\w+ \**)(whit_\w+)\((?=[^{]*?\);)",
                   declaration, text, flags=re.M)  # fmt: skip
 
 
