@@ -30,8 +30,12 @@ SMALLER_GCC = (
     "-fno-tree-loop-distribute-patterns", "-fno-tree-dominator-opts", "-fno-move-loop-invariants", "-fno-schedule-insns2",
     "-fno-thread-jumps",
 )  # fmt: skip
-SMALLER_ARM64 = ("-mllvm", "-disable-lsr")
-"""clang: loops keep the counters that they have."""
+SMALLER_ARM64 = tuple(
+    word
+    for flag in ("disable-lsr", "enable-misched=0", "enable-post-misched=0", "enable-load-pre=0")
+    for word in ("-mllvm", f"-{flag}")
+)
+"""clang: loops keep the counters that they have, instructions their order; nothing is loaded early."""
 
 
 @dataclass

@@ -245,7 +245,7 @@ def c_row(r: dict[str, Any]) -> str:
     name = r["name"]
     run = "NULL" if no_run else f"whit_{name}_run"
     return (
-        f'  {{ 0x{r["id"]:08x}u, 0x{mask:x}, {" | ".join(flags) or "0"}, {in_min}, {in_max}, {out_min}, {out_max}, '
+        f"  {{ 0x{r['id']:08x}u, 0x{mask:x}, {' | '.join(flags) or '0'}, {in_min}, {in_max}, {out_min}, {out_max}, "
         f'"{name}\\0{letters}", whit_{name}_shape, {run} }},'
     )
 
