@@ -17,12 +17,20 @@ from typing import Any
 from . import _targets
 from ._select import CORE, Selection, runtime, select
 from ._table import Report
-from ._targets import Target, ToolError
+from ._targets import Compiler, Target, ToolError
 from .model import Model, load
 
 PROFILES = ("size", "balanced", "speed")
 OPT = {"size": "-Os", "speed": "-O2"}
 """The level of a profile. balanced: the kernels as speed, the rest as size; see tools/amalgamate.py."""
+
+
+SMALLER_GCC = (
+    "-fomit-frame-pointer", "-fno-shrink-wrap", "-fno-split-wide-types", "-fno-jump-tables", "-fno-tree-loop-optimize",
+    "-fno-tree-loop-distribute-patterns", "-fno-tree-dominator-opts",
+)  # fmt: skip
+SMALLER_ARM64 = ("-mllvm", "-enable-ipra", "-mllvm", "-disable-lsr")
+"""clang: registers that a function leaves alone need not be saved around its calls; loops keep the counters that they have."""
 
 
 @dataclass
@@ -38,7 +46,19 @@ class Source:
         """The library: static if output ends in .a."""
         using = _targets.compiler(self.target, family)
         opt = OPT.get(self.profile) or ("-O2" if using.family == "clang" else "-Os")
-        return _targets.compile(self.target, [self.path], output, opt, using=using)
+        flags = _smaller(self.target, using) if self.profile == "size" else ()
+        return _targets.compile(self.target, [self.path], output, opt, flags=flags, using=using)
+
+
+def _smaller(target: Target, using: Compiler) -> tuple[str, ...]:
+    """What else makes code smaller, beyond -Os, at some cost in speed and without a chain of frames."""
+    if using.family == "gcc":
+        return SMALLER_GCC
+    frames = (
+        () if target.output == "macho" else ("-fomit-frame-pointer",)
+    )  # Apple's systems want them
+    arm64 = any(x.startswith(("aarch64", "arm64")) for x in target.triples)
+    return (*frames, *(SMALLER_ARM64 if arm64 else ()))
 
 
 @contextmanager

@@ -58,6 +58,8 @@ class Selection:
     reduces: set[int] = field(default_factory=set)
     programs: bool = False
     wide: bool = False
+    known: bool = False
+    states: bool = False
     dynamic: bool = False
     """Shapes that depend on data, sequences, optionals."""
 
@@ -71,7 +73,8 @@ class Selection:
             "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
-            "programs": int(self.programs), "wide": int(self.wide), "dynamic": int(self.dynamic or bool(self.ops & CONTROL)),
+            "programs": int(self.programs), "wide": int(self.wide), "known": int(self.known), "states": int(self.states),
+            "dynamic": int(self.dynamic or bool(self.ops & CONTROL)),
             "avx512": int(avx512),
         }  # fmt: skip
 
@@ -129,11 +132,13 @@ class _Reader:
         self.model, self.file, self.chosen = model, model.file, chosen
         self.values, dynamic = _planned(model)
         chosen.dynamic |= dynamic
+        self.known = set(range(len(self.file.constants)))
         self.tiles: list[list[int]] = []
         self.epilogues: list[list[int]] = []
 
     def read(self) -> None:
         file, chosen = self.file, self.chosen
+        chosen.states |= bool(len(file.states))
         chosen.dtypes |= {int(c["dtype"]) for c in file.constants}
         for entry in self.model.entries.values():
             ports = (*entry.inputs, *entry.outputs)
@@ -154,6 +159,9 @@ class _Reader:
         name = _operators.by_id()[op_id]["name"]
         given = _operators.attributes(op_id, self.file.node_attributes(node))
         self.chosen.ops.add(name)
+        if name == "shape" or {*self.file.node_inputs(node)} <= {*self.known, NONE}:
+            self.known |= {*self.file.node_outputs(node)}
+            self.chosen.known = True
         for key in ("dtype", "to"):
             if key in given:
                 self.chosen.dtypes.add(int(given[key]))

@@ -62,12 +62,7 @@ uint32_t whit_threads(const whit_call *c) {
 
 /* A sequence or an absent optional is handed on by reference. */
 static whit_status share_value(whit_instance *i, whit_call *c) {
-  const whit_value *in = (const whit_value *)(const void *)c->in[0];
-  whit_value *out = (whit_value *)(void *)c->out[0];
-  whit_heap_keep(i, in->block);
-  whit_value_drop(i, out);
-  out->t = in->t;
-  out->block = in->block;
+  whit_value_share(i, (whit_value *)(void *)c->out[0], (const whit_value *)(const void *)c->in[0]);
   return WHIT_OK;
 }
 
@@ -160,7 +155,7 @@ static whit_status after_node(whit_instance *i, uint32_t pc) {
 static whit_status bind_inputs(whit_instance *i) {
   const whit_model *m = i->model;
   const whit_region *r = &m->regions[m->entries[i->entry].region];
-  for (uint32_t k = 0; k < m->n_states; k++) {
+  for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
     whit_value *v = &i->values[m->n_constants + k];
     if (!i->state) return whit_error(i, WHIT_E_ORDER, WHIT_NONE, "the model has state: call whit_state_set");
     v->t.data = (void *)(uintptr_t)v->bound;
@@ -208,6 +203,7 @@ static whit_status start_run(whit_instance *i) {
 
 /* The run is complete: new states replace the old ones. */
 static whit_status finish_run(whit_instance *i) {
+  if (!WHIT_STATES) return WHIT_OK;
   const whit_model *m = i->model;
   const struct whit_entry *e = &m->entries[i->entry];
   const uint32_t *results = m->words + m->regions[e->region].results + e->n_outputs;

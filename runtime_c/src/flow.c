@@ -76,9 +76,7 @@ static whit_status run_close_if(whit_instance *i) {
     whit_value *r = &i->values[results[k]], *out = loop_output(i, outs[k]);
     if (out && is_dynamic(out)) {
       WHIT_TRY(is_dynamic(r) ? own_block(i, r) : WHIT_OK);
-      out->t = r->t;
-      out->block = r->block;
-      r->block = 0;
+      whit_value_move(i, out, r);
       if (r->flags & WHIT_V_PLACED) r->t.data = whit_slot(i, r, false);
     } else if (is_dynamic(r)) {
       whit_value_drop(i, r);
@@ -146,10 +144,7 @@ static whit_status run_open_loop(whit_instance *i, uint32_t pc) {
       p->t.data = init->t.data;
       continue;
     }
-    whit_heap_keep(i, init->block);
-    whit_value_drop(i, p);
-    p->t = init->t;
-    p->block = init->block;
+    whit_value_share(i, p, init);
   }
   for (unsigned k = 0; k < l.n_scans; k++) {
     whit_value *out = loop_output(i, l.out[l.n_carried + k]);
@@ -176,9 +171,10 @@ static whit_status append_slice(whit_instance *i, const whit_frame *f, whit_valu
   whit_tensor next;
   const whit_status s = whit_tensor_set(&next, t->dtype, t->rank + 1u, shape);
   if (s) return whit_error(i, s, f->node, "a stacked output is too large");
-  for (unsigned a = 1; f->i && a < next.rank; a++)
-    if (next.rank != out->t.rank || next.dtype != out->t.dtype || next.shape[a] != out->t.shape[a])
-      return whit_error(i, WHIT_E_SHAPE, f->node, "slices of a stacked output must have one shape");
+  next.shape[0] = (int32_t)f->i;
+  if (f->i && (next.dtype != out->t.dtype || !whit_same_shape(&next, &out->t)))
+    return whit_error(i, WHIT_E_SHAPE, f->node, "slices of a stacked output must have one shape");
+  next.shape[0]++;
   const size_t n_bytes = whit_bytes(t), used = (size_t)f->i * n_bytes;
   if (!out->block || whit_heap_capacity(i, out->block) < used + n_bytes) {
     const size_t block = whit_heap_take(i, used * 2 + n_bytes);
@@ -196,10 +192,7 @@ static whit_status append_slice(whit_instance *i, const whit_frame *f, whit_valu
 /* A carried result becomes the parameter. */
 static void carry_value(whit_instance *i, whit_value *p, whit_value *r) {
   if (is_dynamic(r)) {
-    whit_value_drop(i, p);
-    p->t = r->t;
-    p->block = r->block;
-    r->block = 0;
+    whit_value_move(i, p, r);
     return;
   }
   if (is_dynamic(p)) {
@@ -232,12 +225,7 @@ static whit_status finish_loop(whit_instance *i, uint32_t pc, const loop_view *l
   for (unsigned k = 0; k < l->n_carried; k++) {
     whit_value *out = loop_output(i, l->out[k]), *p = &i->values[l->params[1 + k]];
     if (!is_dynamic(p)) continue;
-    if (out) {
-      whit_value_drop(i, out);
-      out->t = p->t;
-      out->block = p->block;
-      p->block = 0;
-    }
+    if (out) whit_value_share(i, out, p);
     whit_value_drop(i, p);
   }
   i->pc = i->model->nodes[pc].end;

@@ -108,6 +108,18 @@ void whit_value_drop(whit_instance *i, whit_value *v) {
   v->block = 0;
 }
 
+void whit_value_share(whit_instance *i, whit_value *v, const whit_value *from) {
+  whit_heap_keep(i, from->block);
+  whit_value_drop(i, v);
+  v->t = from->t;
+  v->block = from->block;
+}
+
+void whit_value_move(whit_instance *i, whit_value *v, whit_value *from) {
+  whit_value_share(i, v, from);
+  whit_value_drop(i, from);
+}
+
 whit_status whit_value_take(whit_instance *i, whit_value *v) {
   whit_value_drop(i, v);
   v->block = whit_heap_take(i, whit_bytes(&v->t));

@@ -28,16 +28,21 @@ whit_status whit_fail(whit_call *c, whit_status s, const char *cause) {
 
 /* ---- layout of the block: the struct, then the tables ------------------------------------------------- */
 
+static size_t known_bytes(const whit_model *m) {
+  return WHIT_KNOWN ? WHIT_KNOWN_POOL + (size_t)(m->n_values - m->n_constants) * 48 : 0;
+}
+
 typedef struct layout { size_t ops, values, steps, pointers, known, end; } layout;
 
+/* The sizes of all are multiples of what the next one is aligned to, but for the last. */
 static layout layout_of(const whit_model *m) {
   layout l;
-  l.ops = whit_round(sizeof(whit_instance), 16);
-  l.values = whit_round(l.ops + m->n_ops * sizeof(whit_op *), 16);
-  l.steps = whit_round(l.values + m->n_values * sizeof(whit_value), 16);
-  l.pointers = whit_round(l.steps + (size_t)m->n_nodes * sizeof(whit_step), 16);
+  l.values = sizeof(whit_instance);
+  l.steps = l.values + m->n_values * sizeof(whit_value);
+  l.ops = l.steps + m->n_nodes * sizeof(whit_step);
+  l.pointers = l.ops + m->n_ops * sizeof(whit_op *);
   l.known = whit_round(l.pointers + m->n_pointers * sizeof(whit_tensor *), 64);
-  l.end = whit_round(l.known + WHIT_KNOWN_POOL + (size_t)(m->n_values - m->n_constants) * 48 + 64, 64);
+  l.end = l.known + 64 + known_bytes(m);
   return l;
 }
 
@@ -99,11 +104,11 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   i->steps = (whit_step *)(void *)(base + l.steps);
   i->pointers = (whit_tensor **)(void *)(base + l.pointers);
   i->known = base + whit_round((uintptr_t)base + l.known, 64) - (uintptr_t)base;
-  i->known_bytes = WHIT_KNOWN_POOL + (size_t)(model->n_values - model->n_constants) * 48;
+  i->known_bytes = known_bytes(model);
   i->error_node = i->observed = WHIT_NONE;
   for (uint32_t k = 0; k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
   for (uint32_t k = 0; k < model->n_nodes; k++) i->steps[k].region = WHIT_NONE;
-  number_regions(i);
+  if (WHIT_CONTROL) number_regions(i);
   mark_uses(i);
   return i;
 }
@@ -162,6 +167,7 @@ whit_status whit_input_absent(whit_instance *i, uint32_t k) {
 
 whit_status whit_state_set(whit_instance *i, void *memory, size_t n_bytes, int reset) {
   const whit_model *m = i->model;
+  if (!WHIT_STATES) return WHIT_OK;
   if (n_bytes < whit_state_bytes(m) || (!memory && m->n_states)) return WHIT_E_MEMORY;
   if ((uintptr_t)memory % 16) return WHIT_E_ALIGN;
   uint8_t *at = (uint8_t *)memory;

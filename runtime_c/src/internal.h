@@ -371,6 +371,9 @@ size_t whit_heap_capacity(const whit_instance *i, size_t block);
 void whit_heap_keep(whit_instance *i, size_t block);
 void whit_heap_drop(whit_instance *i, size_t block);       /* 0 is fine */
 void whit_value_drop(whit_instance *i, whit_value *v);
+/* v becomes what from is, and holds its block as well; or takes it over. */
+void whit_value_share(whit_instance *i, whit_value *v, const whit_value *from);
+void whit_value_move(whit_instance *i, whit_value *v, whit_value *from);
 whit_status whit_value_take(whit_instance *i, whit_value *v);  /* memory for v->t as it is described */
 
 /* flow.c: control nodes while running. Each may be called again after WHIT_E_MEMORY. */

@@ -50,7 +50,7 @@ whit_status whit_port_get(const whit_model *model, uint32_t e, int outputs, uint
 
 size_t whit_state_bytes(const whit_model *model) {
   size_t n = 0;
-  for (uint32_t k = 0; k < model->n_states; k++) {
+  for (uint32_t k = 0; WHIT_STATES && k < model->n_states; k++) {
     whit_tensor t;
     whit_constant_get(model, model->states[k].initial, &t);
     n += whit_round(whit_bytes(&t), 64);
@@ -68,7 +68,11 @@ const char *whit_node_name(const whit_model *model, uint32_t node) {
 
 const char *whit_status_text(whit_status s) {
 #define WHIT_STATUS_VALUE(name, value, text) value,
+#if WHIT_TEXTS
 #define WHIT_STATUS_TEXT(name, value, text) text "\0"
+#else
+#define WHIT_STATUS_TEXT(name, value, text) #name "\0"
+#endif
   static const uint8_t values[] = { WHIT_STATUS_LIST(WHIT_STATUS_VALUE) };
   static const char texts[] = WHIT_STATUS_LIST(WHIT_STATUS_TEXT) "unknown status";
 #undef WHIT_STATUS_VALUE

@@ -296,7 +296,10 @@ void whit_place(whit_instance *i, const whit_region *entry, uint32_t lowest) {
   extend_lifetimes(i, entry);
   for (uint32_t pc = entry->end; pc-- > entry->begin;)
     if (i->steps[pc].mode == WHIT_STEP_READY && (i->steps[pc].over || i->steps[pc].joins)) share_memory(i, pc);
-  place_best(&p, lowest);
+  if (WHIT_SMALL)
+    place_items(&p, lowest, 0);      /* mostly as good */
+  else
+    place_best(&p, lowest);
   place_insiders(i, entry, lowest);
   for (uint32_t pc = entry->begin; WHIT_DYNAMIC && pc < entry->end; pc++) i->steps[pc].release = WHIT_NONE;
 }

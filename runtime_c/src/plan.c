@@ -104,7 +104,7 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
     if (c.out[k]) *c.out[k] = (whit_tensor){ 0 };
   whit_status s = dynamic ? WHIT_LATER : op->shape(&c);
   step->run = op->run;
-  if (!s && known && compute_now(i, &c, op, &s)) {
+  if (WHIT_KNOWN && !s && known && compute_now(i, &c, op, &s)) {
     WHIT_TRY(s);
     step->mode = WHIT_STEP_SKIP;
     set_outputs(i, &c, args + n->n_in, pc, WHIT_V_KNOWN);
@@ -400,7 +400,7 @@ static whit_status define_shared(whit_instance *i) {
   for (uint32_t k = 0; k < m->n_constants; k++) {
     WHIT_TRY(whit_constant_get(m, k, &plan_define(i, k, 0, WHIT_V_KNOWN)->t));
   }
-  for (uint32_t k = 0; k < m->n_states; k++) {
+  for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
     whit_value *v = plan_define(i, m->n_constants + k, 0, 0);
     v->t = i->values[m->states[k].initial].t;
     v->t.data = NULL;

@@ -26,7 +26,9 @@
 #define WHIT_WIDE 1                             /* products of f64 and integers */
 #define WHIT_SMALL 0                            /* fewer register tiles, which cost speed where rows are few or many */
 #define WHIT_DYNAMIC 1                          /* shapes that depend on data, sequences, optionals; control flow needs it */
-#define WHIT_TEXTS 1                            /* sentences that explain an error; 0: its node, and its status' sentence */
+#define WHIT_KNOWN 1                            /* nodes whose inputs the plan knows, computed while planning */
+#define WHIT_STATES 1                           /* state that lasts from run to run */
+#define WHIT_TEXTS 1                            /* sentences that explain an error; 0: its node and the name of its status */
 #define WHIT_TABLES 1                           /* kernels are called by way of a table; 0: by name, which shows the compiler */
                                                 /* those that nothing calls */
 #if defined __x86_64__                          /* kernels are compiled for */

@@ -16,6 +16,38 @@
 #endif
 #define SOFT(type, name) SOFT_LOCAL(#name) static __attribute__((used, noinline)) type name
 
+/* ---- shifts of 64 bits by 0 to 63, in words: clang calls for them where code is to be small ---- */
+
+#ifdef __i386__
+#define SOFT_LEFT __ashldi3
+#define SOFT_RIGHT __lshrdi3
+#define SOFT_SIGNED_RIGHT __ashrdi3
+#else
+#define SOFT_LEFT __aeabi_llsl
+#define SOFT_RIGHT __aeabi_llsr
+#define SOFT_SIGNED_RIGHT __aeabi_lasr
+#endif
+#define SOFT_NAMED(type, name) SOFT(type, name)
+
+static uint64_t soft_words(uint32_t high, uint32_t low) { return (uint64_t)high << 32 | low; }
+
+SOFT_NAMED(uint64_t, SOFT_LEFT)(uint64_t x, uint32_t n) {
+  const uint32_t high = (uint32_t)(x >> 32), low = (uint32_t)x;
+  if (n > 31) return soft_words(low << (n - 32), 0);
+  return n ? soft_words(high << n | low >> (32 - n), low << n) : x;
+}
+SOFT_NAMED(uint64_t, SOFT_RIGHT)(uint64_t x, uint32_t n) {
+  const uint32_t high = (uint32_t)(x >> 32), low = (uint32_t)x;
+  if (n > 31) return high >> (n - 32);
+  return n ? soft_words(high >> n, high << (32 - n) | low >> n) : x;
+}
+SOFT_NAMED(uint64_t, SOFT_SIGNED_RIGHT)(uint64_t x, uint32_t n) {
+  const int32_t high = (int32_t)(x >> 32);
+  const uint32_t low = (uint32_t)x;
+  if (n > 31) return soft_words((uint32_t)(high >> 31), (uint32_t)(high >> (n - 32)));
+  return n ? soft_words((uint32_t)(high >> n), (uint32_t)high << (32 - n) | low >> n) : x;
+}
+
 static uint64_t soft_divide(uint64_t n, uint64_t d, uint64_t *rest) {
   uint64_t q = 0;
   if (d && n >= d) {

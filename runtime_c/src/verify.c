@@ -132,7 +132,11 @@ static const void *check_constants(reader *r) {
         whit_constant_get(m, k, &t) || whit_bytes(&t) > m->n_data - c->offset)
       return c;
   }
-  for (uint32_t k = 0; k < m->n_states; k++)
+  if (!WHIT_STATES && m->n_states) {
+    r->status = WHIT_E_UNSUPPORTED;
+    return m->states;
+  }
+  for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++)
     if (m->states[k].initial >= m->n_constants || m->states[k].name >= m->n_strings) return &m->states[k];
   return NULL;
 }
@@ -176,20 +180,20 @@ typedef struct verify_walk {
   whit_model *m;
   uint32_t node, region, value;             /* next of each */
   unsigned depth;
-  struct { uint32_t region, node; uint8_t left; } open[WHIT_MAX_DEPTH + 1];
+  struct { const whit_region *region; uint32_t node, left; } open[WHIT_MAX_DEPTH + 1]; /* left: branches to come */
 } verify_walk;
 
-static const void *verify_open(verify_walk *w, uint32_t owner, uint8_t left) {
+static const void *verify_open(verify_walk *w, uint32_t owner, uint32_t left) {
   whit_model *m = w->m;
   if (w->region >= m->n_regions || w->depth > WHIT_MAX_DEPTH) return m->bytes;
-  const whit_region *r = &m->regions[w->region];
+  const whit_region *r = &m->regions[w->region++];
   const uint32_t limit = owner == WHIT_NONE ? m->n_nodes : m->nodes[owner].end;
   if (r->begin != w->node || r->end < r->begin || r->end > limit || !words_fit(m, r->params, r->n_params) ||
       !words_fit(m, r->results, r->n_results))
     return r;
   for (unsigned k = 0; k < r->n_params; k++)
     if (m->words[r->params + k] != w->value++) return r;
-  w->open[w->depth].region = w->region++;
+  w->open[w->depth].region = r;
   w->open[w->depth].node = owner;
   w->open[w->depth++].left = left;
   return NULL;
@@ -239,7 +243,7 @@ static const void *check_node(verify_walk *w) {
 static const void *verify_close(verify_walk *w) {
   whit_model *m = w->m;
   const unsigned top = --w->depth;
-  const whit_region *r = &m->regions[w->open[top].region];
+  const whit_region *r = w->open[top].region;
   const uint32_t owner = w->open[top].node;
   for (unsigned k = 0; k < r->n_results; k++) {
     const uint32_t v = m->words[r->results + k];
@@ -256,16 +260,17 @@ static const void *check_entry(verify_walk *w, const struct whit_entry *e) {
   if (e->name >= m->n_strings || e->region != w->region || n_ports > m->n_ports || e->ports > m->n_ports - n_ports ||
       !words_fit(m, e->states, e->n_updates))
     return e;
-  for (unsigned k = 0; k < e->n_updates; k++)
+  if (!WHIT_STATES && e->n_updates) return e;
+  for (unsigned k = 0; WHIT_STATES && k < e->n_updates; k++)
     if (m->words[e->states + k] >= m->n_states) return e;
   VERIFY(verify_open(w, WHIT_NONE, 0));
   const whit_region *r = &m->regions[e->region];
   if (r->n_params != e->n_inputs || r->n_results != (uint32_t)e->n_outputs + e->n_updates)
     return r;
   while (w->depth) {
-    const whit_region *top = &m->regions[w->open[w->depth - 1].region];
+    const whit_region *top = w->open[w->depth - 1].region;
+    if (w->node > top->end) return top;
     VERIFY(w->node == top->end ? verify_close(w) : check_node(w));
-    if (w->depth && w->node > m->regions[w->open[w->depth - 1].region].end) return top;
   }
   return NULL;
 }

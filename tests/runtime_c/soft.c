@@ -47,6 +47,10 @@ static void pair(uint64_t a, uint64_t b) {
   equal("dcmpgt", a, b, (uint64_t)__aeabi_dcmpgt(a, b), x > y);
   equal("dcmpge", a, b, (uint64_t)__aeabi_dcmpge(a, b), x >= y);
   equal("dcmpun", a, b, (uint64_t)__aeabi_dcmpun(a, b), x != x || y != y);
+  const uint32_t n = b & 63;
+  equal("llsl", a, n, __aeabi_llsl(a, n), a << n);
+  equal("llsr", a, n, __aeabi_llsr(a, n), a >> n);
+  equal("lasr", a, n, __aeabi_lasr(a, n), (uint64_t)((int64_t)a >> n));
   /* n = q d + rest, rest < d, defines a division. */
   uint64_t rest, q = soft_divide_unsigned(a, b, &rest);
   if (b && (q * b + rest != a || rest >= b)) say("uldivmod", a, b, q, rest);
