@@ -15,6 +15,7 @@ from . import _build, _targets
 from ._select import DTYPES, select
 from ._table import Report
 from ._targets import Compiler, Target, ToolError
+from .dtypes import BOOL, F32, I64
 from .model import Model, load
 
 COMPONENTS = {"src": "core", "include": "core", "ops": "operators", "kernels": "kernels"}
@@ -91,29 +92,36 @@ def measure(
     return Size(symbols, sections, len(shared), len(zlib.compress(shared, 9)))
 
 
+NO_TYPE = 31
+"""No type has this number. Left out too, so that what looks whether a type is there is in every library that is compared."""
+
+
 def by_dtype(
     models: Sequence[Model], target: Target, profile: str = "size", family: str = ""
-) -> dict[str, int]:
-    """What each element type costs: the library with all that the models use (for none: with everything), less the same without
-    that type. Types share code, so that the costs do not add up."""
+) -> dict[str, dict[str, int]]:
+    """What each element type costs: "last", by how much the library with all that the models use (for none: with everything) is
+    larger than the same without that type; "first", by how much the one with f32, i64 and bool alone grows by it. Types share code
+    (f16 and bf16 their conversions), so that last is less, and costs do not add up."""
     using = _targets.compiler(target, family)
     used = select(models).dtypes if models else set(DTYPES.values())
-    names = [n for n, d in DTYPES.items() if d in used]
 
-    def total(without: int) -> int:
+    def total(without: set[int]) -> int:
         with (
             tempfile.TemporaryDirectory() as folder,
-            _build.source(models, target, profile, without=without) as s,
+            _build.source(models, target, profile, without=without | {NO_TYPE}) as s,
         ):
             archive = Path(folder, "libwhit.a")
             s.compile([archive], using.family)
             return sum(_sections(archive, using).values())
 
-    whole = total(
-        31
-    )  # no type has this number: what looks whether a type is there is then in all of them
-    cost = {n.lower(): whole - total(DTYPES[n]) for n in names}
-    return dict(sorted(cost.items(), key=lambda c: -c[1]))
+    others = used - {F32, I64, BOOL}
+    whole, least = total(set()), total(others)
+    found = {}
+    for name, dtype in DTYPES.items():
+        if dtype in used:
+            first = total(others - {dtype}) - least if dtype in others else 0
+            found[name.lower()] = {"first": first, "last": whole - total({dtype})}
+    return dict(sorted(found.items(), key=lambda c: (-c[1]["first"], -c[1]["last"])))
 
 
 @dataclass(frozen=True)
@@ -246,10 +254,15 @@ def run(args: argparse.Namespace) -> Report:
     ):  # fmt: skip
         _markdown(report, ("bytes", title), [(n, f"`{name}`") for name, n in parts.items()])
     if dtypes:
-        _markdown(
-            report, ("bytes", "element type"), [(n, f"`{name}`") for name, n in dtypes.items()]
-        )
+        for line in dtype_table(dtypes):
+            report.line(line)
     return report
+
+
+def dtype_table(found: dict[str, dict[str, int]]) -> list[str]:
+    """Lines of Markdown."""
+    lines = ["| first | last | element type |", "|--:|--:|---|"]
+    return lines + [f"| {c['first']:,} | {c['last']:,} | `{name}` |" for name, c in found.items()]
 
 
 def abi_table(found: Sequence[FileSize]) -> list[str]:

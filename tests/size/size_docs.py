@@ -119,9 +119,10 @@ The shared library with what MobileNetV2 needs. Of the bare machines, which link
 {table(("target", "file", "size", "compressed", "balanced", "compressed"), [(a.target, f"`{a.file}`", a.n_bytes, a.compressed or "", b.n_bytes, b.compressed or "") for a, b in zip(*abis, strict=True)])}
 
 ## By element type
-Everything, profile size, clang: what a library is smaller by without that type. Types share code, so that these do not add up to what all cost.
+Everything, profile size, clang. last: by how much the library shrinks without that type; first: by how much one with `f32`, `i64` and `bool`
+alone grows by it. Types share code, so that the costs do not add up.
 
-{table(("bytes", "type"), [(n, f"`{name}`") for name, n in dtypes.items()])}
+{chr(10).join(_size.dtype_table(dtypes))}
 
 ## MobileNetV2 by operator and kernel
 {parts(one, "ops")}
