@@ -180,7 +180,7 @@ counts: lib $(VENV)/.packages
 same-bits: lib $(VENV)/.packages
 	@$(BENCH)/same_bits.py $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
-# ARGS=--write makes what is measured the budget; whit size shows one library by operator, kernel and function.
+# ARGS=--write makes what is measured the budget, ARGS=--docs docs/size.md; whit size shows one library by operator, kernel and function.
 size: lib $(VENV)/.packages
 	@$(RUN) tests/size/size_cases.py $(ARGS)
 

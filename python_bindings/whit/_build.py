@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +73,10 @@ def source(
     profile: str,
     embed: dict[str, bytes] | None = None,
     core: bool = False,
+    without: Iterable[int] = (),
 ) -> Iterator[Source]:
-    """Writes the amalgamation for the models (for none of them: everything, or the core) to a folder that goes away."""
+    """Writes the amalgamation for the models (for none of them: everything, or the core) to a folder that goes away. without:
+    element types to leave out, to see what they cost."""
     if profile not in PROFILES:
         raise ToolError(f"there is no profile {profile!r}; there are {', '.join(PROFILES)}")
     with tempfile.TemporaryDirectory() as folder:
@@ -82,6 +84,8 @@ def source(
         chosen = select(models) if models else CORE if core else None
         small = profile == "size"
         given: dict[str, Any] = chosen.json(avx512=profile == "speed") if chosen else {}
+        for dtype in without:
+            given["dtypes"] = given.get("dtypes", 0xFFFFFFFF) & ~(1 << dtype)
         (path / "selection.json").write_text(
             json.dumps({**given, "profile": profile, "small": int(small), "texts": int(not small)})
         )

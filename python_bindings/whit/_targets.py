@@ -79,7 +79,7 @@ TARGETS: dict[str, Target] = {
         Target("android-x86_64", ("x86_64-linux-android21",), ("-march=x86-64-v2",), ELF),
         Target(
             "android-x86", ("i686-linux-android21",), X86, ELF,
-            gcc="gcc", gcc_flags=("-m32", *X86), gcc_package="gcc lib32gcc-12-dev libc6-dev-i386",
+            gcc="i686-linux-gnu-gcc", gcc_flags=X86, gcc_package="gcc-i686-linux-gnu",
         ),
         Target(
             "ios-arm64", ("arm64-apple-ios15.0",), (), macho("ios", "15.0", IOS_NAME),

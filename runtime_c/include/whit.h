@@ -128,6 +128,8 @@ typedef struct WHIT_SWIFT("WhitHost") whit_host {
   uint64_t max_steps;            /* nodes executed in one run before WHIT_E_BUDGET; 0: no limit */
 } whit_host;
 
+/* AVX2: with FMA and F16C. AVX512: F, VL, BW and DQ, and AVX2. NEON: on 32-bit ARM with VFPv4. The operating system has its part in
+ * them; whit_cpu_features of whit_platform.h knows. */
 enum { WHIT_CPU_AVX2 = 1, WHIT_CPU_AVX512 = 2, WHIT_CPU_NEON = 4 };
 
 /* An input or output of the model. Strings live in the model's bytes. */

@@ -40,7 +40,7 @@ PROGRAMS: dict[str, tuple[list[str], list[list[str]], str]] = {
     "linux-armv7": (["arm-linux-gnueabihf-gcc", *ARM], [["qemu-arm", "-cpu", "cortex-a7", "-L", "/usr/arm-linux-gnueabihf"]], "neon"),
     "android-x86_64": (["gcc"], [[]], "host"),
     "linux-x86_64": (["gcc"], [[]], "host"),
-    "android-x86": (["gcc", "-m32", "-isystem", "/usr/include/x86_64-linux-gnu"], [[]], "scalar"),
+    "android-x86": (["i686-linux-gnu-gcc"], [["qemu-i386", "-cpu", "core2duo", "-L", "/usr/i686-linux-gnu"]], "scalar"),
 }  # fmt: skip
 BOARDS = {
     # machine, code, data, size of data: all in the memory that the board has
