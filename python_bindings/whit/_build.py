@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +32,8 @@ SMALLER_GCC = (
     "-fno-tree-loop-distribute-patterns", "-fno-tree-dominator-opts", "-fno-move-loop-invariants", "-fno-schedule-insns2",
     "-fno-thread-jumps",
 )  # fmt: skip
-SMALLER_ARM64 = tuple(
-    word
-    for flag in ("disable-lsr", "enable-misched=0", "enable-post-misched=0", "enable-load-pre=0")
-    for word in ("-mllvm", f"-{flag}")
-)
-"""clang: loops keep the counters that they have, instructions their order; nothing is loaded early."""
+SMALLER_ARM64 = ("disable-lsr", "enable-misched=0", "enable-post-misched=0", "enable-load-pre=0")
+"""Of LLVM: loops keep the counters that they have, instructions their order; nothing is loaded early."""
 
 
 @dataclass
@@ -63,7 +61,15 @@ def _smaller(target: Target, using: Compiler) -> tuple[str, ...]:
         () if target.output == "macho" else ("-fomit-frame-pointer",)
     )  # Apple's systems want them
     arm64 = any(x.startswith(("aarch64", "arm64")) for x in target.triples)
-    return (*frames, *(SMALLER_ARM64 if arm64 else ()))
+    known = [x for x in SMALLER_ARM64 if arm64 and _accepts(using.path, x)]
+    return (*frames, *(word for x in known for word in ("-mllvm", f"-{x}")))
+
+
+@cache
+def _accepts(clang: str, flag: str) -> bool:
+    """LLVM's own flags come and go with its versions."""
+    command = [clang, "-mllvm", f"-{flag}", "-x", "c", "-c", os.devnull, "-o", os.devnull]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 @contextmanager
