@@ -80,7 +80,13 @@ def test_the_source_archive_is_enough(
     folder, files = release
     source = unpack(folder, f"whit-{dist.version()}.tar.gz", tmp_path)
     names = {p.relative_to(source).as_posix() for p in source.rglob("*") if p.is_file()}
-    assert {"Makefile", "README.md", "LICENSE", "runtime_c/tools/dist.py", "runtime_c/src/plan.c"} <= names
+    assert {
+        "Makefile",
+        "README.md",
+        "LICENSE",
+        "runtime_c/tools/dist.py",
+        "runtime_c/src/plan.c",
+    } <= names
     assert not [
         n for n in names if n.endswith((".so", ".pyc", ".o")) or n.startswith((".git/", "build/"))
     ]
