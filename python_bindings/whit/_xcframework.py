@@ -86,7 +86,8 @@ def _framework(s: Slice, made: Source, folder: Path) -> None:
     resources = place / "Resources" if mac else place
     for part in (place / "Headers", place / "Modules", resources):
         part.mkdir(parents=True, exist_ok=True)
-    archive = made.compile(folder / "libwhit.a")
+    archive = folder / "libwhit.a"
+    made.compile([archive])
     archive.replace(place / MODULE)
     shutil.copyfile(made.path.with_name("whit.h"), place / "Headers/whit.h")
     (place / "Modules/module.modulemap").write_text(MODULE_MAP)

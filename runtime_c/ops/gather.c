@@ -42,7 +42,7 @@ static void gather_panel(const whit_tensor *x, void *y, int64_t i) {
 
 whit_status whit_gather_run(whit_call *c) {
   const whit_tensor *x = c->in[0], *index = c->in[1];
-  const size_t size = whit_type_size(x->dtype);
+  const size_t size = whit_type_size(x->dtype), index_size = whit_type_size(index->dtype);
   const int32_t n = whit_count(index);
   int32_t axis = c->attr[0], outer = 1;
   whit_axis(&axis, x->rank);
@@ -55,9 +55,9 @@ whit_status whit_gather_run(whit_call *c) {
   const uint8_t *from = (const uint8_t *)x->data;
   for (int32_t o = 0; o < outer; o++, from += slice * (size_t)dim) {
     const uint8_t *at = (const uint8_t *)index->data;
-    for (int32_t k = 0; k < n; k++, y += slice) {
+    for (int32_t k = 0; k < n; k++, at += index_size, y += slice) {
       int64_t i;
-      WHIT_TRY(whit_position(c, index, &at, dim, &i));
+      WHIT_TRY(shared_position(c, index, at, dim, &i));
       if (n_rows) gather_panel(x, y, i);
       else whit_bytes_copy(y, from + slice * (size_t)i, slice);
     }

@@ -1,14 +1,6 @@
 /* shared.c - what several operators do: gather and scatter are one walk over indices in two directions; sequences; sorting. */
 #include "shared.h"
 
-whit_status whit_position(whit_call *c, const whit_tensor *indices, const uint8_t **p, int64_t dim, int64_t *i) {
-  int64_t at = whit_get_i64(indices->dtype, *p);
-  *p += whit_type_size(indices->dtype);
-  if (at < 0) at += dim;
-  *i = at;
-  return (uint64_t)at < (uint64_t)dim ? WHIT_OK : whit_fail(c, WHIT_E_INDEX, "an index is out of range");
-}
-
 static void put_elements(int32_t reduction, unsigned dtype, uint8_t *to, const uint8_t *from, int32_t n) {
   const size_t size = whit_type_size(dtype);
   if (!reduction) {
@@ -33,13 +25,14 @@ whit_status whit_elements_fit(whit_call *c) {
 whit_status whit_elements_run(whit_call *c, const whit_tensor *table, uint8_t *others, bool put) {
   const whit_tensor *index = c->in[1];
   const ptrdiff_t size = (ptrdiff_t)whit_type_size(table->dtype);
+  const size_t index_size = whit_type_size(index->dtype);
   int32_t axis = c->attr[0], at[WHIT_MAX_RANK] = { 0 };
   whit_axis(&axis, table->rank);
   const uint8_t *p = (const uint8_t *)index->data;
   uint8_t *base = (uint8_t *)table->data; /* at the position, 0 along axis */
-  for (int32_t k = whit_count(index); k > 0; k--, others += size) {
+  for (int32_t k = whit_count(index); k > 0; k--, others += size, p += index_size) {
     int64_t i;
-    WHIT_TRY(whit_position(c, index, &p, table->shape[axis], &i));
+    WHIT_TRY(shared_position(c, index, p, table->shape[axis], &i));
     uint8_t *element = base + (ptrdiff_t)i * table->stride[axis] * size;
     if (put)
       put_elements(c->attr[1], table->dtype, element, others, 1);
@@ -60,7 +53,7 @@ whit_status whit_elements_run(whit_call *c, const whit_tensor *table, uint8_t *o
 
 whit_status whit_slices_run(whit_call *c, const whit_tensor *table, int32_t batch, uint8_t *others, bool put, int32_t reduction) {
   const whit_tensor *index = c->in[1];
-  const size_t size = whit_type_size(table->dtype);
+  const size_t size = whit_type_size(table->dtype), index_size = whit_type_size(index->dtype);
   const int32_t last = index->rank - 1, n_axes = index->shape[last];
   int32_t n_batches = 1, n = 1, slice = 1, block = 1;
   for (int32_t a = 0; a < last; a++) *(a < batch ? &n_batches : &n) *= index->shape[a];
@@ -73,9 +66,9 @@ whit_status whit_slices_run(whit_call *c, const whit_tensor *table, int32_t batc
   for (int32_t b = 0; b < n_batches; b++, base += (size_t)block * size)
     for (int32_t k = 0; k < n; k++, others += (size_t)slice * size) {
       uint8_t *at = base;
-      for (int32_t a = batch; a < batch + n_axes; a++) {
+      for (int32_t a = batch; a < batch + n_axes; a++, p += index_size) {
         int64_t i;
-        WHIT_TRY(whit_position(c, index, &p, table->shape[a], &i));
+        WHIT_TRY(shared_position(c, index, p, table->shape[a], &i));
         at += (size_t)(i * table->stride[a]) * size;
       }
       if (put)

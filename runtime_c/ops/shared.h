@@ -5,7 +5,13 @@
 #include "../src/internal.h"
 
 /* A position along an axis of dim elements, from the end if it is negative, at p: 0 <= *i < dim, or WHIT_E_INDEX. */
-whit_status whit_position(whit_call *c, const whit_tensor *indices, const uint8_t **p, int64_t dim, int64_t *i);
+static WHIT_INLINE whit_status shared_position(whit_call *c, const whit_tensor *indices, const uint8_t *p, int64_t dim, int64_t *i) {
+  int64_t at = whit_get_i64(indices->dtype, p);
+  (void)c;
+  if (at < 0) at += dim;
+  *i = at;
+  return (uint64_t)at < (uint64_t)dim ? WHIT_OK : whit_fail(c, WHIT_E_INDEX, "an index is out of range");
+}
 
 /* Indices name single elements of x, input 0, along an axis. */
 whit_status whit_elements_fit(whit_call *c);

@@ -79,7 +79,6 @@ def test_types_and_abis(
     found = said("--target", "linux-aarch64", "--dtypes")
     assert set(found["dtypes"]) == {"f32", "i64", "bool"}
     assert all(abs(c["last"]) < found["total"] / 10 for c in found["dtypes"].values())
-    assert found["dtypes"]["i64"]["last"] > 0 == found["dtypes"]["i64"]["first"]
 
     few = ("linux-aarch64", "ios-arm64", "wasm32", "cortex-m4", "c")
     monkeypatch.setattr(_targets, "TARGETS", {n: _targets.TARGETS[n] for n in few})
