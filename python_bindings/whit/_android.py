@@ -86,8 +86,8 @@ def library(models: Sequence[Model], abi: str, profile: str, output: Path) -> Pa
     """libwhit.so for an ABI: the runtime with what the models need (none: everything), and the native half of dev.whit."""
     target = _targets.target(f"android-{abi}")
     # Before Android 6 there is no GNU hash.
-    flags = (*target.ldflags, "-Wl,--hash-style=both")
-    target = dataclasses.replace(target, ldflags=flags)
+    ldflags = (*target.ldflags, "-Wl,--hash-style=both")
+    target = dataclasses.replace(target, ldflags=ldflags)
     jni, java = home() / "jni", jdk() / "include"
     with _build.source(models, target, profile, texts=1, avx512=0) as s:
         includes = [
@@ -97,9 +97,9 @@ def library(models: Sequence[Model], abi: str, profile: str, output: Path) -> Pa
             java,
             java / "linux",
         ]
-        return s.compile(
-            output, "clang", source=jni / "whit_jni.c", includes=includes, defines=["WHIT_API="]
-        )
+        flags = ["-DWHIT_API=", *(f"-I{i}" for i in includes)]
+        s.compile([output], "clang", source=jni / "whit_jni.c", flags=flags)
+    return output
 
 
 # ---- archives ---------------------------------------------------------------------------------------

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,11 @@ OPT = {"size": "-Os", "speed": "-O2"}
 
 SMALLER_GCC = (
     "-fomit-frame-pointer", "-fno-shrink-wrap", "-fno-split-wide-types", "-fno-jump-tables", "-fno-tree-loop-optimize",
-    "-fno-tree-loop-distribute-patterns", "-fno-tree-dominator-opts",
+    "-fno-tree-loop-distribute-patterns", "-fno-tree-dominator-opts", "-fno-move-loop-invariants", "-fno-schedule-insns2",
+    "-fno-thread-jumps",
 )  # fmt: skip
-SMALLER_ARM64 = ("-mllvm", "-disable-lsr")
-"""clang: loops keep the counters that they have. Not -enable-ipra: without a frame pointer it forgets to save the return address
-of static functions that call others."""
+SMALLER_ARM64 = ("disable-lsr", "enable-misched=0", "enable-post-misched=0", "enable-load-pre=0")
+"""Of LLVM: loops keep the counters that they have, instructions their order; nothing is loaded early."""
 
 
 @dataclass
@@ -44,14 +46,14 @@ class Source:
     selection: Selection | None
 
     def compile(
-        self, output: Path, family: str = "", *, source: Path | None = None, **options: Any
-    ) -> Path:
-        """The library: static if output ends in .a. source: one that includes whit.c; options are those of _targets.compile."""
+        self, outputs: Sequence[Path], family: str = "", *, source: Path | None = None, flags: Iterable[str] = (),
+    ) -> None:  # fmt: skip
+        """The library in each of these forms: static if the name ends in .a. source: one that includes whit.c."""
         using = _targets.compiler(self.target, family)
         opt = OPT.get(self.profile) or ("-O2" if using.family == "clang" else "-Os")
-        flags = _smaller(self.target, using) if self.profile == "size" else ()
-        return _targets.compile(
-            self.target, [source or self.path], output, opt, flags=flags, using=using, **options
+        more = _smaller(self.target, using) if self.profile == "size" else ()
+        _targets.compile_all(
+            self.target, [source or self.path], outputs, [opt, *more, *flags], using
         )
 
 
@@ -63,7 +65,15 @@ def _smaller(target: Target, using: Compiler) -> tuple[str, ...]:
         () if target.output == "macho" else ("-fomit-frame-pointer",)
     )  # Apple's systems want them
     arm64 = any(x.startswith(("aarch64", "arm64")) for x in target.triples)
-    return (*frames, *(SMALLER_ARM64 if arm64 else ()))
+    known = [x for x in SMALLER_ARM64 if arm64 and _accepts(using.path, x)]
+    return (*frames, *(word for x in known for word in ("-mllvm", f"-{x}")))
+
+
+@cache
+def _accepts(clang: str, flag: str) -> bool:
+    """LLVM's own flags come and go with its versions."""
+    command = [clang, "-mllvm", f"-{flag}", "-x", "c", "-c", os.devnull, "-o", os.devnull]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 @contextmanager
@@ -73,10 +83,11 @@ def source(
     profile: str,
     embed: dict[str, bytes] | None = None,
     core: bool = False,
+    without: Iterable[int] = (),
     **numbers: int,
 ) -> Iterator[Source]:
-    """Writes the amalgamation for the models (for none of them: everything, or the core) to a folder that goes away.
-    numbers: of the selection, in place of what the models and the profile say."""
+    """Writes the amalgamation for the models (for none of them: everything, or the core) to a folder that goes away. without:
+    element types to leave out, to see what they cost; numbers: of the selection, in place of what the profile says."""
     if profile not in PROFILES:
         raise ToolError(f"there is no profile {profile!r}; there are {', '.join(PROFILES)}")
     with tempfile.TemporaryDirectory() as folder:
@@ -84,6 +95,8 @@ def source(
         chosen = select(models) if models else CORE if core else None
         small = profile == "size"
         given: dict[str, Any] = chosen.json(avx512=profile == "speed") if chosen else {}
+        for dtype in without:
+            given["dtypes"] = given.get("dtypes", 0xFFFFFFFF) & ~(1 << dtype)
         given |= {"profile": profile, "small": int(small), "texts": int(not small), **numbers}
         (path / "selection.json").write_text(json.dumps(given))
         tool = runtime() / "tools/amalgamate.py"
@@ -142,8 +155,8 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("models", nargs="*", metavar="MODEL", help="model.whit; none: everything")
     targets = ", ".join(_targets.TARGETS)
     p.add_argument(
-        "--target", required=True, metavar="T", help=f"{targets}; android with --aar: all four"
-    )
+        "--target", required=True, metavar="T", help=f"{targets}; or ios, with --xcframework, or android, with --aar"
+    )  # fmt: skip
     p.add_argument(
         "--profile", choices=PROFILES, default="balanced",
         help="size, speed, or (balanced, the default) fast kernels in a small rest",
@@ -154,6 +167,9 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
         "--aar", action="store_true",
         help="an Android archive with its Java classes; DIR becomes a Maven repository for Gradle",
     )  # fmt: skip
+    p.add_argument(
+        "--xcframework", action="store_true", help="all of Apple's platforms as one Whit.xcframework"
+    )  # fmt: skip
     p.add_argument("--compiler", choices=("clang", "gcc"), help="default: clang if it is there")
 
 
@@ -162,7 +178,11 @@ def run(args: argparse.Namespace) -> Report:
         from . import _android
 
         return _android.run(args)
-    target = _targets.target(args.target)
+    if args.xcframework != (args.target == "ios"):
+        raise ToolError(
+            "--xcframework and --target ios go together; single libraries: ios-arm64, ios-simulator, macos"
+        )
+    target = _targets.target("ios-arm64" if args.xcframework else args.target)
     models = [load(path) for path in args.models]
     embed = {}
     for path in args.models if args.embed else ():
@@ -173,21 +193,35 @@ def run(args: argparse.Namespace) -> Report:
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     with source(models, target, args.profile, embed) as s:
+        if args.xcframework:
+            return _xcframework_report(s, folder)
         if target.output == "source":
             made.append(_copy(s.path, folder))
         else:
-            for name in dict.fromkeys((target.library, "libwhit.a")):
-                made.append(s.compile(folder / name, args.compiler or ""))
+            made += [folder / name for name in dict.fromkeys((target.library, "libwhit.a"))]
+            s.compile(made, args.compiler or "")
         made.append(_copy(s.path.with_name("whit.h"), folder))
-        holds = s.selection.names() if s.selection else {"operators": ["all"]}
+        return _report(s, target.name, made)
+
+
+def _report(s: Source, target: str, made: Sequence[Path]) -> Report:
+    holds = s.selection.names() if s.selection else {"operators": ["all"]}
     sizes = {str(f): f.stat().st_size for f in made}
-    report = Report(
-        {"target": target.name, "profile": args.profile, "files": sizes, "holds": holds}
-    )
+    report = Report({"target": target, "profile": s.profile, "files": sizes, "holds": holds})
     for file, n_bytes in sizes.items():
         report.line(f"{file}: {n_bytes:,} bytes")
     for what, items in holds.items():
         report.line(f"  {what}: {' '.join(items)}")
+    return report
+
+
+def _xcframework_report(s: Source, folder: Path) -> Report:
+    from . import _xcframework
+
+    root, packed, checksum = _xcframework.build(s, folder)
+    report = _report(s, "ios", [*_xcframework.archives(root), packed])
+    report.data["checksum"] = checksum
+    report.line(f"checksum: {checksum}")
     return report
 
 

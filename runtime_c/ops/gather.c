@@ -1,5 +1,5 @@
 /* gather - slices of a tensor by their positions along an axis. */
-#include "../src/internal.h"
+#include "shared.h"
 
 WHIT_OP(gather, .version = 1, .in = "x indices", .out = "y", .attr = "axis:i32 panels:i32[]",
         .doc = "Replaces an axis by the axes of indices: y[.., i.., ..] = x[.., indices[i..], ..]. panels = [n]: x is a "
@@ -56,10 +56,8 @@ whit_status whit_gather_run(whit_call *c) {
   for (int32_t o = 0; o < outer; o++, from += slice * (size_t)dim) {
     const uint8_t *at = (const uint8_t *)index->data;
     for (int32_t k = 0; k < n; k++, at += index_size, y += slice) {
-      int64_t i = whit_get_i64(index->dtype, at);
-      if (i < -dim || i >= dim)
-        return whit_fail(c, WHIT_E_INDEX, "gather: an index is out of range");
-      if (i < 0) i += dim;
+      int64_t i;
+      WHIT_TRY(shared_position(c, index, at, dim, &i));
       if (n_rows) gather_panel(x, y, i);
       else whit_bytes_copy(y, from + slice * (size_t)i, slice);
     }

@@ -1,5 +1,5 @@
 /* nms - the best of boxes that overlap. */
-#include "../src/internal.h"
+#include "shared.h"
 
 WHIT_OP(nms, .version = 1, .in = "boxes scores most? iou? least?", .out = "y", .attr = "centre:i32",
         .doc = "Non-maximum suppression, f32: boxes [n, k, 4] (two corners, or centre and size), "
@@ -38,35 +38,22 @@ static bool nms_overlap(const nms_rules *r, int32_t i, int32_t j) {
   return both / (area_i + area_j - both) > r->iou;
 }
 
-static bool nms_better(const nms_rules *r, int32_t i, int32_t j) {
-  return r->scores[i] > r->scores[j] || (r->scores[i] == r->scores[j] && i < j);
+static bool nms_before(const void *rules, int32_t i, int32_t j) {
+  const float *scores = ((const nms_rules *)rules)->scores;
+  return scores[i] > scores[j] || (scores[i] == scores[j] && i < j);
 }
 
-/* Puts box into the heap of n in place of what stands at position i; no box is better than its
- * parent. */
-static void nms_sift(const nms_rules *r, int32_t *heap, int32_t n, int32_t i, int32_t box) {
-  for (int64_t child; (child = 2 * (int64_t)i + 1) < n; i = (int32_t)child) {
-    if (child + 1 < n && nms_better(r, heap[child + 1], heap[child])) child++;
-    if (!nms_better(r, heap[child], box)) break;
-    heap[i] = heap[child];
-  }
-  heap[i] = box;
-}
-
-/* Boxes of one class that are taken, in order, at the end of `space`, the first one last. Returns
- * how many. The heap shrinks by one for each box looked at, so both fit into n numbers. */
+/* Boxes of one class that are taken, in order, at the start of `space`. Returns how many. */
 static int32_t nms_class(const nms_rules *r, int32_t *space) {
   int32_t n = 0, taken = 0;
   for (int32_t k = 0; k < r->n; k++)
     if (r->limited ? r->scores[k] > r->least : r->scores[k] == r->scores[k]) space[n++] = k;
-  for (int32_t i = n / 2; i-- > 0;) nms_sift(r, space, n, i, space[i]);
-  while (n && taken < r->most) {
-    const int32_t best = space[0], last = space[--n];
-    if (n) nms_sift(r, space, n, 0, last);
+  whit_sort(space, n, nms_before, r);
+  for (int32_t k = 0; k < n && taken < r->most; k++) {
+    const int32_t box = space[k];
     bool overlaps = false;
-    for (int32_t k = 1; k <= taken && !overlaps; k++)
-      overlaps = nms_overlap(r, space[r->n - k], best);
-    if (!overlaps) space[r->n - ++taken] = best;
+    for (int32_t j = 0; j < taken && !overlaps; j++) overlaps = nms_overlap(r, space[j], box);
+    if (!overlaps) space[taken++] = box;
   }
   return taken;
 }
@@ -90,10 +77,10 @@ static whit_status nms_all(whit_call *c, int32_t *space, int64_t *y, int32_t *co
       r.scores = (const float *)scores->data + ((ptrdiff_t)image * classes + k) * n;
       const int32_t taken = nms_class(&r, space);
       *count += taken;
-      for (int32_t j = 1; y && j <= taken; j++) {
+      for (int32_t j = 0; y && j < taken; j++) {
         *y++ = image;
         *y++ = k;
-        *y++ = space[n - j];
+        *y++ = space[j];
       }
     }
   }

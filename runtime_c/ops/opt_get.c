@@ -1,5 +1,5 @@
 /* opt_get - what an optional holds. */
-#include "../src/internal.h"
+#include "shared.h"
 
 WHIT_OP(opt_get, .version = 1, .in = "x", .out = "y", .flags = "sequence",
         .doc = "The tensor or sequence that the optional x holds; an error if it holds nothing.");
@@ -17,10 +17,6 @@ whit_status whit_opt_get_run(whit_call *c) {
     whit_copy(c->out[0], x);
     return WHIT_OK;
   }
-  const int32_t n = x->shape[0];
-  whit_item *items = whit_sequence_make(c, c->out[0], (uint32_t)n);
-  if (!items) return WHIT_E_MEMORY;
-  const whit_item *old = whit_sequence_items(c, x);
-  for (int32_t k = 0; k < n; k++) whit_item_share(c, &items[k], &old[k]);
-  return WHIT_OK;
+  whit_item *items;
+  return whit_sequence_share(c, 0, 0, &items);
 }

@@ -1,5 +1,5 @@
 /* scatter_nd - a copy of x with slices replaced or combined. */
-#include "../src/internal.h"
+#include "shared.h"
 
 WHIT_OP(scatter_nd, .version = 1, .in = "x indices updates", .out = "y", .attr = "reduction:i32",
         .strided = "x",
@@ -28,31 +28,6 @@ whit_status whit_scatter_nd_shape(whit_call *c) {
 }
 
 whit_status whit_scatter_nd_run(whit_call *c) {
-  const whit_tensor *y = c->out[0], *index = c->in[1];
-  const size_t size = whit_type_size(y->dtype), index_size = whit_type_size(index->dtype);
-  const int32_t last = index->rank - 1, n_axes = index->shape[last];
-  int32_t n = 1, slice = 1;
-  for (int32_t a = 0; a < last; a++) n *= index->shape[a];
-  for (int32_t a = n_axes; a < y->rank; a++) slice *= y->shape[a];
-  const uint8_t *p = (const uint8_t *)index->data, *update = (const uint8_t *)c->in[2]->data;
-  whit_copy(y, c->in[0]);
-  for (int32_t k = 0; k < n; k++) {
-    uint8_t *to = (uint8_t *)y->data;
-    for (int32_t a = 0; a < n_axes; a++, p += index_size) {
-      const int64_t dim = y->shape[a];
-      int64_t i = whit_get_i64(index->dtype, p);
-      if (i < -dim || i >= dim)
-        return whit_fail(c, WHIT_E_INDEX, "scatter_nd: an index is out of range");
-      if (i < 0) i += dim;
-      to += (size_t)(i * y->stride[a]) * size;
-    }
-    if (!c->attr[0]) {
-      whit_bytes_copy(to, update, (size_t)slice * size);
-      update += (size_t)slice * size;
-      continue;
-    }
-    for (int32_t j = 0; j < slice; j++, to += size, update += size)
-      whit_combine((unsigned)c->attr[0] - 1, y->dtype, to, update);
-  }
-  return WHIT_OK;
+  whit_copy(c->out[0], c->in[0]);
+  return whit_slices_run(c, c->out[0], 0, (uint8_t *)c->in[2]->data, true, c->attr[0]);
 }

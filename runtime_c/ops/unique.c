@@ -1,5 +1,5 @@
 /* unique - each different element, or slice, once. */
-#include "../src/internal.h"
+#include "shared.h"
 
 WHIT_OP(unique, .version = 1, .in = "x", .out = "y? indices? inverse? counts?",
         .attr = "axis:i32 sorted:i32",
@@ -41,33 +41,18 @@ static int uniq_compare(const uniq *u, int32_t a, int32_t b) {
   return 0;
 }
 
-/* Stable: the numbers of slices in order of value into index; spare: n too. */
-static void uniq_sort(const uniq *u, int32_t *index, int32_t *spare) {
-  const int32_t n = u->n;
-  int32_t *from = index, *to = spare;
-  for (int32_t k = 0; k < n; k++) index[k] = k;
-  for (int64_t width = 1; width < n; width *= 2) {
-    for (int64_t low = 0; low < n; low += 2 * width) {
-      const int64_t mid = low + width < n ? low + width : n,
-                    high = mid + width < n ? mid + width : n;
-      int64_t a = low, b = mid;
-      for (int64_t k = low; k < high; k++)
-        to[k] = b < high && (a == mid || uniq_compare(u, from[a], from[b]) > 0) ? from[b++]
-                                                                                : from[a++];
-    }
-    int32_t *const other = from;
-    from = to;
-    to = other;
-  }
-  if (from != index) whit_bytes_copy(index, from, (size_t)n * sizeof *index);
+/* By value, equal ones in order of appearance. */
+static bool uniq_before(const void *u, int32_t a, int32_t b) {
+  const int order = uniq_compare((const uniq *)u, a, b);
+  return order ? order < 0 : a < b;
 }
 
 /* Sorts, and numbers the different ones in order of value: head[i] is the first slice equal to
- * slice i, id[head] the number. Returns how many there are. head may be the sort's spare. id: NULL,
- * then only counts. */
+ * slice i, id[head] the number. Returns how many there are. id: NULL, then only counts. */
 static int32_t uniq_number(const uniq *u, int32_t *order, int32_t *head, int32_t *id) {
   int32_t n = 0, first = 0;
-  uniq_sort(u, order, head);
+  for (int32_t k = 0; k < u->n; k++) order[k] = k;
+  whit_sort(order, u->n, uniq_before, u);
   for (int32_t k = 0; k < u->n; k++) {
     if (!k || uniq_compare(u, order[k - 1], order[k])) {
       first = order[k];

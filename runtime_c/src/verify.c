@@ -201,7 +201,9 @@ static const void *verify_open(verify_walk *w, uint32_t owner, uint32_t left) {
 
 static bool attributes_fit(const whit_op *op, const uint32_t *words, uint32_t n) {
   uint32_t used = 0;
-  for (const char *a = op->attr; *a; a++) {
+  const char *a = op->name;
+  while (*a++) {}
+  for (; *a; a++) {
     const uint32_t left = n - used;
     if (*a == 'v' && !left) continue;    /* a list that the row gained after the file was written: empty */
     uint32_t size = *a == 'l' ? 2 : 1;

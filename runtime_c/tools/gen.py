@@ -236,19 +236,17 @@ def c_row(r: dict[str, Any]) -> str:
     no_run = "view" in r["flags"] or "control" in r["flags"]
     flags = [C_FLAGS[f] for f in r["flags"] if f in C_FLAGS]
     mask = sum(
-        (0xFFFFFFFF << k & 0xFFFFFFFF) if a["many"] else 1 << k
+        (0xFFFF << k & 0xFFFF) if a["many"] else 1 << k
         for k, a in enumerate(r["inputs"])
         if a["name"] in r["strided"]
     )
-    if mask:
-        flags.insert(0, "WHIT_OP_STRIDED")
     in_min, in_max = count(r["inputs"])
     out_min, out_max = count(r["outputs"])
     name = r["name"]
     run = "NULL" if no_run else f"whit_{name}_run"
     return (
-        f'  {{ 0x{r["id"]:08x}u, "{name}", "{letters}", whit_{name}_shape, {run}, '
-        f"{' | '.join(flags) or '0'}, {in_min}, {in_max}, {out_min}, {out_max}, 0x{mask:x}u }},"
+        f"  {{ 0x{r['id']:08x}u, 0x{mask:x}, {' | '.join(flags) or '0'}, {in_min}, {in_max}, {out_min}, {out_max}, "
+        f'"{name}\\0{letters}", whit_{name}_shape, {run} }},'
     )
 
 
