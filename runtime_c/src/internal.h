@@ -106,12 +106,21 @@ whit_status whit_tensor_set(whit_tensor *t, unsigned dtype, unsigned rank, const
 /* The same for output k of a call, with the error recorded. A NULL output is fine. */
 whit_status whit_out(whit_call *c, unsigned k, unsigned dtype, unsigned rank, const int32_t *shape);
 whit_status whit_out_like(whit_call *c, unsigned k, const whit_tensor *t);  /* same type and shape, dense */
+/* Of the shape of t, but for n elements along an axis. */
+whit_status whit_out_axis(whit_call *c, unsigned k, unsigned dtype, const whit_tensor *t, int32_t axis, int32_t n);
+/* Describes out[0] as a view of in[0] from c->view_offset on; stride NULL: all of it in order. */
+whit_status whit_out_view(whit_call *c, unsigned rank, const int32_t *shape, const int32_t *stride);
 int32_t whit_count(const whit_tensor *t);             /* elements */
 size_t whit_bytes(const whit_tensor *t);              /* of its elements, were they dense */
 bool whit_is_dense(const whit_tensor *t);
 bool whit_same_shape(const whit_tensor *a, const whit_tensor *b);
+int32_t whit_product(const int32_t *sizes, unsigned n);
+/* i, one of n or, below 0, counted from their end, in [0, n); -1 if it is outside. */
+int32_t whit_position(int64_t i, int32_t n);
 /* axis in [-rank, rank) -> [0, rank); false if outside. */
 bool whit_axis(int32_t *axis, unsigned rank);
+/* Input i; NULL if it is not given. */
+static inline const whit_tensor *whit_in(const whit_call *c, unsigned i) { return i < c->n_in ? c->in[i] : NULL; }
 /* numpy broadcasting of b into shape (rank axes); both are updated. WHIT_E_SHAPE if they do not fit. */
 whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b);
 

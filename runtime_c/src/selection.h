@@ -40,6 +40,13 @@
 #endif
 #endif
 
+/* A small function that many call: not copied into each of them where size matters. */
+#if WHIT_SMALL
+#define WHIT_ONCE __attribute__((noinline))
+#else
+#define WHIT_ONCE
+#endif
+
 /* Lanes of the shortest vectors, those of whit_kernels_for(0). */
 enum { WHIT_SHORTEST = WHIT_ISAS & WHIT_ISA_SCALAR ? 1 : 4 };
 enum { WHIT_NARROW_FLOATS = 0x19f0400 };        /* dtypes that are converted bit by bit: f16, bf16, f8..., f4 */

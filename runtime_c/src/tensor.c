@@ -3,13 +3,13 @@
 
 /* ---- types -------------------------------------------------------------------------- */
 
-uint32_t whit_type_size(unsigned dtype) {
+WHIT_ONCE uint32_t whit_type_size(unsigned dtype) {
   static const uint8_t size[] = { 0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8,
                                   0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
   return dtype < sizeof size && WHIT_HAS_DTYPE(dtype) ? size[dtype] : 0;
 }
 
-bool whit_type_is_float(unsigned dtype) {
+WHIT_ONCE bool whit_type_is_float(unsigned dtype) {
   const uint32_t set = 1u << WHIT_F32 | 1u << WHIT_F16 | 1u << WHIT_F64 | 1u << WHIT_BF16 |
                        1u << WHIT_F8E4M3FN | 1u << WHIT_F8E4M3FNUZ | 1u << WHIT_F8E5M2 |
                        1u << WHIT_F8E5M2FNUZ | 1u << WHIT_F4E2M1 | 1u << WHIT_F8E8M0;
@@ -79,11 +79,26 @@ whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n) {
   return WHIT_OK;
 }
 
-int32_t whit_count(const whit_tensor *t) {
-  int32_t n = 1;
-  for (unsigned a = 0; a < t->rank; a++) n *= t->shape[a];
-  return n;
+whit_status whit_out_axis(whit_call *c, unsigned k, unsigned dtype, const whit_tensor *t, int32_t axis, int32_t n) {
+  int32_t shape[WHIT_MAX_RANK];
+  for (int32_t a = 0; a < t->rank; a++) shape[a] = a == axis ? n : t->shape[a];
+  return whit_out(c, k, dtype, t->rank, shape);
 }
+
+whit_status whit_out_view(whit_call *c, unsigned rank, const int32_t *shape, const int32_t *stride) {
+  WHIT_TRY(whit_out(c, 0, c->in[0]->dtype, rank, shape));
+  for (unsigned a = 0; stride && a < rank; a++) c->out[0]->stride[a] = stride[a];
+  c->view = true;
+  return WHIT_OK;
+}
+
+WHIT_ONCE int32_t whit_product(const int32_t *sizes, unsigned n) {
+  int32_t product = 1;
+  while (n--) product *= *sizes++;
+  return product;
+}
+
+int32_t whit_count(const whit_tensor *t) { return whit_product(t->shape, t->rank); }
 
 size_t whit_bytes(const whit_tensor *t) { return (size_t)whit_count(t) * whit_type_size(t->dtype); }
 
@@ -105,11 +120,15 @@ bool whit_same_shape(const whit_tensor *a, const whit_tensor *b) {
   return true;
 }
 
+int32_t whit_position(int64_t i, int32_t n) {
+  if (i < 0) i += n;
+  return i < 0 || i >= n ? -1 : (int32_t)i;
+}
+
 bool whit_axis(int32_t *axis, unsigned rank) {
-  const int32_t r = (int32_t)rank;
-  if (*axis < -r || *axis >= r) return false;
-  if (*axis < 0) *axis += r;
-  return true;
+  const int32_t found = whit_position(*axis, (int32_t)rank);
+  if (found >= 0) *axis = found;
+  return found >= 0;
 }
 
 whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b) {
