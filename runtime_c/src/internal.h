@@ -120,7 +120,9 @@ int32_t whit_position(int64_t i, int32_t n);
 /* axis in [-rank, rank) -> [0, rank); false if outside. */
 bool whit_axis(int32_t *axis, unsigned rank);
 /* Input i; NULL if it is not given. */
-static inline const whit_tensor *whit_in(const whit_call *c, unsigned i) { return i < c->n_in ? c->in[i] : NULL; }
+const whit_tensor *whit_in(const whit_call *c, unsigned i);
+/* Where output k goes; NULL if it is not wanted. */
+void *whit_out_data(const whit_call *c, unsigned k);
 /* numpy broadcasting of b into shape (rank axes); both are updated. WHIT_E_SHAPE if they do not fit. */
 whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b);
 

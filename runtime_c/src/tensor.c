@@ -149,6 +149,10 @@ whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b) 
 
 /* ---- calls -------------------------------------------------------------------------- */
 
+WHIT_ONCE const whit_tensor *whit_in(const whit_call *c, unsigned i) { return i < c->n_in ? c->in[i] : NULL; }
+
+WHIT_ONCE void *whit_out_data(const whit_call *c, unsigned k) { return k < c->n_out && c->out[k] ? c->out[k]->data : NULL; }
+
 const int32_t *whit_attr_list(const whit_call *c, unsigned first, unsigned n, uint32_t *n_items) {
   const int32_t *at = c->attr + first, *end = c->attr + c->n_attr;
   while (n-- && at < end) at += 1 + (uint32_t)at[0];
