@@ -129,6 +129,8 @@ whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b);
 /* Reads integer input i (any integer type, rank <= 1, at most max items) into v. WHIT_LATER while planning if the data is not
  * known yet: a shape function passes that on. */
 whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32_t *n);
+/* The same for sizes of axes of an output, at most WHIT_MAX_RANK. */
+whit_status whit_sizes(whit_call *c, unsigned i, int32_t *sizes, uint32_t *n);
 bool whit_known(const whit_call *c, unsigned i);      /* in a shape function: may data be read? */
 
 /* One element, any type. Integers saturate from floats (NaN -> 0) and wrap from integers. */

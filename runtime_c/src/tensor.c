@@ -184,6 +184,16 @@ whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32
   return WHIT_OK;
 }
 
+whit_status whit_sizes(whit_call *c, unsigned i, int32_t *sizes, uint32_t *n) {
+  int64_t v[WHIT_MAX_RANK];
+  WHIT_TRY(whit_ints(c, i, v, WHIT_MAX_RANK, n));
+  for (uint32_t k = 0; k < *n; k++) {
+    if (v[k] < 0 || v[k] > INT32_MAX) return whit_fail(c, WHIT_E_VALUE, "the size of an axis is out of range");
+    sizes[k] = (int32_t)v[k];
+  }
+  return WHIT_OK;
+}
+
 whit_status whit_int(whit_call *c, unsigned i, int64_t *v) {
   uint32_t n;
   *v = 0;
