@@ -51,20 +51,21 @@ enum { WHIT_JOINS_WHOLE = 1,  /* out[0] is the inputs' bytes one after the other
 
 typedef whit_status (*whit_op_fn)(whit_call *c);
 
-enum { WHIT_OP_STRIDED = 1,   /* inputs named in .strided may have any strides; the others come dense */
-       WHIT_OP_SEQUENCE = 2,  /* takes or makes sequences or optionals; runs in the dynamic part */
+enum { WHIT_OP_SEQUENCE = 2,  /* takes or makes sequences or optionals; runs in the dynamic part */
        WHIT_OP_IMPURE = 4,    /* not the same at each run: never folded */
        WHIT_OP_CONTROL = 8 }; /* owns regions */
 
 /* A row of the operator table, generated from WHIT_OP(...) by tools/gen.py. */
 typedef struct whit_op {
-  uint32_t id;                  /* FNV-1a of "name.version" */
-  const char *name;
-  const char *attr;             /* a letter an attribute: i one word, l two words (i64, f64), v a counted list */
   whit_op_fn shape, run;        /* run is NULL for pure views (a strided copy when they cannot be one) */
+  uint32_t id;                  /* FNV-1a of "name.version" */
+  uint8_t strided;              /* a bit per input that may have any strides, the others come dense; the last bit counts for all
+                                   that follow */
+  uint8_t n_words, n_lists;     /* of attributes: words of single ones, which come first; then counted lists */
   uint8_t flags, n_in_min, n_in_max, n_out_min, n_out_max; /* max 255: any number */
-  uint32_t strided;             /* a bit per input; from the 32nd on the last bit counts */
+  uint16_t name;                /* where it begins in whit_op_names */
 } whit_op;
+extern const char whit_op_names[];
 extern const whit_op whit_ops[];
 extern const uint32_t whit_n_ops;
 
