@@ -5,10 +5,11 @@ static bool join_of_sequence(const whit_call *c) { return WHIT_DYNAMIC && c->in[
 
 static int32_t join_count(const whit_call *c) { return join_of_sequence(c) ? c->in[0]->shape[0] : c->n_in; }
 
-static void join_get(const whit_call *c, int32_t k, whit_tensor *t) {
-  if (join_of_sequence(c)) whit_item_get(c, &whit_sequence_items(c, c->in[0])[k], t);
-  else if (c->in[k]) *t = *c->in[k];
-  else t->kind = WHIT_ABSENT;
+/* Tensor k of them; space: for an item. */
+static whit_tensor *join_get(const whit_call *c, int32_t k, whit_tensor *space) {
+  if (!join_of_sequence(c)) return c->in[k];
+  whit_item_get(c, &whit_sequence_items(c, c->in[0])[k], space);
+  return space;
 }
 
 /* Attribute 1: tensors are joined along a new axis; this gives it to one. */
@@ -25,19 +26,19 @@ static void join_stack(whit_tensor *t, int32_t axis) {
 whit_status whit_join_shape(whit_call *c) {
   const int32_t n = join_count(c);
   const bool stack = join_stacks(c);
-  whit_tensor first, t;
+  whit_tensor first, space;
   int64_t sum = 0;
   if (!n) return whit_fail(c, WHIT_E_SHAPE, "the sequence is empty");
-  join_get(c, 0, &first);
+  first = *join_get(c, 0, &space);
   const int32_t axis = whit_position(c->attr[0], first.rank + stack);
   if (axis < 0 || first.rank + stack > WHIT_MAX_RANK) return whit_fail(c, WHIT_E_VALUE, "there is no such axis");
   for (int32_t k = 0; k < n; k++) {
-    join_get(c, k, &t);
-    if (t.kind != WHIT_TENSOR || t.dtype != first.dtype)
+    const whit_tensor *t = join_get(c, k, &space);
+    if (!t || t->kind != WHIT_TENSOR || t->dtype != first.dtype)
       return whit_fail(c, WHIT_E_TYPE, "tensors that are joined must have one type");
-    if (!stack) first.shape[axis] = t.shape[axis];
-    if (!whit_same_shape(&t, &first)) return whit_fail(c, WHIT_E_SHAPE, "tensors that are joined must agree in their other axes");
-    sum += stack ? 1 : t.shape[axis];
+    if (!stack) first.shape[axis] = t->shape[axis];
+    if (!whit_same_shape(t, &first)) return whit_fail(c, WHIT_E_SHAPE, "tensors that are joined must agree in their other axes");
+    sum += stack ? 1 : t->shape[axis];
   }
   if (sum > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "the output would have 2^31 elements or more");
   if (stack) join_stack(&first, axis);
@@ -51,12 +52,14 @@ whit_status whit_join_run(whit_call *c) {
   const whit_tensor *y = c->out[0];
   const int32_t axis = whit_position(c->attr[0], y->rank);
   const size_t step = (size_t)y->stride[axis] * whit_type_size(y->dtype);
-  whit_tensor part = *y, t;
-  for (int32_t k = 0; k < join_count(c); k++) {
-    join_get(c, k, &t);
-    if (join_stacks(c)) join_stack(&t, axis);
-    part.shape[axis] = t.shape[axis];
-    if (part.data != t.data) whit_copy_all(c, &part, &t); /* else it has been written there */
+  const bool sequence = join_of_sequence(c);
+  const int32_t n = join_count(c);
+  whit_tensor part = *y, space;
+  for (int32_t k = 0; k < n; k++) {
+    whit_tensor *t = sequence ? join_get(c, k, &space) : c->in[k];
+    if (sequence && join_stacks(c)) join_stack(t, axis);
+    part.shape[axis] = t->shape[axis];
+    if (part.data != t->data) whit_copy_all(c, &part, t); /* else it has been written there */
     part.data = (uint8_t *)part.data + step * (size_t)part.shape[axis];
   }
   return WHIT_OK;
