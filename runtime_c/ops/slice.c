@@ -27,37 +27,31 @@ static int32_t slice_axis(int32_t dim, int64_t *start, int64_t end, int64_t *ste
 
 whit_status whit_slice_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];
-  int64_t start[WHIT_MAX_RANK], end[WHIT_MAX_RANK], axes[WHIT_MAX_RANK], step[WHIT_MAX_RANK];
+  int64_t v[4][WHIT_MAX_RANK];  /* starts, ends, axes, steps */
   int32_t shape[WHIT_MAX_RANK], by[WHIT_MAX_RANK];
-  uint32_t n, n_other, seen = 0;
-  WHIT_TRY(whit_ints(c, 1, start, x->rank, &n));
-  WHIT_TRY(whit_ints(c, 2, end, x->rank, &n_other));
-  if (n_other != n)
-    return whit_fail(c, WHIT_E_SHAPE, "slice: starts and ends must have the same length");
-  for (uint32_t k = 0; k < n; k++) axes[k] = k, step[k] = 1;
-  if (c->n_in > 3 && c->in[3]) WHIT_TRY(whit_ints(c, 3, axes, x->rank, &n_other));
-  if (n_other != n)
-    return whit_fail(c, WHIT_E_SHAPE, "slice: starts and axes must have the same length");
-  if (c->n_in > 4 && c->in[4]) WHIT_TRY(whit_ints(c, 4, step, x->rank, &n_other));
-  if (n_other != n)
-    return whit_fail(c, WHIT_E_SHAPE, "slice: starts and steps must have the same length");
+  uint32_t n = 0, n_read, seen = 0;
+  for (unsigned i = 0; i < 4; i++) {
+    if (i > 1 && !whit_in(c, i + 1)) {
+      for (uint32_t k = 0; k < n; k++) v[i][k] = i == 2 ? k : 1;
+      continue;
+    }
+    WHIT_TRY(whit_ints(c, i + 1, v[i], x->rank, &n_read));
+    if (i && n_read != n) return whit_fail(c, WHIT_E_SHAPE, "slice: starts, ends, axes and steps must have the same length");
+    n = n_read;
+  }
   for (unsigned a = 0; a < x->rank; a++) {
     shape[a] = x->shape[a];
     by[a] = x->stride[a];
   }
   c->view_offset = 0;
   for (uint32_t k = 0; k < n; k++) {
-    int32_t axis = (int32_t)axes[k];
-    if (axis != axes[k] || !whit_axis(&axis, x->rank) || seen >> axis & 1)
-      return whit_fail(c, WHIT_E_VALUE, "slice: no such axis, or named twice");
-    if (!step[k]) return whit_fail(c, WHIT_E_VALUE, "slice: a step of 0");
+    const int32_t axis = whit_position(v[2][k], x->rank);
+    if (axis < 0 || seen >> axis & 1) return whit_fail(c, WHIT_E_VALUE, "slice: no such axis, or named twice");
+    if (!v[3][k]) return whit_fail(c, WHIT_E_VALUE, "slice: a step of 0");
     seen |= 1u << axis;
-    shape[axis] = slice_axis(x->shape[axis], &start[k], end[k], &step[k]);
-    c->view_offset += (ptrdiff_t)start[k] * x->stride[axis];
-    by[axis] = (int32_t)(step[k] * x->stride[axis]);
+    shape[axis] = slice_axis(x->shape[axis], &v[0][k], v[1][k], &v[3][k]);
+    c->view_offset += (ptrdiff_t)v[0][k] * x->stride[axis];
+    by[axis] = (int32_t)(v[3][k] * x->stride[axis]);
   }
-  WHIT_TRY(whit_out(c, 0, x->dtype, x->rank, shape));
-  for (unsigned a = 0; a < x->rank; a++) c->out[0]->stride[a] = by[a];
-  c->view = true;
-  return WHIT_OK;
+  return whit_out_view(c, x->rank, shape, by);
 }
