@@ -261,6 +261,8 @@ def _cast_domains(source: DType, to: DType) -> tuple[str, ...]:
         return ("i64", "f32", "f64")
     if to == DType.F16 and source in _WIDE:
         return ("f64",)  # by way of f32 it would be rounded twice
+    if to in (DType.BF16, DType.F8E8M0) and source in _WIDE:
+        return ("f64",) if source == DType.U64 else ("i64",)
     if source.is_float or to.is_float:
         return ("f32",)
     return ("i64",)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,11 @@ OPT = {"size": "-Os", "speed": "-O2"}
 
 SMALLER_GCC = (
     "-fomit-frame-pointer", "-fno-shrink-wrap", "-fno-split-wide-types", "-fno-jump-tables", "-fno-tree-loop-optimize",
-    "-fno-tree-loop-distribute-patterns", "-fno-tree-dominator-opts",
+    "-fno-tree-loop-distribute-patterns", "-fno-tree-dominator-opts", "-fno-move-loop-invariants", "-fno-schedule-insns2",
+    "-fno-thread-jumps",
 )  # fmt: skip
-SMALLER_ARM64 = ("-mllvm", "-enable-ipra", "-mllvm", "-disable-lsr")
-"""clang: registers that a function leaves alone need not be saved around its calls; loops keep the counters that they have."""
+SMALLER_ARM64 = ("disable-lsr", "enable-misched=0", "enable-post-misched=0", "enable-load-pre=0")
+"""Of LLVM: loops keep the counters that they have, instructions their order; nothing is loaded early."""
 
 
 @dataclass
@@ -42,12 +45,12 @@ class Source:
     profile: str
     selection: Selection | None
 
-    def compile(self, output: Path, family: str = "") -> Path:
-        """The library: static if output ends in .a."""
+    def compile(self, outputs: Sequence[Path], family: str = "") -> None:
+        """The library in each of these forms: static if the name ends in .a."""
         using = _targets.compiler(self.target, family)
         opt = OPT.get(self.profile) or ("-O2" if using.family == "clang" else "-Os")
-        flags = _smaller(self.target, using) if self.profile == "size" else ()
-        return _targets.compile(self.target, [self.path], output, opt, flags=flags, using=using)
+        flags = [opt, *(_smaller(self.target, using) if self.profile == "size" else ())]
+        _targets.compile_all(self.target, [self.path], outputs, flags, using)
 
 
 def _smaller(target: Target, using: Compiler) -> tuple[str, ...]:
@@ -58,7 +61,15 @@ def _smaller(target: Target, using: Compiler) -> tuple[str, ...]:
         () if target.output == "macho" else ("-fomit-frame-pointer",)
     )  # Apple's systems want them
     arm64 = any(x.startswith(("aarch64", "arm64")) for x in target.triples)
-    return (*frames, *(SMALLER_ARM64 if arm64 else ()))
+    known = [x for x in SMALLER_ARM64 if arm64 and _accepts(using.path, x)]
+    return (*frames, *(word for x in known for word in ("-mllvm", f"-{x}")))
+
+
+@cache
+def _accepts(clang: str, flag: str) -> bool:
+    """LLVM's own flags come and go with its versions."""
+    command = [clang, "-mllvm", f"-{flag}", "-x", "c", "-c", os.devnull, "-o", os.devnull]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 @contextmanager
@@ -68,8 +79,10 @@ def source(
     profile: str,
     embed: dict[str, bytes] | None = None,
     core: bool = False,
+    without: Iterable[int] = (),
 ) -> Iterator[Source]:
-    """Writes the amalgamation for the models (for none of them: everything, or the core) to a folder that goes away."""
+    """Writes the amalgamation for the models (for none of them: everything, or the core) to a folder that goes away. without:
+    element types to leave out, to see what they cost."""
     if profile not in PROFILES:
         raise ToolError(f"there is no profile {profile!r}; there are {', '.join(PROFILES)}")
     with tempfile.TemporaryDirectory() as folder:
@@ -77,6 +90,8 @@ def source(
         chosen = select(models) if models else CORE if core else None
         small = profile == "size"
         given: dict[str, Any] = chosen.json(avx512=profile == "speed") if chosen else {}
+        for dtype in without:
+            given["dtypes"] = given.get("dtypes", 0xFFFFFFFF) & ~(1 << dtype)
         (path / "selection.json").write_text(
             json.dumps({**given, "profile": profile, "small": int(small), "texts": int(not small)})
         )
@@ -134,18 +149,27 @@ def identifier(path: str) -> str:
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("models", nargs="*", metavar="MODEL", help="model.whit; none: everything")
-    p.add_argument("--target", required=True, metavar="T", help=", ".join(_targets.TARGETS))
+    p.add_argument(
+        "--target", required=True, metavar="T", help=f"{', '.join(_targets.TARGETS)}; or ios, with --xcframework"
+    )  # fmt: skip
     p.add_argument(
         "--profile", choices=PROFILES, default="balanced",
         help="size, speed, or (balanced, the default) fast kernels in a small rest",
     )  # fmt: skip
     p.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the library")
     p.add_argument("--embed", action="store_true", help="put the models inside, as constant data")
+    p.add_argument(
+        "--xcframework", action="store_true", help="all of Apple's platforms as one Whit.xcframework"
+    )  # fmt: skip
     p.add_argument("--compiler", choices=("clang", "gcc"), help="default: clang if it is there")
 
 
 def run(args: argparse.Namespace) -> Report:
-    target = _targets.target(args.target)
+    if args.xcframework != (args.target == "ios"):
+        raise ToolError(
+            "--xcframework and --target ios go together; single libraries: ios-arm64, ios-simulator, macos"
+        )
+    target = _targets.target("ios-arm64" if args.xcframework else args.target)
     models = [load(path) for path in args.models]
     embed = {}
     for path in args.models if args.embed else ():
@@ -156,21 +180,35 @@ def run(args: argparse.Namespace) -> Report:
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     with source(models, target, args.profile, embed) as s:
+        if args.xcframework:
+            return _xcframework_report(s, folder)
         if target.output == "source":
             made.append(_copy(s.path, folder))
         else:
-            for name in dict.fromkeys((target.library, "libwhit.a")):
-                made.append(s.compile(folder / name, args.compiler or ""))
+            made += [folder / name for name in dict.fromkeys((target.library, "libwhit.a"))]
+            s.compile(made, args.compiler or "")
         made.append(_copy(s.path.with_name("whit.h"), folder))
-        holds = s.selection.names() if s.selection else {"operators": ["all"]}
+        return _report(s, target.name, made)
+
+
+def _report(s: Source, target: str, made: Sequence[Path]) -> Report:
+    holds = s.selection.names() if s.selection else {"operators": ["all"]}
     sizes = {str(f): f.stat().st_size for f in made}
-    report = Report(
-        {"target": target.name, "profile": args.profile, "files": sizes, "holds": holds}
-    )
+    report = Report({"target": target, "profile": s.profile, "files": sizes, "holds": holds})
     for file, n_bytes in sizes.items():
         report.line(f"{file}: {n_bytes:,} bytes")
     for what, items in holds.items():
         report.line(f"  {what}: {' '.join(items)}")
+    return report
+
+
+def _xcframework_report(s: Source, folder: Path) -> Report:
+    from . import _xcframework
+
+    root, packed, checksum = _xcframework.build(s, folder)
+    report = _report(s, "ios", [*_xcframework.archives(root), packed])
+    report.data["checksum"] = checksum
+    report.line(f"checksum: {checksum}")
     return report
 
 

@@ -204,10 +204,7 @@ class Instance:
 
 def _describe(a: Array) -> Tensor:
     t = Tensor(data=address(a), dtype=dtypes.from_numpy(a.dtype), rank=a.ndim, kind=TENSOR)
-    stride = 1
-    for axis in reversed(range(a.ndim)):
-        t.shape[axis], t.stride[axis] = a.shape[axis], stride
-        stride *= a.shape[axis]
+    t.shape[: a.ndim] = a.shape
     return t
 
 

@@ -227,10 +227,10 @@ def cpu_detected() -> int:
     machine = platform.machine().lower()
     if machine in ("aarch64", "arm64"):
         return NEON
-    if machine not in ("x86_64", "amd64"):
-        return 0
     helper = platform_lib()
-    return int(helper.whit_cpu_features()) if helper else _features_of_cpuinfo()
+    if helper:
+        return int(helper.whit_cpu_features())
+    return _features_of_cpuinfo() if machine in ("x86_64", "amd64") else 0
 
 
 @cache

@@ -108,8 +108,11 @@ def runtime() -> Path:
 def select(models: Sequence[Model]) -> Selection:
     """What the models use together."""
     chosen = Selection()
-    for model in models:
-        _Reader(model, chosen).read()
+    readers = [_Reader(model, chosen) for model in models]
+    for reader in readers:
+        reader.read()
+    for reader in readers:  # a program in one model: the runtime looks at those of all of them
+        reader.programs()
     if chosen.ops & CONTROL:
         chosen.dtypes |= {I64, BOOL}
     for name in chosen.ops:
@@ -147,9 +150,11 @@ class _Reader:
             chosen.dtypes |= {dtypes.from_numpy(p.dtype) for p in ports}
         for node in range(len(file.nodes)):
             self._node(node)
-        if chosen.programs:
-            self.tiles += self.epilogues
-        for program in self.tiles:
+
+    def programs(self) -> None:
+        """Adds the micro-operations, when all models have been read."""
+        chosen = self.chosen
+        for program in self.tiles + self.epilogues * chosen.programs:
             domain = ("f32", "f64", "i64")[program[0] & 0xFF]
             for word in instructions(program):
                 chosen.micros[domain].add(word & 0xFF)

@@ -8,16 +8,18 @@ import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from . import _build, _targets
+from ._select import DTYPES, select
 from ._table import Report
 from ._targets import Compiler, Target, ToolError
+from .dtypes import BOOL, F32, I64
 from .model import Model, load
 
 COMPONENTS = {"src": "core", "include": "core", "ops": "operators", "kernels": "kernels"}
-_ISA = re.compile(r"_(scalar|neon|avx2|avx512)$")
+_ISA = re.compile(r"_(scalar|neon|simd128|avx2|avx512)$")
 _KINDS = {"t": "text", "r": "rodata", "d": "data", "b": "data"}
 
 
@@ -82,13 +84,77 @@ def measure(
         tempfile.TemporaryDirectory() as folder,
         _build.source(models, target, profile, core=core) as s,
     ):
-        archive = s.compile(Path(folder, "libwhit.a"), using.family)
-        shared = b""
-        if target.output == "elf":
-            shared = s.compile(Path(folder, target.library), using.family).read_bytes()
+        archive, linked = Path(folder, "libwhit.a"), Path(folder, target.library)
+        s.compile(list(dict.fromkeys((archive, linked))), using.family)
+        shared = linked.read_bytes() if target.output == "elf" else b""
         symbols = _symbols(archive, using, _files(s.path.read_text()))
         sections = _sections(archive, using)
     return Size(symbols, sections, len(shared), len(zlib.compress(shared, 9)))
+
+
+NO_TYPE = 31
+"""No type has this number. Left out too, so that what looks whether a type is there is in every library that is compared."""
+
+
+def by_dtype(
+    models: Sequence[Model], target: Target, profile: str = "size", family: str = ""
+) -> dict[str, dict[str, int]]:
+    """What each element type costs: "last", by how much the library with all that the models use (for none: with everything) is
+    larger than the same without that type; "first", by how much the one with f32, i64 and bool alone grows by it. Types share code
+    (f16 and bf16 their conversions), so that last is less, and costs do not add up."""
+    using = _targets.compiler(target, family)
+    used = select(models).dtypes if models else set(DTYPES.values())
+
+    def total(without: set[int]) -> int:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            _build.source(models, target, profile, without=without | {NO_TYPE}) as s,
+        ):
+            archive = Path(folder, "libwhit.a")
+            s.compile([archive], using.family)
+            return sum(_sections(archive, using).values())
+
+    others = used - {F32, I64, BOOL}
+    whole, least = total(set()), total(others)
+    found = {}
+    for name, dtype in DTYPES.items():
+        if dtype in used:
+            first = total(others - {dtype}) - least if dtype in others else 0
+            found[name.lower()] = {"first": first, "last": whole - total({dtype})}
+    return dict(sorted(found.items(), key=lambda c: (-c[1]["first"], -c[1]["last"])))
+
+
+@dataclass(frozen=True)
+class FileSize:
+    """Bytes of the library that a target's users get; compressed: by zlib, as stores and archives do. 0: it is not shipped as a file."""
+
+    target: str
+    file: str
+    n_bytes: int
+    compressed: int
+
+
+def by_target(
+    models: Sequence[Model], profile: str = "size", family: str = "", core: bool = False
+) -> list[FileSize]:
+    """The library of every target. Of the static ones of bare machines, which nobody ships as such: code and constants, uncompressed."""
+    found = []
+    for t in _targets.TARGETS.values():
+        if t.output == "source" or (family == "gcc" and not t.gcc):
+            continue
+        using = _targets.compiler(t, family)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            _build.source(models, t, profile, core=core) as s,
+        ):
+            made = Path(folder, t.library)
+            s.compile([made], using.family)
+            data = made.read_bytes()
+            bare = t.output == "archive"
+            n_bytes = sum(_sections(made, using).values()) if bare else len(data)
+        compressed = 0 if bare else len(zlib.compress(data, 9))
+        found.append(FileSize(t.name, t.library, n_bytes, compressed))
+    return found
 
 
 def _tool(using: Compiler, name: str) -> str:
@@ -148,22 +214,35 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--profile", choices=_build.PROFILES, default="size", help="default: size")
     p.add_argument("--compiler", choices=("clang", "gcc"), help="default: clang if it is there")
     p.add_argument("--core", action="store_true", help="no model: the core, without operators")
+    p.add_argument(
+        "--dtypes", action="store_true", help="what each element type costs (a build each)"
+    )
+    p.add_argument(
+        "--abis", action="store_true", help="the library of every target instead of one's parts"
+    )
     p.add_argument("--top", type=int, default=20, help="functions to list (default 20)")
 
 
 def run(args: argparse.Namespace) -> Report:
+    models, family = [load(m) for m in args.models], args.compiler or ""
+    what = "the core" if args.core else " ".join(args.models) or "everything"
+    if args.abis:
+        found = by_target(models, args.profile, family, args.core)
+        report = Report({"profile": args.profile, "targets": [asdict(f) for f in found]})
+        report.line(f"{what}, profile {args.profile}\n")
+        for line in abi_table(found):
+            report.line(line)
+        return report
     target = _targets.target(args.target)
-    size = measure(
-        [load(m) for m in args.models], target, args.profile, args.compiler or "", core=args.core
-    )
+    size = measure(models, target, args.profile, family, core=args.core)
+    dtypes = by_dtype(models, target, args.profile, family) if args.dtypes else {}
     data = {
         "target": target.name, "profile": args.profile, "total": size.total, "sections": size.sections,
         "shared": size.shared, "compressed": size.compressed, "components": size.by_component(),
-        "operators": size.by("ops"), "kernels": size.by("kernels"), "core": size.by("src"),
+        "operators": size.by("ops"), "kernels": size.by("kernels"), "core": size.by("src"), "dtypes": dtypes,
         "symbols": [(s.name, s.n_bytes, s.section, s.file) for s in size.symbols],
     }  # fmt: skip
     report = Report(data)
-    what = "the core" if args.core else " ".join(args.models) or "everything"
     report.line(f"{what}, {target.name}, profile {args.profile}\n")
     _markdown(report, ("bytes", "what"), [
         *((n, f"{kind}") for kind, n in size.sections.items()), (size.total, "**sum**"),
@@ -174,7 +253,25 @@ def run(args: argparse.Namespace) -> Report:
         ("core file", size.by("src")), ("function", {s.name: s.n_bytes for s in size.symbols[: args.top]}),
     ):  # fmt: skip
         _markdown(report, ("bytes", title), [(n, f"`{name}`") for name, n in parts.items()])
+    if dtypes:
+        for line in dtype_table(dtypes):
+            report.line(line)
     return report
+
+
+def dtype_table(found: dict[str, dict[str, int]]) -> list[str]:
+    """Lines of Markdown."""
+    lines = ["| first | last | element type |", "|--:|--:|---|"]
+    return lines + [f"| {c['first']:,} | {c['last']:,} | `{name}` |" for name, c in found.items()]
+
+
+def abi_table(found: Sequence[FileSize]) -> list[str]:
+    """Lines of Markdown."""
+    lines = ["| target | file | bytes | compressed |", "|---|---|--:|--:|"]
+    for f in found:
+        small = f"{f.compressed:,}" if f.compressed else ""
+        lines.append(f"| {f.target} | `{f.file}` | {f.n_bytes:,} | {small} |")
+    return lines
 
 
 def _markdown(report: Report, head: tuple[str, str], rows: list[tuple[int, str]]) -> None:

@@ -79,7 +79,7 @@ TARGETS: dict[str, Target] = {
         Target("android-x86_64", ("x86_64-linux-android21",), ("-march=x86-64-v2",), ELF),
         Target(
             "android-x86", ("i686-linux-android21",), X86, ELF,
-            gcc="gcc", gcc_flags=("-m32", *X86), gcc_package="gcc lib32gcc-12-dev libc6-dev-i386",
+            gcc="i686-linux-gnu-gcc", gcc_flags=X86, gcc_package="gcc-i686-linux-gnu",
         ),
         Target(
             "ios-arm64", ("arm64-apple-ios15.0",), (), macho("ios", "15.0", IOS_NAME),
@@ -217,39 +217,44 @@ def compile(
     """Makes output of C sources: a static library if it ends in .a, else the target's linked form.
 
     defines are NAME or NAME=VALUE; flags go to the compiler after all others. Raises ToolError with what the compiler said."""
-    output = Path(output)
+    extra = [opt, *(f"-D{d}" for d in defines), *(f"-I{i}" for i in includes), *flags]
+    compile_all(t, sources, [Path(output)], extra, using or compiler(t))
+    return Path(output)
+
+
+def compile_all(
+    t: Target, sources: Sequence[str | Path], outputs: Sequence[Path], flags: list[str], cc: Compiler
+) -> None:  # fmt: skip
+    """Each of the outputs, as compile() makes one; what is compiled serves them all."""
     if t.output == "source":
         raise ToolError("the target c is the source itself; nothing is compiled for it")
-    static = output.suffix == ".a"
-    if t.output == "archive" and not static:
-        raise ToolError(f"{t.name} has static libraries only: name the output {output.stem}.a")
-    cc = using or compiler(t)
-    extra = [opt, *(f"-D{d}" for d in defines), *(f"-I{i}" for i in includes), *flags]
-    output.parent.mkdir(parents=True, exist_ok=True)
+    for output in outputs:
+        if t.output == "archive" and output.suffix != ".a":
+            raise ToolError(f"{t.name} has static libraries only: name the output {output.stem}.a")
+        output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        made = [
-            _slice(t, cc, triple, sources, Path(folder, str(k)), extra, output.name, static)
-            for k, triple in enumerate(t.triples)
-        ]
-        if len(made) > 1:
-            whole = made[0].with_name(f"all-{output.name}")
-            run([cc.tool("llvm-lipo"), "-create", *made, "-output", whole])
-            made = [whole]
-        shutil.move(made[0], output)
-    return output
+        slices = []
+        for k, triple in enumerate(t.triples):
+            machine, place = _machine(t, cc, triple), Path(folder, str(k))
+            place.mkdir()
+            objects: list[Path] = []
+            for source in sources:
+                objects.append(place / f"{len(objects)}-{Path(source).stem}.o")
+                run([cc.path, *machine, *CFLAGS, *flags, "-c", source, "-o", objects[-1]])
+            slices.append((triple, machine, objects))
+        for output in outputs:
+            made = [_slice(t, cc, *parts, output.name) for parts in slices]
+            if len(made) > 1:
+                whole = made[0].with_name(f"all-{output.name}")
+                run([cc.tool("llvm-lipo"), "-create", *made, "-output", whole])
+                made = [whole]
+            shutil.move(made[0], output)
 
 
-def _slice(
-    t: Target, cc: Compiler, triple: str, sources: Sequence[str | Path], folder: Path, extra: list[str], name: str,
-    static: bool,
-) -> Path:  # fmt: skip
-    folder.mkdir()
-    machine = _machine(t, cc, triple)
-    objects: list[Path] = []
-    for source in sources:
-        objects.append(folder / f"{len(objects)}-{Path(source).stem}.o")
-        run([cc.path, *machine, *CFLAGS, *extra, "-c", source, "-o", objects[-1]])
-    made = folder / name
+def _slice(t: Target, cc: Compiler, triple: str, machine: list[str], objects: list[Path], name: str) -> Path:  # fmt: skip
+    """The library of one triple, beside its objects."""
+    made = objects[0].with_name(name)
+    static = made.suffix == ".a"
     if static and t.output == "macho":
         run([cc.tool("llvm-libtool-darwin"), "-static", "-o", made, *objects])
     elif static:

@@ -5,7 +5,9 @@
  * positions are not strided, a run takes positions that are as far apart as the taps, so that they share columns.
  *
  * Where tiles of seven positions fit the first of two axes better (25 x 5: 20 tiles instead of 25), lines run along that one,
- * and so do taps. */
+ * and so do taps.
+ *
+ * Where bytes count (WHIT_SMALL) a tap is a piece and a line a run; all channels are one chunk, and each tile points anew. */
 #include "depthwise.h"
 #include "gemm.h"
 
@@ -68,6 +70,16 @@ static ptrdiff_t depthwise_begin_of(int32_t line, ptrdiff_t step, ptrdiff_t item
   return line * step + (item ? line / n * item : 0);
 }
 
+#if WHIT_SMALL
+uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
+  depthwise_strides(d, depthwise_turn(d, after));
+  d->n_jobs = whit_min_i32(threads, d->lines);
+  /* of a job: pointers of pieces, zeros, the list of lines */
+  d->slot = (uint64_t)d->w->taps * (DEPTHWISE_TILE + 1) * sizeof(float *) / sizeof(float);
+  d->slot = (d->slot + (uint64_t)d->channels + (uint64_t)d->w->outer + 15) / 16 * 16;
+  return d->slot * (uint64_t)d->n_jobs;
+}
+#else
 uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
   const bool turned = depthwise_turn(d, after);
   depthwise_strides(d, turned);
@@ -97,6 +109,8 @@ uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
   return d->slot * (uint64_t)d->n_jobs;
 }
 
+#endif
+
 /* A job at work on a chunk. */
 typedef struct depthwise_state {
   const whit_depthwise *d;
@@ -107,6 +121,64 @@ typedef struct depthwise_state {
   whit_depthwise_run run;
 } depthwise_state;
 
+static void depthwise_begin(depthwise_state *s, const whit_depthwise *d, const whit_kernels *k, uint32_t job) {
+  const int32_t pieces = WHIT_SMALL ? d->w->taps : d->w->taps / d->taps, columns = WHIT_SMALL ? DEPTHWISE_TILE : d->columns;
+  const int32_t zeros = WHIT_SMALL ? d->channels : DEPTHWISE_CHUNK;
+  s->d = d;
+  s->k = k;
+  s->columns = (const float **)(void *)(d->scratch + job * d->slot);
+  s->weights = s->columns + (ptrdiff_t)pieces * columns;
+  s->zeros = (float *)(void *)(s->weights + pieces);
+  s->lines = (int32_t *)(void *)(s->zeros + zeros);
+  whit_bytes_zero(s->zeros, (size_t)zeros * sizeof(float));
+#if WHIT_SMALL
+  s->run = (whit_depthwise_run){ .columns = s->columns, .weights = s->weights, .bias = d->bias, .y_step = d->y_at,
+                                 .n_channels = d->channels, .finish = d->finish };
+#else
+  s->run = (whit_depthwise_run){ .columns = s->columns, .weights = s->weights,
+                                 .x_step = d->w->stride[d->w->n - 1] * d->step * d->x_at, .w_step = d->w_tap,
+                                 .y_step = d->step * d->y_at, .taps = d->taps, .n_columns = d->columns, .finish = d->finish };
+#endif
+}
+
+typedef struct depthwise_task { const whit_call *c; const whit_depthwise *d; } depthwise_task;
+
+#if WHIT_SMALL
+/* Points at the columns and weights of seven positions: column `start` is the first tap of the first. */
+static void depthwise_point(depthwise_state *s, int64_t start) {
+  const whit_depthwise *d = s->d;
+  const uint32_t last = d->w->n - 1;
+  const float **to = s->columns;
+  s->run.n_pieces = 0;
+  for (int32_t t = 0; t < d->w->outer; t++)
+    for (int32_t k = 0; k < d->w->kernel[last] && s->lines[t] >= 0; k++) {
+      int64_t column = start + (int64_t)k * d->w->dilation[last];
+      const ptrdiff_t line = depthwise_begin_of(s->lines[t], d->x_line, d->x_item, d->w->in[0]);
+      s->weights[s->run.n_pieces++] = d->weights + t * d->w_line + k * d->w_tap;
+      for (int i = 0; i < DEPTHWISE_TILE; i++, column += d->w->stride[last])
+        *to++ = column >= 0 && column < d->w->in[last] ? d->x + (line + (ptrdiff_t)column * d->x_at) : s->zeros;
+    }
+}
+
+static void depthwise_job(void *arg, uint32_t job) {
+  const depthwise_task *task = (const depthwise_task *)arg;
+  const whit_depthwise *d = task->d;
+  const uint32_t last = d->w->n - 1;
+  const int32_t width = d->w->out[last];
+  int32_t end;
+  depthwise_state s;
+  depthwise_begin(&s, d, task->c->k, job);
+  for (int32_t o = whit_part(job, d->n_jobs, d->lines, &end); o < end; o++) {
+    const ptrdiff_t at = depthwise_begin_of(o, d->y_line, d->y_item, d->w->out[0]);
+    whit_window_lines(d->w, o, s.lines);
+    for (int32_t i = 0; i < width; i += DEPTHWISE_TILE) {
+      depthwise_point(&s, whit_window_start(d->w, i));
+      WHIT_KERNEL(s.k, depthwise_f32)(&s.run, d->y + at + i * d->y_at, whit_min_i32(width - i, DEPTHWISE_TILE));
+    }
+    if (d->after) d->after(d->context, job, (int32_t)at, width * d->channels);
+  }
+}
+#else
 /* Points at the columns of seven positions: column `start` is the first tap of the first. */
 static void depthwise_point(const depthwise_state *s, int64_t start) {
   const whit_depthwise *d = s->d;
@@ -175,20 +247,6 @@ static ptrdiff_t depthwise_place(const whit_depthwise *d, const depthwise_pair *
   return depthwise_begin_of(p->line, d->y_line, d->y_item, d->w->out[0]) + p->at * d->y_at;
 }
 
-static void depthwise_begin(depthwise_state *s, const whit_depthwise *d, const whit_kernels *k, uint32_t job) {
-  const int32_t pieces = d->w->taps / d->taps;
-  s->d = d;
-  s->k = k;
-  s->columns = (const float **)(void *)(d->scratch + job * d->slot);
-  s->weights = s->columns + (ptrdiff_t)pieces * d->columns;
-  s->zeros = (float *)(void *)(s->weights + pieces);
-  s->lines = (int32_t *)(void *)(s->zeros + DEPTHWISE_CHUNK);
-  whit_bytes_zero(s->zeros, DEPTHWISE_CHUNK * sizeof(float));
-  s->run = (whit_depthwise_run){ .columns = s->columns, .weights = s->weights,
-                                 .x_step = d->w->stride[d->w->n - 1] * d->step * d->x_at, .w_step = d->w_tap,
-                                 .y_step = d->step * d->y_at, .taps = d->taps, .n_columns = d->columns, .finish = d->finish };
-}
-
 static void depthwise_band(depthwise_state *s, int32_t chunk, int32_t begin, int32_t end) {
   const whit_depthwise *d = s->d;
   const int32_t c0 = whit_border(chunk, d->n_chunks, d->channels, 16), kernel = d->w->kernel[d->w->n - 1];
@@ -213,22 +271,20 @@ static void depthwise_after(const whit_depthwise *d, uint32_t job, int32_t begin
     if (p.n) d->after(d->context, job, (int32_t)depthwise_place(d, &p), p.n * d->channels);
 }
 
-typedef struct depthwise_task { const whit_call *c; const whit_depthwise *d; } depthwise_task;
-
 static void depthwise_job(void *arg, uint32_t job) {
   const depthwise_task *task = (const depthwise_task *)arg;
   const whit_depthwise *d = task->d;
   const int32_t pairs = d->step * d->runs * d->lines, together = d->after ? d->n_chunks : 1;
-  const int32_t items = d->n_bands * (d->n_chunks / together), end = whit_border((int32_t)job + 1, d->n_jobs, items, 1);
+  int32_t end, to;
   depthwise_state s;
   depthwise_begin(&s, d, task->c->k, job);
-  for (int32_t i = whit_border((int32_t)job, d->n_jobs, items, 1); i < end; i++) {
-    const int32_t from = whit_border(i % d->n_bands, d->n_bands, pairs, 1);
-    const int32_t to = whit_border(i % d->n_bands + 1, d->n_bands, pairs, 1);
+  for (int32_t i = whit_part(job, d->n_jobs, d->n_bands * (d->n_chunks / together), &end); i < end; i++) {
+    const int32_t from = whit_part((uint32_t)(i % d->n_bands), d->n_bands, pairs, &to);
     for (int32_t k = 0; k < together; k++) depthwise_band(&s, i / d->n_bands + k, from, to);
     if (d->after) depthwise_after(d, job, from, to);
   }
 }
+#endif
 
 void whit_depthwise_do(const whit_call *c, whit_depthwise *d) {
   depthwise_task task = { c, d };

@@ -44,10 +44,10 @@ void whit_panels_pack(float *panels, unsigned dtype, const void *b, int32_t k, i
   for (int32_t j = 0; j < n; j += 16, column += 16 * n_stride * size) {
     const int32_t width = whit_min_i32(n - j, 16);
     int32_t l = 0;
-    if (dtype == WHIT_F32 && k_stride == 1 && width == 16)
+    if (!WHIT_SMALL && dtype == WHIT_F32 && k_stride == 1 && width == 16)
       for (; k - l >= 4; l += 4, panels += 64)
         panels_transpose(panels, (const float *)(const void *)column + l, n_stride);
-    for (; dtype == WHIT_F32 && n_stride == 1 && width == 16 && l < k; l++, panels += 16)
+    for (; !WHIT_SMALL && dtype == WHIT_F32 && n_stride == 1 && width == 16 && l < k; l++, panels += 16)
       whit_bytes_copy(panels, (const float *)(const void *)column + l * k_stride, 16 * sizeof *panels);
     for (; l < k; l++, panels += 16) {
       whit_load_f32(panels, dtype, column + l * k_stride * size, n_stride, width);
@@ -69,9 +69,14 @@ int32_t whit_workers(const whit_call *c, double work) {
   return work < threads * worth ? (int32_t)(work / worth) : (int32_t)threads;
 }
 
-int32_t whit_border(int32_t i, int32_t n_parts, int32_t total, int32_t unit) {
+WHIT_CALLED int32_t whit_border(int32_t i, int32_t n_parts, int32_t total, int32_t unit) {
   const int64_t units = ((int64_t)total + unit - 1) / unit, at = units * i / n_parts * unit;
   return at < total ? (int32_t)at : total;
+}
+
+WHIT_CALLED int32_t whit_part(uint32_t i, int32_t n_parts, int32_t total, int32_t *end) {
+  *end = whit_border((int32_t)i + 1, n_parts, total, 1);
+  return whit_border((int32_t)i, n_parts, total, 1);
 }
 
 void whit_gemm_rows(const whit_kernels *k, const whit_gemm *g, int32_t row0, int32_t row1) {
@@ -106,8 +111,8 @@ static void gemm_part(void *arg, uint32_t i) {
   whit_gemm g = *job->g;
   const int32_t row = (int32_t)i % job->row_parts, column = (int32_t)i / job->row_parts;
   const int32_t from = whit_border(column, job->column_parts, g.n, 16);
-  int32_t row0 = whit_border(row, job->row_parts, g.m, 1);
-  const int32_t row1 = whit_border(row + 1, job->row_parts, g.m, 1), n = g.n;
+  int32_t row1, row0 = whit_part((uint32_t)row, job->row_parts, g.m, &row1);
+  const int32_t n = g.n;
   g.n = whit_border(column + 1, job->column_parts, n, 16) - from;
   g.b += (ptrdiff_t)from * g.k;
   g.c += from;

@@ -52,6 +52,9 @@ int32_t whit_workers(const whit_call *c, double work);
 /* Where part i of n_parts of [0, total) begins; borders are multiples of unit. */
 int32_t whit_border(int32_t i, int32_t n_parts, int32_t total, int32_t unit);
 
+/* Where part i begins, and *end, where it ends; unit is 1. */
+int32_t whit_part(uint32_t i, int32_t n_parts, int32_t total, int32_t *end);
+
 /* All rows of g, on the host's threads, in whit_gemm_parts parts. after: what is to be done with a block of the result that a
  * part has finished, rows [row, end) and columns [column, column + n); NULL: nothing. */
 typedef void (*whit_gemm_after)(const void *context, uint32_t part, const whit_gemm *g, int32_t row, int32_t end, int32_t column,

@@ -17,6 +17,7 @@
 #define FINISH_LATER 0
 #endif
 
+#if !WHIT_SMALL
 /* One element of a fold: rows that are shorter than a vector. */
 static float fold_sum_one(const whit_fold *f, int32_t flip, ptrdiff_t at) {
   float acc = 0;
@@ -38,6 +39,7 @@ static float fold_max_one(const whit_fold *f, int32_t flip, ptrdiff_t at) {
     }
   return flip ? -acc : acc;
 }
+#endif
 
 /* Partial sums in memory: a vector that is stored across two lines of the cache cannot be read back at once. */
 #define ROWS_LANES float __attribute__((aligned(64)))
@@ -80,14 +82,22 @@ static inline float rows_max(const float *lane) {
 #include "isa/neon.h"
 #include "every.inc"
 #endif
+#if WHIT_ISAS & WHIT_ISA_SIMD128
+#include "isa/simd128.h"
+#include "every.inc"
+#endif
 
 #if !WHIT_TABLES                /* this file then stands before those that call kernels */
 #if WHIT_ISAS & WHIT_ISA_AVX512
 #define WHIT_KERNEL(k, name) ((k) == &kernels_avx512 ? name##_avx512 : (k) == &kernels_avx2 ? name##_avx2 : name##_scalar)
 #elif WHIT_ISAS & WHIT_ISA_AVX2
 #define WHIT_KERNEL(k, name) ((k) == &kernels_avx2 ? name##_avx2 : name##_scalar)
+#elif WHIT_ISAS & WHIT_ISA_NEON && WHIT_ISAS & WHIT_ISA_SCALAR
+#define WHIT_KERNEL(k, name) ((k) == &kernels_neon ? name##_neon : name##_scalar)
 #elif WHIT_ISAS & WHIT_ISA_NEON
 #define WHIT_KERNEL(k, name) ((void)(k), name##_neon)
+#elif WHIT_ISAS & WHIT_ISA_SIMD128
+#define WHIT_KERNEL(k, name) ((void)(k), name##_simd128)
 #else
 #define WHIT_KERNEL(k, name) ((void)(k), name##_scalar)
 #endif
@@ -103,8 +113,10 @@ const whit_kernels *whit_kernels_for(uint32_t cpu) {
 #if WHIT_ISAS & WHIT_ISA_NEON
   if (cpu & WHIT_CPU_NEON || !(WHIT_ISAS & WHIT_ISA_SCALAR)) return &kernels_neon;
 #endif
-#if WHIT_ISAS & WHIT_ISA_SCALAR
   (void)cpu;
+#if WHIT_ISAS & WHIT_ISA_SIMD128
+  return &kernels_simd128;
+#elif WHIT_ISAS & WHIT_ISA_SCALAR
   return &kernels_scalar;
 #endif
 }

@@ -306,19 +306,15 @@ static double f64_round_to(double x, int32_t n_bits, int32_t e_min, double max) 
 static double f64_round_f16(double x) { return f64_round_to(x, 10, -14, 65504); }
 static double f64_round_bf16(double x) { return f64_round_to(x, 7, -126, 0x1.fep127); }
 
-#define MICRO_WIDE(name, value) \
-  case WHIT_MICRO_##name: for (; MICRO_HAS(name) && i < n; i++) y[i] = value; return;
-#define MICRO_FUNCTION(name, function)      \
-  case WHIT_MICRO_##name:                   \
-    if (!WHIT_HAS_MICRO(F64, name)) return; \
-    f = function;                           \
+#define MICRO_WIDE(name, value)                      \
+  case WHIT_MICRO_##name:                            \
+    MICRO_EACH(MICRO_HAS(name), 1) y[i] = value;     \
     break;
 
 #define MICRO_HAS(name) WHIT_HAS_MICRO(F64, name)
 void whit_micro_f64(unsigned op, double *y, const double *a, const double *b, const double *c, int32_t n) {
-  double (*f)(double);
   int32_t i = 0;
-  switch (op) {
+  MICRO_ALL(1) switch (op) {
     MICRO_WIDE(neg, -a[i])
     MICRO_WIDE(abs, f64_abs(a[i]))
     MICRO_WIDE(sign, a[i] > 0 ? 1 : a[i] < 0 ? -1 : a[i])
@@ -338,24 +334,23 @@ void whit_micro_f64(unsigned op, double *y, const double *a, const double *b, co
     MICRO_WIDE(pow, whit_pow_f64(a[i], b[i]))
     MICRO_WIDE(is_nan, a[i] != a[i])
     MICRO_WIDE(is_inf, whit_f64_bits(f64_abs(a[i])) == (uint64_t)0x7ff << 52)
-    MICRO_FUNCTION(sqrt, whit_sqrt_f64)
-    MICRO_FUNCTION(exp, whit_exp_f64)
-    MICRO_FUNCTION(log, whit_log_f64)
-    MICRO_FUNCTION(sin, f64_sin)
-    MICRO_FUNCTION(cos, f64_cos)
-    MICRO_FUNCTION(atan, f64_atan)
-    MICRO_FUNCTION(tanh, f64_tanh)
-    MICRO_FUNCTION(erf, f64_erf)
-    MICRO_FUNCTION(sigmoid, f64_sigmoid)
-    MICRO_FUNCTION(floor, f64_floor)
-    MICRO_FUNCTION(ceil, f64_ceil)
-    MICRO_FUNCTION(round, f64_round)
-    MICRO_FUNCTION(trunc, f64_trunc)
-    MICRO_FUNCTION(round_f16, f64_round_f16)
-    MICRO_FUNCTION(round_bf16, f64_round_bf16)
+    MICRO_WIDE(sqrt, whit_sqrt_f64(a[i]))
+    MICRO_WIDE(exp, whit_exp_f64(a[i]))
+    MICRO_WIDE(log, whit_log_f64(a[i]))
+    MICRO_WIDE(sin, f64_sin(a[i]))
+    MICRO_WIDE(cos, f64_cos(a[i]))
+    MICRO_WIDE(atan, f64_atan(a[i]))
+    MICRO_WIDE(tanh, f64_tanh(a[i]))
+    MICRO_WIDE(erf, f64_erf(a[i]))
+    MICRO_WIDE(sigmoid, f64_sigmoid(a[i]))
+    MICRO_WIDE(floor, f64_floor(a[i]))
+    MICRO_WIDE(ceil, f64_ceil(a[i]))
+    MICRO_WIDE(round, f64_round(a[i]))
+    MICRO_WIDE(trunc, f64_trunc(a[i]))
+    MICRO_WIDE(round_f16, f64_round_f16(a[i]))
+    MICRO_WIDE(round_bf16, f64_round_bf16(a[i]))
     default: return;
   }
-  for (; i < n; i++) y[i] = f(a[i]);
 }
 #undef MICRO_HAS
 
@@ -391,20 +386,20 @@ static int64_t i64_pow(int64_t a, int64_t b) {
   return (int64_t)y;
 }
 
-#define MICRO_UNSIGNED(name, value)          \
-  case WHIT_MICRO_##name:                    \
-    for (; MICRO_HAS(name) && i < n; i++) {  \
-      const uint64_t u = (uint64_t)a[i];     \
-      const uint64_t v = (uint64_t)b[i];     \
-      y[i] = (int64_t)(value);               \
-    }                                        \
-    return;
+#define MICRO_UNSIGNED(name, value)                  \
+  case WHIT_MICRO_##name:                            \
+    MICRO_EACH(MICRO_HAS(name), 1) {                 \
+      const uint64_t u = (uint64_t)a[i];             \
+      const uint64_t v = (uint64_t)b[i];             \
+      y[i] = (int64_t)(value);                       \
+    }                                                \
+    break;
 #define MICRO_WRAP(name, type) MICRO_WIDE(wrap_##name, (type)a[i])
 
 #define MICRO_HAS(name) (WHIT_MICRO_##name < 64 ? WHIT_HAS_MICRO(I64, name) : WHIT_HAS_MICRO(64, name))
 void whit_micro_i64(unsigned op, int64_t *y, const int64_t *a, const int64_t *b, const int64_t *c, int32_t n) {
   int32_t i = 0;
-  switch (op) {
+  MICRO_ALL(1) switch (op) {
     MICRO_WIDE(neg, (int64_t)(0 - (uint64_t)a[i]))
     MICRO_WIDE(abs, a[i] < 0 ? (int64_t)(0 - (uint64_t)a[i]) : a[i])
     MICRO_WIDE(sign, (a[i] > 0) - (a[i] < 0))

@@ -18,6 +18,16 @@ void whit_store_i64(void *y, unsigned dtype, const int64_t *x, int32_t n);
 void whit_micro_f64(unsigned op, double *y, const double *a, const double *b, const double *c, int32_t n);
 void whit_micro_i64(unsigned op, int64_t *y, const int64_t *a, const int64_t *b, const int64_t *c, int32_t n);
 
+/* How the switch over op is written: each operation is a loop of its own, from i on; or, where bytes count, a case inside a single
+ * loop. has: does this build have the operation? */
+#if WHIT_SMALL
+#define MICRO_ALL(step) for (; i < n; i += (step))
+#define MICRO_EACH(has, step) if (has)
+#else
+#define MICRO_ALL(step)
+#define MICRO_EACH(has, step) for (; (has) && i < n; i += (step))
+#endif
+
 /* pow, mod and fmod by way of double. */
 void whit_micro_f32_slow(unsigned op, float *y, const float *a, const float *b, int32_t n);
 

@@ -79,7 +79,7 @@ whit_status whit_window_fit(whit_call *c, whit_window *w, int32_t auto_pad, bool
 
 void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
   int32_t start[WHIT_WINDOW_AXES];
-  if (w->n == 2) {              /* most are; divisions are slow */
+  if (!WHIT_SMALL && w->n == 2) { /* most are; divisions are slow */
     const int32_t item = o / w->out[0];
     int32_t at = (o - item * w->out[0]) * w->stride[0] - w->before[0];
     for (int32_t t = 0; t < w->outer; t++, at += w->dilation[0])
@@ -126,20 +126,20 @@ void whit_window_fold(const whit_window *w, const whit_kernels *k, unsigned kind
   int32_t n_lines = 0;
   for (int32_t t = 0; t < w->outer; t++)
     if (lines[t] >= 0) from[n_lines++] = x + (ptrdiff_t)lines[t] * in * channels;
-  if (n_lines > 1 && (int64_t)n_lines * width > (int64_t)n_lines * stride + width + 4) {
+  if (!WHIT_SMALL && n_lines > 1 && (int64_t)n_lines * width > (int64_t)n_lines * stride + width + 4) {
     const whit_fold f = { from, n_lines, 1, in * channels, 1, 0, 0 };
     WHIT_KERNEL(k, fold_f32)(&f, kind, row);
     from[0] = row;
     n_lines = 1;
   }
-  const int32_t low = whit_min_i32(out, (before + stride - 1) / stride);
-  const int32_t high = whit_max_i32(low, whit_min_i32(out, in + before < extent ? 0 : (in + before - extent) / stride + 1));
+  const int32_t low = WHIT_SMALL ? out : whit_min_i32(out, (before + stride - 1) / stride);
+  const int32_t high = WHIT_SMALL ? out : whit_max_i32(low, whit_min_i32(out, in + before < extent ? 0 : (in + before - extent) / stride + 1));
   for (int32_t j = 0; j < low; j++) window_positions(w, k, kind, from, n_lines, channels, at, j, j + 1, y);
   if (low < high) window_positions(w, k, kind, from, n_lines, channels, at, low, high, y);
   for (int32_t j = high; j < out; j++) window_positions(w, k, kind, from, n_lines, channels, at, j, j + 1, y);
 }
 
-whit_status whit_pool_read(whit_pool *p, whit_call *c) {
+whit_status whit_pool_shape(whit_pool *p, whit_call *c) {
   const whit_tensor *x = c->in[0];
   WHIT_TRY(whit_window_read(c, &p->w, 3, NULL));
   WHIT_TRY(whit_window_fit(c, &p->w, c->attr[0], c->attr[1], p->shape + 1));
@@ -152,16 +152,28 @@ whit_status whit_pool_read(whit_pool *p, whit_call *c) {
   p->n_jobs = whit_min_i32(p->lines, whit_workers(c, (double)p->lines * p->w.outer * length));
   const size_t pointers = 2 * (size_t)p->w.outer * sizeof(float *) / sizeof(float);
   p->slot = ((size_t)p->w.outer + (size_t)length + 1 + pointers + 15) / 16 * 16;
-  return WHIT_OK;
-}
-
-whit_status whit_pool_scratch(whit_call *c, const whit_pool *p) {
   return whit_scratch(c, whit_count(c->out[0]) ? (uint64_t)p->n_jobs * p->slot : 0);
 }
 
-int32_t whit_pool_part(const whit_pool *p, uint32_t job, int32_t *end, int32_t **lines, float **row) {
-  *row = (float *)p->c->scratch + job * p->slot;
-  *lines = (int32_t *)(void *)(*row + p->w.in[p->w.n - 1] * p->channels);
-  *end = whit_border((int32_t)job + 1, p->n_jobs, p->lines, 1);
-  return whit_border((int32_t)job, p->n_jobs, p->lines, 1);
+static void pool_job(void *arg, uint32_t job) {
+  const whit_pool *p = (const whit_pool *)arg;
+  const whit_tensor *x = p->c->in[0], *y = p->c->out[0];
+  float *row = (float *)p->c->scratch + job * p->slot;
+  int32_t *lines = (int32_t *)(void *)(row + p->w.in[p->w.n - 1] * p->channels), end;
+  for (int32_t o = whit_part(job, p->n_jobs, p->lines, &end); o < end; o++) {
+    whit_window_lines(&p->w, o, lines);
+    if (p->fold != WHIT_POOL_NONE)
+      whit_window_fold(&p->w, p->c->k, (unsigned)p->fold, (const float *)x->data, p->channels, lines, row,
+                       (float *)y->data + (ptrdiff_t)o * p->w.out[p->w.n - 1] * p->channels);
+    if (p->line) p->line(p, o, lines);
+  }
+}
+
+whit_status whit_pool_run(whit_call *c, int fold, void (*line)(const whit_pool *p, int32_t o, const int32_t *lines)) {
+  whit_pool p;
+  WHIT_TRY(whit_pool_shape(&p, c));
+  p.fold = fold;
+  p.line = line;
+  if (whit_count(c->out[0])) whit_parallel(c, pool_job, &p, (uint32_t)p.n_jobs);
+  return WHIT_OK;
 }

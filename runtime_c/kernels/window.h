@@ -61,12 +61,16 @@ typedef struct whit_pool {
   int32_t shape[WHIT_MAX_RANK]; /* of y */
   int32_t channels, lines, n_jobs;
   size_t slot;                  /* floats of scratch a job: a line of x, the list of lines, pointers to them */
+  int fold;                     /* of whit_pool_run */
+  void (*line)(const struct whit_pool *p, int32_t o, const int32_t *lines);
 } whit_pool;
 
-whit_status whit_pool_read(whit_pool *p, whit_call *c);
-whit_status whit_pool_scratch(whit_call *c, const whit_pool *p);
+/* Sets output 0, and the scratch. */
+whit_status whit_pool_shape(whit_pool *p, whit_call *c);
 
-/* Lines of y [first, *end) that job does; *lines, *row: its scratch. */
-int32_t whit_pool_part(const whit_pool *p, uint32_t job, int32_t *end, int32_t **lines, float **row);
+/* Each line of y: folded (f32, WHIT_FOLD_*) unless fold is WHIT_POOL_NONE; then `line`, if given, is called with the number of
+ * the line and the lines of x that its windows touch. */
+enum { WHIT_POOL_NONE = -1 };
+whit_status whit_pool_run(whit_call *c, int fold, void (*line)(const whit_pool *p, int32_t o, const int32_t *lines));
 
 #endif

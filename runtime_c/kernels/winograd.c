@@ -28,14 +28,11 @@ typedef struct winograd_plan {
   uint64_t v_step, m_step;              /* floats from point to point */
 } winograd_plan;
 
-whit_status whit_winograd_check(whit_call *c, const whit_window *w, int32_t channels) {
-  const whit_tensor *x = c->in[0], *k = c->in[1];
-  bool fits = w->n == 2 && x->dtype == WHIT_F32 && c->attr[0] == 1 && x->shape[3] >= 16 && k->rank == 4 &&
-              k->shape[0] == WINOGRAD_POINTS && k->shape[1] == ((int64_t)channels + 15) / 16 && k->shape[2] == x->shape[3] &&
-              k->shape[3] == 16;
+whit_status whit_winograd_check(whit_call *c, const whit_window *w) {
+  bool fits = w->n == 2 && c->attr[0] == 1 && c->in[0]->shape[3] >= 16;
   for (uint32_t a = 0; a < w->n; a++) fits = fits && w->kernel[a] == 3 && w->stride[a] == 1 && w->dilation[a] == 1;
-  return fits ? WHIT_OK : whit_fail(c, WHIT_E_SHAPE, "conv: panels = 2 takes w [36, ceil(channels/16), C, 16] of f32, C from 16 "
-                                                     "on, for one group, 3 x 3, no stride, no dilation");
+  if (fits) return WHIT_OK;
+  return whit_fail(c, WHIT_E_SHAPE, "conv: panels = 2 takes C from 16 on, one group, 3 x 3, no stride, no dilation");
 }
 
 static int32_t winograd_ceil(int64_t a, int64_t b) { return (int32_t)((a + b - 1) / b); }
@@ -83,7 +80,7 @@ static winograd_at winograd_find(const winograd_plan *p, int32_t t) {
 
 /* Asks for n floats of each line: what the next tile needs lies in lines far apart, which no processor guesses. */
 static void winograd_fetch(const float *p, ptrdiff_t line, int32_t n_lines, int32_t n) {
-  for (; n_lines > 0; n_lines--, p += line)
+  for (; !WHIT_SMALL && n_lines > 0; n_lines--, p += line)
     for (int32_t i = 0; i < n; i += 16) __builtin_prefetch(p + i);
 }
 
@@ -134,13 +131,11 @@ static void winograd_job(void *arg, uint32_t job) {
   const winograd_plan *p = (const winograd_plan *)arg;
   const ptrdiff_t matrix = (ptrdiff_t)p->padded * p->n_in;
   float *v = p->slots + WINOGRAD_POINTS * (p->v_step + p->m_step) * job, *m = v + WINOGRAD_POINTS * p->v_step;
-  const int32_t block_job = (int32_t)job % p->block_jobs, part_job = (int32_t)job / p->block_jobs;
-  const int32_t last_block = whit_border(block_job + 1, p->block_jobs, p->n_blocks, 1);
-  const int32_t last_part = whit_border(part_job + 1, p->part_jobs, p->n_parts, 1);
-  for (int32_t b = whit_border(block_job, p->block_jobs, p->n_blocks, 1); b < last_block; b++) {
-    const int32_t first = whit_border(b, p->n_blocks, p->n_tiles, 1), end = whit_border(b + 1, p->n_blocks, p->n_tiles, 1);
+  int32_t end, last_block, last_part;
+  for (int32_t b = whit_part(job % (uint32_t)p->block_jobs, p->block_jobs, p->n_blocks, &last_block); b < last_block; b++) {
+    const int32_t first = whit_part((uint32_t)b, p->n_blocks, p->n_tiles, &end);
     winograd_inputs(p, v, first, end);
-    for (int32_t k = whit_border(part_job, p->part_jobs, p->n_parts, 1); k < last_part; k++) {
+    for (int32_t k = whit_part(job / (uint32_t)p->block_jobs, p->part_jobs, p->n_parts, &last_part); k < last_part; k++) {
       const int32_t column = whit_border(k, p->n_parts, p->padded, 16);
       const int32_t width = whit_border(k + 1, p->n_parts, p->padded, 16) - column;
       whit_gemm g = { .a = v, .b = (const float *)p->c->in[1]->data + (ptrdiff_t)column * p->n_in, .c = m, .m = end - first,

@@ -5,8 +5,8 @@
 #include "gemm.h"
 #include "window.h"
 
-/* Do x, w and the window suit? The rest is the caller's to check. */
-whit_status whit_winograd_check(whit_call *c, const whit_window *w, int32_t channels);
+/* Do x and the window suit? The rest is the caller's to check. */
+whit_status whit_winograd_check(whit_call *c, const whit_window *w);
 
 /* Floats of scratch for so many jobs. */
 uint64_t whit_winograd_floats(const whit_call *c, const whit_window *w, int32_t *n_jobs);

@@ -21,6 +21,7 @@ whit_status whit_argreduce_shape(whit_call *c) {
   return whit_out(c, 0, WHIT_I64, rank, shape);
 }
 
+#if !WHIT_SMALL                 /* else f32 goes as other types do */
 enum { ARGREDUCE_COLUMNS = 64 };
 
 /* One position. Types of 4-byte floats: the comparisons that whit_order stands for (-0 is 0). */
@@ -53,6 +54,7 @@ static int32_t argreduce_row(const whit_kernels *k, const float *x, int32_t n, b
   const float two[2] = { best, x[rest] };
   return argreduce_f32(two, 2, 1, max, last) ? rest : at;
 }
+#endif
 
 static int32_t argreduce_any(unsigned dtype, const uint8_t *p, int32_t n, size_t step, bool max, bool last) {
   const bool is_float = whit_type_is_float(dtype);
@@ -79,10 +81,13 @@ whit_status whit_argreduce_run(whit_call *c) {
   int64_t *y = (int64_t *)c->out[0]->data;
   for (int32_t k = 0; k < n_out; k++) {
     const size_t from = (size_t)(k / inner) * (size_t)n * (size_t)inner + (size_t)(k % inner);
+#if !WHIT_SMALL
     if (x->dtype == WHIT_F32 && inner == 1 && n >= 2 * ARGREDUCE_COLUMNS)
       y[k] = argreduce_row(c->k, (const float *)x->data + from, n, max, last);
     else if (x->dtype == WHIT_F32) y[k] = argreduce_f32((const float *)x->data + from, n, inner, max, last);
-    else y[k] = argreduce_any(x->dtype, (const uint8_t *)x->data + from * size, n, (size_t)inner * size, max, last);
+    else
+#endif
+      y[k] = argreduce_any(x->dtype, (const uint8_t *)x->data + from * size, n, (size_t)inner * size, max, last);
   }
   return WHIT_OK;
 }

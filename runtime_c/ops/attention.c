@@ -45,26 +45,27 @@ static void att_plan_of(att_plan *p, const whit_call *c) {
   p->n_jobs = whit_min_i32(whit_workers(c, (double)units * p->block * p->keys * ((double)p->dim + p->v_dim + 16)), p->n_units);
 }
 
-/* mask's axis k, of q's four, is `size` or 1? */
-static bool att_fits(const whit_tensor *mask, unsigned axis, int32_t size) {
-  const unsigned skip = 4u - mask->rank;
-  return axis < skip || mask->shape[axis - skip] == size || mask->shape[axis - skip] == 1;
+/* Does mask broadcast to [batch, heads, queries, keys], with all of the keys? */
+static bool att_fits(const whit_tensor *mask, const whit_tensor *q, int32_t keys) {
+  int32_t shape[WHIT_MAX_RANK] = { q->shape[0], q->shape[1], q->shape[2], keys };
+  uint8_t rank = 4;
+  if (!mask->rank || mask->shape[mask->rank - 1] != keys || whit_broadcast(&rank, shape, mask)) return false;
+  return rank == 4 && shape[0] == q->shape[0] && shape[1] == q->shape[1] && shape[2] == q->shape[2];
 }
 
 whit_status whit_attention_shape(whit_call *c) {
   const whit_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2], *mask = c->n_in > 3 ? c->in[3] : NULL;
   att_plan p;
-  if (q->dtype != WHIT_F32 || k->dtype != WHIT_F32 || v->dtype != WHIT_F32 || (mask && mask->dtype != WHIT_F32))
-    return whit_fail(c, WHIT_E_TYPE, "attention: inputs must be f32");
-  if (q->rank != 4 || k->rank != 4 || v->rank != 4)
-    return whit_fail(c, WHIT_E_SHAPE, "attention: q, k and v must have four axes");
+  for (unsigned i = 0; i < c->n_in; i++) {
+    if (c->in[i] && c->in[i]->dtype != WHIT_F32) return whit_fail(c, WHIT_E_TYPE, "attention: inputs must be f32");
+    if (i < 3 && c->in[i]->rank != 4) return whit_fail(c, WHIT_E_SHAPE, "attention: q, k and v must have four axes");
+  }
   if (k->shape[0] != q->shape[0] || v->shape[0] != q->shape[0] || v->shape[1] != k->shape[1] || v->shape[2] != k->shape[2] ||
       k->shape[3] != q->shape[3] || (k->shape[1] ? q->shape[1] % k->shape[1] : q->shape[1]))
     return whit_fail(c, WHIT_E_SHAPE, "attention: q, k and v do not fit");
   if (c->attr[1] < 0 || c->attr[1] > ATT_CAUSAL_END || c->attr[2] & ~1)
     return whit_fail(c, WHIT_E_VALUE, "attention: causal must be 0, 1 or 2, merge 0 or 1");
-  if (mask && (!mask->rank || mask->rank > 4 || mask->shape[mask->rank - 1] != k->shape[2] ||
-               !att_fits(mask, 0, q->shape[0]) || !att_fits(mask, 1, q->shape[1]) || !att_fits(mask, 2, q->shape[2])))
+  if (mask && !att_fits(mask, q, k->shape[2]))
     return whit_fail(c, WHIT_E_SHAPE, "attention: the mask does not fit [batch, heads, queries, keys]");
   int32_t shape[4] = { q->shape[0], q->shape[1], q->shape[2], v->shape[3] };
   if (c->attr[2]) shape[1] = q->shape[2], shape[2] = q->shape[1];

@@ -11,8 +11,7 @@ WHIT_OP(avg_pool, .version = 1, .in = "x", .out = "y",
 whit_status whit_avg_pool_shape(whit_call *c) {
   whit_pool p;
   if (!whit_type_is_float(c->in[0]->dtype)) return whit_fail(c, WHIT_E_TYPE, "avg_pool: x must be of a float type");
-  WHIT_TRY(whit_pool_read(&p, c));
-  return whit_pool_scratch(c, &p);
+  return whit_pool_shape(&p, c);
 }
 
 /* How many taps along axis a count, for output coordinate o. */
@@ -26,56 +25,40 @@ static int32_t avg_pool_taps(const whit_pool *p, uint32_t a, int32_t o) {
   return high > low ? high - low : 0;
 }
 
-/* Sums of one output line, of any type but f32, as means: element by element. */
-static void avg_pool_wide(const whit_pool *p, const int32_t *lines, int32_t j, double n, uint8_t *y) {
+/* One mean, of any type but f32. */
+static void avg_pool_wide(const whit_pool *p, const int32_t *lines, int32_t j, int32_t channel, int32_t n, void *y) {
   const whit_window *w = &p->w;
   const whit_tensor *x = p->c->in[0];
-  const size_t size = whit_type_size(x->dtype);
-  const int32_t start = whit_window_start(w, j);
+  const int32_t start = whit_window_start(w, j), dilation = w->dilation[w->n - 1];
+  double one;
+  whit_set_f64(x->dtype, &one, 1);
+  whit_sum sum = whit_sum_begin(x->dtype, NULL);
   int32_t low;
   const int32_t high = whit_window_inside(w, start, &low);
-  for (int32_t channel = 0; channel < p->channels; channel++, y += size) {
-    double sum = 0;
-    for (int32_t t = 0; t < w->outer; t++)
-      for (int32_t k = low; k < high && lines[t] >= 0; k++) {
-        const int32_t at = lines[t] * w->in[w->n - 1] + start + k * w->dilation[w->n - 1];
-        sum += whit_get_f64(x->dtype, (const uint8_t *)x->data + (size_t)(at * p->channels + channel) * size);
-        if (x->dtype != WHIT_F64) sum = (double)(float)sum;
-      }
-    if (x->dtype != WHIT_F64) sum = (double)((float)sum / (float)n);
-    else sum /= n;
-    whit_set_f64(x->dtype, y, sum);
-  }
+  for (int32_t t = 0; t < w->outer; t++)
+    if (lines[t] >= 0)
+      whit_sum_add(&sum, x->dtype, whit_at(x, (lines[t] * w->in[w->n - 1] + start + low * dilation) * p->channels + channel),
+                   dilation * p->channels, &one, 0, high - low);
+  if (x->dtype == WHIT_F64) sum.real /= n;
+  else sum.real = (double)((float)sum.real / (float)n);
+  whit_sum_end(sum, x->dtype, y);
 }
 
-static void avg_pool_job(void *arg, uint32_t job) {
-  const whit_pool *p = (const whit_pool *)arg;
+static void avg_pool_line(const whit_pool *p, int32_t o, const int32_t *lines) {
   const whit_window *w = &p->w;
-  const whit_tensor *x = p->c->in[0], *y = p->c->out[0];
-  const int32_t length = w->out[w->n - 1] * p->channels;
-  float *row;
-  int32_t *lines, end;
-  for (int32_t o = whit_pool_part(p, job, &end, &lines, &row); o < end; o++) {
-    int32_t rest = o, outer = 1;
-    for (uint32_t a = w->n - 1; a-- > 0; rest /= w->out[a]) outer *= avg_pool_taps(p, a, rest % w->out[a]);
-    uint8_t *to = (uint8_t *)y->data + (size_t)o * (size_t)length * whit_type_size(y->dtype);
-    whit_window_lines(w, o, lines);
-    if (x->dtype == WHIT_F32)
-      whit_window_fold(w, p->c->k, WHIT_FOLD_SUM, (const float *)x->data, p->channels, lines, row, (float *)(void *)to);
-    for (int32_t j = 0; j < w->out[w->n - 1]; j++) {
-      const int32_t n = whit_max_i32(1, outer * avg_pool_taps(p, w->n - 1, j));
-      float *sums = (float *)(void *)to + (ptrdiff_t)j * p->channels;
-      if (x->dtype != WHIT_F32)
-        avg_pool_wide(p, lines, j, n, to + (size_t)(j * p->channels) * whit_type_size(y->dtype));
-      else
-        for (int32_t channel = 0; channel < p->channels; channel++) sums[channel] /= (float)n;
-    }
+  const whit_tensor *y = p->c->out[0];
+  const int32_t width = w->out[w->n - 1];
+  int32_t rest = o, outer = 1;
+  for (uint32_t a = w->n - 1; a-- > 0; rest /= w->out[a]) outer *= avg_pool_taps(p, a, rest % w->out[a]);
+  for (int32_t j = 0; j < width; j++) {
+    const int32_t n = whit_max_i32(1, outer * avg_pool_taps(p, w->n - 1, j)), at = (o * width + j) * p->channels;
+    float *sums = (float *)y->data + at;
+    for (int32_t channel = 0; y->dtype == WHIT_F32 && channel < p->channels; channel++) sums[channel] /= (float)n;
+    for (int32_t channel = 0; y->dtype != WHIT_F32 && channel < p->channels; channel++)
+      avg_pool_wide(p, lines, j, channel, n, whit_at(y, at + channel));
   }
 }
 
 whit_status whit_avg_pool_run(whit_call *c) {
-  whit_pool p;
-  WHIT_TRY(whit_pool_read(&p, c));
-  if (whit_count(c->out[0])) whit_parallel(c, avg_pool_job, &p, (uint32_t)p.n_jobs);
-  return WHIT_OK;
+  return whit_pool_run(c, c->in[0]->dtype == WHIT_F32 ? WHIT_FOLD_SUM : WHIT_POOL_NONE, avg_pool_line);
 }

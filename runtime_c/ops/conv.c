@@ -19,11 +19,13 @@ WHIT_OP(conv, .version = 1, .in = "x w bias? more*", .out = "y",
 /* Convolution is a product of patches [pixels, k] and weights [k, M/group], k = kernel * C/group. Where a patch is one
  * pixel, x itself is the matrix. Else a patch is a list of pointers into x, one a tap; with few channels one a line of taps,
  * and patches that hang over the border are copied, or, if they are many, x with its padding. Threads take strips of pixels.
- * Depthwise convolution is one multiply-add a weight, and has a file of its own; so has Winograd's. */
+ * Depthwise convolution is one multiply-add a weight, and has a file of its own; so has Winograd's.
+ * Where bytes count (WHIT_SMALL) all patches are copied, and strips of x itself are strips too. */
 enum { CONV_DIRECT, CONV_STRIPS, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_WIDE };
 
 /* Is p of this kind, which this build has? */
 #define CONV_IS(p, which) ((WHIT_CONVS >> CONV_##which & 1) && (p)->kind == CONV_##which)
+#define CONV_IN_STRIPS(p) (CONV_IS(p, STRIPS) || (WHIT_SMALL && CONV_IS(p, DIRECT)))
 
 typedef struct conv_plan {
   const whit_call *c;
@@ -65,10 +67,10 @@ static whit_status conv_read(whit_call *c, whit_window *w, int32_t *shape) {
     return whit_fail(c, WHIT_E_SHAPE, "conv: w must be [spatial, C/group, M]");
   WHIT_TRY(whit_window_read(c, w, 4, panels ? NULL : k->shape));
   if ((int64_t)w->taps * (n_in / group) > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "conv: the kernel is too large");
-  if (winograd && (WHIT_CONVS >> CONV_WINOGRAD & 1)) WHIT_TRY(whit_winograd_check(c, w, channels));
-  if (panels && !winograd && (x->dtype != WHIT_F32 || k->rank != 4 || k->shape[0] != group ||
-                 k->shape[1] != ((int64_t)channels / group + 15) / 16 || k->shape[2] != w->taps * (n_in / group) ||
-                 k->shape[3] != 16))
+  if (winograd && (WHIT_CONVS >> CONV_WINOGRAD & 1)) WHIT_TRY(whit_winograd_check(c, w));
+  if (panels && (x->dtype != WHIT_F32 || k->rank != 4 || k->shape[0] != (winograd ? 36 : group) ||
+                 k->shape[1] != ((int64_t)channels / group + 15) / 16 ||
+                 k->shape[2] != (winograd ? n_in : w->taps * (n_in / group)) || k->shape[3] != 16))
     return whit_fail(c, WHIT_E_SHAPE, "conv: panels of w do not fit x and channels");
   if (bias && (bias->rank != 1 || bias->shape[0] != channels))
     return whit_fail(c, WHIT_E_SHAPE, "conv: bias must be [M]");
@@ -89,12 +91,13 @@ static uint64_t conv_at_sums(const conv_plan *p) {
 static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
   const uint32_t last = p->w.n - 1;
   const int32_t out = p->w.out[last], in = p->w.in[last];
-  p->copies = WHIT_CONVERTS(p) || (p->n_in <= 16 && p->group == 1 && p->w.dilation[last] == 1);
+  p->copies = CONV_IS(p, STRIPS) &&
+              (WHIT_SMALL || WHIT_CONVERTS(p) || (p->n_in <= 16 && p->group == 1 && p->w.dilation[last] == 1));
   /* a few of a line's patches are copied faster than the line */
   const int32_t inside = whit_max_i32(0, in - p->w.kernel[last] + 1) / p->w.stride[last];
-  p->padded = p->copies && !WHIT_CONVERTS(p) && out - inside > out / 8;
+  p->padded = !WHIT_SMALL && p->copies && !WHIT_CONVERTS(p) && out - inside > out / 8;
   p->width = p->padded ? in + p->w.before[last] + p->w.after[last] : in;
-  p->pieces = p->copies ? p->w.outer : p->w.taps;
+  p->pieces = WHIT_SMALL ? 0 : p->copies ? p->w.outer : p->w.taps;
   /* 64K floats of patches, a multiple of the tile heights 6 and 8 if it can be; a whole number of rounds for all threads */
   const int32_t most = p->copies ? whit_max_i32(24, whit_min_i32(96, 65536 / whit_max_i32(p->k, 1) / 24 * 24)) : 192;
   p->n_strips = (pixels + most - 1) / most;
@@ -106,7 +109,7 @@ static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
 
 /* Floats of zeros that pointers into the padding point at. */
 static uint64_t conv_zeros(const conv_plan *p) {
-  if (p->kind != CONV_STRIPS) return 0;
+  if (WHIT_SMALL || p->kind != CONV_STRIPS) return 0;
   return (uint64_t)(p->k / p->pieces + 15) / 16 * 16;
 }
 
@@ -148,21 +151,23 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
   p->slot = 0;
   p->n_jobs = 1;
   p->padded = false;
-  if (CONV_IS(p, STRIPS)) conv_plan_strips(p, pixels, threads);
+  if (CONV_IN_STRIPS(p)) conv_plan_strips(p, pixels, threads);
   p->slot += (uint64_t)w->outer;  /* the list of lines */
   p->slot = (p->slot + 15) / 16 * 16;
   /* scratch: panels; zeros or, of other types, the bias behind them; x with padding; a slot a job; the epilogue */
   p->at_bias = p->pack && p->kind < CONV_DEPTHWISE ? (uint64_t)p->group * whit_panels_floats(p->k, p->n_out) : 0;
   p->at_x = p->at_bias + (conv_zeros(p) + (uint64_t)(WHIT_CONVERTS(p) ? channels : 0) + 15) / 16 * 16;
   p->at_slots = p->at_x;
-  if (p->padded) p->at_slots += ((uint64_t)conv_lines(p) * (uint64_t)p->width * (uint64_t)p->n_in + 15) / 16 * 16;
+  if (!WHIT_SMALL && p->padded) p->at_slots += ((uint64_t)conv_lines(p) * (uint64_t)p->width * (uint64_t)p->n_in + 15) / 16 * 16;
   const unsigned can = WHIT_CONVERTS(p) || p->kind == CONV_WIDE ? 0
                        : p->kind == CONV_DEPTHWISE ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_GATE
                        : p->kind == CONV_WINOGRAD ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_ADD : WHIT_EPILOGUE_ALL;
   WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 4, can));
-  uint64_t slots = p->kind == CONV_DIRECT ? 0
-                   : CONV_IS(p, WINOGRAD) ? whit_winograd_floats(c, w, &p->n_jobs) : (uint64_t)p->n_jobs * p->slot;
-  if (p->kind == CONV_DIRECT) p->n_jobs = (int32_t)whit_gemm_parts(c, pixels, p->n_out, p->k);
+  uint64_t slots = CONV_IS(p, WINOGRAD) ? whit_winograd_floats(c, w, &p->n_jobs) : (uint64_t)p->n_jobs * p->slot;
+  if (!WHIT_SMALL && CONV_IS(p, DIRECT)) {
+    slots = 0;
+    p->n_jobs = (int32_t)whit_gemm_parts(c, pixels, p->n_out, p->k);
+  }
   if (CONV_IS(p, DEPTHWISE)) {
     whit_depthwise *d = &p->depthwise;
     d->w = w;
@@ -187,6 +192,19 @@ whit_status whit_conv_shape(whit_call *c) {
   return whit_count(c->out[0]) ? conv_plan_make(&p, c, shape) : WHIT_OK;
 }
 
+/* The patch of output position j of the line whose input lines are given, channels of group g. */
+#if WHIT_SMALL
+static void conv_patch(const conv_plan *p, float *row, const int32_t *lines, int32_t j, int32_t g) {
+  const whit_window *w = &p->w;
+  const whit_tensor *x = p->c->in[0];
+  const int32_t kernel = w->kernel[w->n - 1], in = w->in[w->n - 1];
+  for (int32_t t = 0; t < w->taps; t++, row += p->n_in) {
+    const int32_t line = lines[t / kernel], at = whit_window_start(w, j) + t % kernel * w->dilation[w->n - 1];
+    if (line < 0 || at < 0 || at >= in) whit_bytes_zero(row, (size_t)p->n_in * sizeof *row);
+    else whit_load_f32(row, x->dtype, whit_at(x, ((line * in + at) * p->group + g) * p->n_in), 1, p->n_in);
+  }
+}
+#else
 /* n numbers of x's type as floats; small n is the rule (3 channels, 3 x 3 channels). */
 static void conv_copy(const conv_plan *p, float *dst, int32_t at, int32_t n) {
   typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
@@ -206,7 +224,6 @@ static void conv_copy(const conv_plan *p, float *dst, int32_t at, int32_t n) {
   }
 }
 
-/* The patch of output position j of the line whose input lines are given, channels of group g. */
 static void conv_patch(const conv_plan *p, float *row, const int32_t *lines, int32_t j, int32_t g) {
   const whit_window *w = &p->w;
   const uint32_t last = w->n - 1;
@@ -275,35 +292,69 @@ static void conv_point_lines(const conv_plan *p, const float **rows, float *patc
   }
 }
 
+#endif
+
+/* The product of pixels [first, first + n), group g, but for what it reads of x. */
+static whit_gemm conv_gemm(const conv_plan *p, int32_t first, int32_t n, int32_t g) {
+  whit_gemm gemm = { .b = p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
+                     .bias = p->bias ? p->bias + g * p->n_out : NULL,
+                     .c = (float *)p->c->out[0]->data + first * p->pitch + g * p->n_out, .m = n, .n = p->n_out, .k = p->k,
+                     .c_row = p->pitch, .pieces = 1, .finish = p->e.finish };
+  if (gemm.finish.add) gemm.finish.add += ((ptrdiff_t)first * p->group + g) * p->n_out;
+  return gemm;
+}
+
+/* What the product of a strip reads: pixels [first, first + n), for group g. */
+static void conv_rows(const conv_plan *p, whit_gemm *gemm, float *slot, int32_t first, int32_t n, int32_t g) {
+  const int32_t width = p->w.out[p->w.n - 1];
+  int32_t *lines = (int32_t *)(void *)(slot + p->slot) - p->w.outer;
+#if WHIT_SMALL
+  gemm->a = slot;
+  gemm->a_row = p->k;
+  if (CONV_IS(p, DIRECT)) {
+    gemm->a = (const float *)p->c->in[0]->data + (first * p->group + g) * p->n_in;
+    gemm->a_row = p->n_in * p->group;
+  } else {
+    for (int32_t i = 0; i < n; i++) {
+      const int32_t j = (first + i) % width;
+      if (!i || !j) whit_window_lines(&p->w, (first + i) / width, lines);
+      conv_patch(p, slot + (ptrdiff_t)i * p->k, lines, j, g);
+    }
+  }
+#else
+  const float **rows = (const float **)(void *)slot;
+  float *patches = slot + conv_at_patches(p);
+  for (int32_t i = 0, m; i < n; i += m) {
+    const int32_t line = (first + i) / width, j = (first + i) % width;
+    m = whit_min_i32(n - i, width - j);
+    whit_window_lines(&p->w, line, lines);
+    if (p->copies) conv_point_lines(p, rows + i, patches + (ptrdiff_t)i * p->k, lines, j, m, n, g);
+    else conv_point(p, rows + i, lines, j, m, n, g);
+  }
+  gemm->rows = rows;
+  gemm->pieces = p->pieces;
+#endif
+}
+
 static void conv_strips_job(void *arg, uint32_t job) {
   const conv_plan *p = (const conv_plan *)arg;
   const whit_tensor *y = p->c->out[0];
-  const int32_t width = p->w.out[p->w.n - 1], channels = p->n_out * p->group;
-  float *slot = p->slots + job * p->slot, *patches = slot + conv_at_patches(p), *sums = slot + conv_at_sums(p);
-  const float **rows = (const float **)(void *)slot;
-  int32_t *lines = (int32_t *)(void *)(slot + p->slot) - p->w.outer;
-  const int32_t end = whit_border((int32_t)job + 1, p->n_jobs, p->n_strips, 1);
-  for (int32_t s = whit_border((int32_t)job, p->n_jobs, p->n_strips, 1); s < end; s++) {
-    const int32_t first = whit_border(s, p->n_strips, p->lines * width, 1);
-    const int32_t n = whit_border(s + 1, p->n_strips, p->lines * width, 1) - first;
+  const int32_t pixels = p->lines * p->w.out[p->w.n - 1], channels = p->n_out * p->group;
+  float *slot = p->slots + job * p->slot, *sums = slot + conv_at_sums(p);
+  int32_t end, stop;
+  for (int32_t s = whit_part(job, p->n_jobs, p->n_strips, &end); s < end; s++) {
+    const int32_t first = whit_part((uint32_t)s, p->n_strips, pixels, &stop), n = stop - first;
     for (int32_t g = 0; g < p->group; g++) {
-      for (int32_t i = 0, m; i < n; i += m) {
-        const int32_t line = (first + i) / width, j = (first + i) % width;
-        m = whit_min_i32(n - i, width - j);
-        whit_window_lines(&p->w, line, lines);
-        if (p->copies) conv_point_lines(p, rows + i, patches + (ptrdiff_t)i * p->k, lines, j, m, n, g);
-        else conv_point(p, rows + i, lines, j, m, n, g);
+      whit_gemm gemm = conv_gemm(p, first, n, g);
+      conv_rows(p, &gemm, slot, first, n, g);
+      if (WHIT_CONVERTS(p)) {
+        gemm.c = sums;
+        gemm.c_row = p->n_out;
       }
-      const ptrdiff_t at = first * p->pitch + g * p->n_out;
-      whit_gemm gemm = { .b = p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
-                         .bias = p->bias ? p->bias + g * p->n_out : NULL, .c = WHIT_CONVERTS(p) ? sums : (float *)y->data + at,
-                         .m = n, .n = p->n_out, .k = p->k, .c_row = WHIT_CONVERTS(p) ? p->n_out : p->pitch, .rows = rows,
-                         .pieces = p->pieces, .finish = p->e.finish };
-      if (gemm.finish.add) gemm.finish.add += (ptrdiff_t)first * channels + g * p->n_out;
-      WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, n);
+      if (WHIT_SMALL && CONV_IS(p, DIRECT)) whit_gemm_rows(p->c->k, &gemm, 0, n);
+      else WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, n);
       for (int32_t i = 0; WHIT_CONVERTS(p) && i < n; i++)
-        whit_store_f32((uint8_t *)y->data + (size_t)(at + (ptrdiff_t)i * channels) * whit_type_size(y->dtype), y->dtype,
-                       sums + (ptrdiff_t)i * p->n_out, p->n_out);
+        whit_store_f32(whit_at(y, (first + i) * channels + g * p->n_out), y->dtype, sums + (ptrdiff_t)i * p->n_out, p->n_out);
     }
     whit_epilogue_run(&p->e, job, first * channels, n * channels);
   }
@@ -313,28 +364,20 @@ static void conv_strips_job(void *arg, uint32_t job) {
 static void conv_wide(const conv_plan *p) {
   const whit_window *w = &p->w;
   const whit_tensor *x = p->c->in[0], *y = p->c->out[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
-  const unsigned dtype = x->dtype;
-  const size_t size = whit_type_size(dtype);
-  const int32_t channels = p->n_out * p->group, width = w->out[w->n - 1], kernel = w->kernel[w->n - 1];
+  const int32_t channels = p->n_out * p->group, width = w->out[w->n - 1], kernel = w->kernel[w->n - 1], in = w->in[w->n - 1];
   int32_t *lines = (int32_t *)(void *)p->slots;
   const int32_t count = whit_count(y);
   for (int32_t i = 0; i < count; i++) {
     const int32_t m = i % channels, j = i / channels % width;
-    double sum = bias && dtype == WHIT_F64 ? whit_get_f64(dtype, (const uint8_t *)bias->data + (size_t)m * size) : 0;
-    uint64_t whole = bias ? (uint64_t)whit_get_i64(dtype, (const uint8_t *)bias->data + (size_t)m * size) : 0;
+    whit_sum sum = whit_sum_begin(x->dtype, bias ? whit_at(bias, m) : NULL);
     if (m == 0 && j == 0) whit_window_lines(w, i / channels / width, lines);
-    for (int32_t l = 0; l < p->k; l++) {
-      const int32_t line = lines[l / p->n_in / kernel];
-      const int32_t at = whit_window_start(w, j) + l / p->n_in % kernel * w->dilation[w->n - 1];
-      if (line < 0 || at < 0 || at >= w->in[w->n - 1]) continue;
-      const int32_t from = (line * w->in[w->n - 1] + at) * p->n_in * p->group + m / p->n_out * p->n_in + l % p->n_in;
-      const uint8_t *a = (const uint8_t *)x->data + (size_t)from * size;
-      const uint8_t *b = (const uint8_t *)p->c->in[1]->data + ((size_t)l * (size_t)channels + (size_t)m) * size;
-      if (dtype == WHIT_F64) sum += whit_get_f64(dtype, a) * whit_get_f64(dtype, b);
-      else whole += (uint64_t)whit_get_i64(dtype, a) * (uint64_t)whit_get_i64(dtype, b);
+    for (int32_t t = 0; t < w->taps; t++) {
+      const int32_t line = lines[t / kernel], at = whit_window_start(w, j) + t % kernel * w->dilation[w->n - 1];
+      if (line >= 0 && at >= 0 && at < in)
+        whit_sum_add(&sum, x->dtype, whit_at(x, ((line * in + at) * p->group + m / p->n_out) * p->n_in), 1,
+                     whit_at(p->c->in[1], t * p->n_in * channels + m), channels, p->n_in);
     }
-    if (dtype == WHIT_F64) whit_set_f64(dtype, (uint8_t *)y->data + (size_t)i * size, sum);
-    else whit_set_i64(dtype, (uint8_t *)y->data + (size_t)i * size, (int64_t)whole);
+    whit_sum_end(sum, x->dtype, whit_at(y, i));
   }
 }
 
@@ -361,12 +404,12 @@ static void conv_prepare(conv_plan *p) {
   p->bias = (float *)(bias ? bias->data : NULL);
   p->panels = (float *)w->data;
   p->x = (const float *)p->c->in[0]->data;
-  if (p->padded) {
+  if (!WHIT_SMALL && p->padded) {
     conv_pad(p, scratch + p->at_x);
     p->x = scratch + p->at_x;
   }
   whit_epilogue_begin(&p->e, (uint8_t *)p->c->scratch + p->at_epilogue, (uint32_t)p->n_jobs);
-  whit_bytes_zero(p->zeros, (size_t)conv_zeros(p) * sizeof(float));
+  if (!WHIT_SMALL) whit_bytes_zero(p->zeros, (size_t)conv_zeros(p) * sizeof(float));
   if (p->kind >= CONV_DEPTHWISE) return;
   if (WHIT_CONVERTS(p) && bias) {
     p->bias = p->zeros + conv_zeros(p);
@@ -382,12 +425,9 @@ static void conv_prepare(conv_plan *p) {
 /* Where a patch is a pixel. */
 static void conv_direct(const conv_plan *p) {
   for (int32_t g = 0; g < p->group; g++) {
-    whit_gemm gemm = { .a = (const float *)p->c->in[0]->data + g * p->n_in,
-                       .b = p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out),
-                       .bias = p->bias ? p->bias + g * p->n_out : NULL, .c = (float *)p->c->out[0]->data + g * p->n_out,
-                       .m = p->lines * p->w.out[p->w.n - 1], .n = p->n_out, .k = p->k, .a_row = p->n_in * p->group,
-                       .c_row = p->pitch, .pieces = 1, .finish = p->e.finish };
-    if (gemm.finish.add) gemm.finish.add += g * p->n_out;
+    whit_gemm gemm = conv_gemm(p, 0, p->lines * p->w.out[p->w.n - 1], g);
+    gemm.a = (const float *)p->c->in[0]->data + g * p->n_in;
+    gemm.a_row = p->n_in * p->group;
     whit_gemm_all(p->c, &gemm, p->e.plan ? whit_epilogue_after : NULL, &p->e);
   }
 }
@@ -419,13 +459,13 @@ whit_status whit_conv_run(whit_call *c) {
   if (CONV_IS(&p, WIDE)) {
     conv_wide(&p);
     whit_epilogue_run(&p.e, 0, 0, whit_count(c->out[0]));
-  } else if (CONV_IS(&p, DIRECT)) {
+  } else if (!WHIT_SMALL && CONV_IS(&p, DIRECT)) {
     conv_direct(&p);
   } else if (CONV_IS(&p, DEPTHWISE)) {
     conv_depthwise(&p);
   } else if (CONV_IS(&p, WINOGRAD)) {
     whit_winograd_run(c, &p.w, &p.e.finish, p.e.plan ? whit_epilogue_after : NULL, &p.e);
-  } else if (CONV_IS(&p, STRIPS)) {
+  } else if (CONV_IN_STRIPS(&p)) {
     whit_parallel(c, conv_strips_job, &p, (uint32_t)p.n_jobs);
   }
   return WHIT_OK;

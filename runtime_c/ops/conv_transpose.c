@@ -143,9 +143,18 @@ static int32_t transposed_line(const whit_window *w, int32_t o, int32_t t) {
   return line + o * step;
 }
 
+/* Rows [low, low + n) of the line x times the panels. */
+WHIT_CALLED static void transposed_product(const transposed *p, const float *x, const float *panels, const float *bias, float *to,
+                                           int32_t low, int32_t n) {
+  const int32_t channels = p->n_in * p->group;
+  const whit_gemm gemm = { .a = x + (ptrdiff_t)low * channels, .b = panels, .bias = bias, .c = to, .m = n, .n = p->columns,
+                           .k = p->n_in, .a_row = channels, .c_row = p->columns, .pieces = 1, .finish = WHIT_FINISH_NONE };
+  WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, n);
+}
+
 /* y[j] += x[j]; short runs, a window's taps of few channels, are not worth a call. */
 static void transposed_sum(const transposed *p, float *y, const float *x, int32_t n) {
-  if (n > 64 || n % 4) {
+  if (WHIT_SMALL || n > 64 || n % 4) {
     WHIT_KERNEL(p->c->k, add_to_f32)(y, x, n);
     return;
   }
@@ -161,10 +170,7 @@ static void transposed_add(const transposed *p, const float *x, const float *pan
   const int32_t low = first + before - span > 0 ? (first + before - span + stride - 1) / stride : 0;
   const int32_t high = whit_min_i32(w->in[last], (end - 1 + before) / stride + 1);
   if (low >= high) return;
-  const whit_gemm gemm = { .a = x + (ptrdiff_t)low * p->n_in * p->group, .b = panels, .c = product, .m = high - low,
-                           .n = p->columns, .k = p->n_in, .a_row = p->n_in * p->group, .c_row = p->columns, .pieces = 1,
-                           .finish = WHIT_FINISH_NONE };
-  WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, high - low);
+  transposed_product(p, x, panels, NULL, product, low, high - low);
   const int32_t run = p->group == 1 && w->dilation[last] == 1 ? w->kernel[last] : 1; /* taps side by side in y */
   for (int32_t i = low; i < high; i++)
     for (int32_t k = 0; k < w->kernel[last]; k += run) {
@@ -181,13 +187,10 @@ static void transposed_add(const transposed *p, const float *x, const float *pan
 static void transposed_direct(const transposed *p, const float *x, const float *panels, float *biases, float *y, int32_t first,
                               int32_t end) {
   const whit_tensor *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
-  const int32_t stride = p->w.stride[p->w.n - 1], low = first / stride;
+  const int32_t stride = p->w.stride[p->w.n - 1];
   for (int32_t k = 0; bias && k < p->columns; k += p->n_out)
     whit_bytes_copy(biases + k, bias->data, (size_t)p->n_out * sizeof *biases);
-  const whit_gemm gemm = { .a = x + (ptrdiff_t)low * p->n_in, .b = panels, .bias = bias ? biases : NULL,
-                           .c = y + (ptrdiff_t)first * p->n_out, .m = (end - first) / stride, .n = p->columns, .k = p->n_in,
-                           .a_row = p->n_in, .c_row = p->columns, .pieces = 1, .finish = WHIT_FINISH_NONE };
-  WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, gemm.m);
+  transposed_product(p, x, panels, bias ? biases : NULL, y + (ptrdiff_t)first * p->n_out, first / stride, (end - first) / stride);
 }
 
 static void transposed_job(void *arg, uint32_t job) {
@@ -197,56 +200,38 @@ static void transposed_job(void *arg, uint32_t job) {
   const int32_t channels = p->n_out * p->group, in = w->in[w->n - 1], out = w->out[w->n - 1];
   const float *panels = (const float *)p->c->scratch;
   float *product = (float *)p->c->scratch + p->panels * (uint64_t)w->outer * (uint64_t)p->group + job * p->slot;
-  const int32_t stop = whit_border((int32_t)job + 1, p->n_jobs, p->lines * p->parts, 1);
-  for (int32_t u = whit_border((int32_t)job, p->n_jobs, p->lines * p->parts, 1); u < stop; u++) {
+  int32_t stop;
+  for (int32_t u = whit_part(job, p->n_jobs, p->lines * p->parts, &stop); u < stop; u++) {
     const int32_t first = u % p->parts * p->part, end = whit_min_i32(first + p->part, out);
     float *y = (float *)p->c->out[0]->data + (ptrdiff_t)(u / p->parts) * out * channels;
-    for (int32_t t = 0; p->direct && t < w->outer; t++) {
-      const int32_t line = transposed_line(w, u / p->parts, t);
-      if (line >= 0)
-        transposed_direct(p, (const float *)x->data + (ptrdiff_t)line * in * p->n_in, panels + (uint64_t)t * p->panels, product,
-                          y, first, end);
-    }
-    if (p->direct) continue;
-    for (int32_t j = first; j < end; j++)
+    for (int32_t j = first; !p->direct && j < end; j++)
       if (bias) whit_bytes_copy(y + (ptrdiff_t)j * channels, bias->data, (size_t)channels * sizeof *y);
       else whit_bytes_zero(y + (ptrdiff_t)j * channels, (size_t)channels * sizeof *y);
     for (int32_t t = 0; t < w->outer; t++) {
       const int32_t line = transposed_line(w, u / p->parts, t);
       for (int32_t g = 0; line >= 0 && g < p->group; g++)
-        transposed_add(p, (const float *)x->data + ((ptrdiff_t)line * in * p->group + g) * p->n_in,
-                       panels + ((uint64_t)t * (uint64_t)p->group + (uint64_t)g) * p->panels, product, y + g * p->n_out, first,
-                       end);
+        (p->direct ? transposed_direct : transposed_add)(
+            p, (const float *)x->data + ((ptrdiff_t)line * in * p->group + g) * p->n_in,
+            panels + ((uint64_t)t * (uint64_t)p->group + (uint64_t)g) * p->panels, product, y + g * p->n_out, first, end);
     }
   }
 }
 
 /* One element of the output, of any type. */
-static void transposed_element(const transposed *p, int32_t o, int32_t j, int32_t m, uint8_t *y) {
+static void transposed_element(const transposed *p, int32_t i) {
   const whit_window *w = &p->w;
-  const whit_tensor *x = p->c->in[0], *weights = p->c->in[1], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
-  const unsigned dtype = x->dtype;
-  const size_t size = whit_type_size(dtype);
-  const bool real = whit_type_is_float(dtype);
-  const uint8_t *start = bias ? (const uint8_t *)bias->data + (size_t)m * size : NULL;
-  const int32_t channels = p->n_in * p->group, first = m / p->n_out * p->n_in, kernel = w->kernel[w->n - 1];
-  double sum = start && real ? whit_get_f64(dtype, start) : 0;
-  uint64_t whole = start && !real ? (uint64_t)whit_get_i64(dtype, start) : 0;
+  const whit_tensor *x = p->c->in[0], *y = p->c->out[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
+  const int32_t m = i % (p->n_out * p->group), position = i / (p->n_out * p->group), first = m / p->n_out * p->n_in;
+  const int32_t channels = p->n_in * p->group, kernel = w->kernel[w->n - 1], stride = w->stride[w->n - 1];
+  const int32_t o = position / w->out[w->n - 1], j = position % w->out[w->n - 1] + w->before[w->n - 1];
+  whit_sum sum = whit_sum_begin(x->dtype, bias ? whit_at(bias, m) : NULL);
   for (int32_t t = 0; t < w->taps; t++) {
-    const int32_t line = transposed_line(w, o, t / kernel);
-    const int32_t at = j + w->before[w->n - 1] - t % kernel * w->dilation[w->n - 1], stride = w->stride[w->n - 1];
-    if (line < 0 || at < 0 || at % stride || at / stride >= w->in[w->n - 1]) continue;
-    const int32_t from = (line * w->in[w->n - 1] + at / stride) * channels;
-    for (int32_t l = first; l < first + p->n_in; l++) {
-      const uint8_t *a = (const uint8_t *)x->data + (size_t)(from + l) * size;
-      const uint8_t *b = (const uint8_t *)weights->data + (size_t)((t * channels + l) * p->n_out + m % p->n_out) * size;
-      if (real) sum += whit_get_f64(dtype, a) * whit_get_f64(dtype, b);
-      else whole += (uint64_t)whit_get_i64(dtype, a) * (uint64_t)whit_get_i64(dtype, b);
-      if (real && dtype != WHIT_F64) sum = (double)(float)sum;
-    }
+    const int32_t line = transposed_line(w, o, t / kernel), at = j - t % kernel * w->dilation[w->n - 1];
+    if (line >= 0 && at >= 0 && at % stride == 0 && at / stride < w->in[w->n - 1])
+      whit_sum_add(&sum, x->dtype, whit_at(x, (line * w->in[w->n - 1] + at / stride) * channels + first), 1,
+                   whit_at(p->c->in[1], (t * channels + first) * p->n_out + m % p->n_out), p->n_out, p->n_in);
   }
-  if (real) whit_set_f64(dtype, y, sum);
-  else whit_set_i64(dtype, y, (int64_t)whole);
+  whit_sum_end(sum, x->dtype, whit_at(y, i));
 }
 
 whit_status whit_conv_transpose_run(whit_call *c) {
@@ -259,9 +244,7 @@ whit_status whit_conv_transpose_run(whit_call *c) {
     whit_parallel(c, transposed_job, &p, (uint32_t)p.n_jobs);
     return WHIT_OK;
   }
-  const int32_t channels = p.n_out * p.group, width = p.w.out[p.w.n - 1];
-  for (int32_t i = 0; i < whit_count(y); i++)
-    transposed_element(&p, i / channels / width, i / channels % width, i % channels,
-                       (uint8_t *)y->data + (size_t)i * whit_type_size(y->dtype));
+  const int32_t count = whit_count(y);
+  for (int32_t i = 0; i < count; i++) transposed_element(&p, i);
   return WHIT_OK;
 }

@@ -38,20 +38,12 @@ whit_status whit_cumulative_run(whit_call *c) {
     const ptrdiff_t start = (k / inner * n * inner + k % inner) * size + first;
     const uint8_t *p = (const uint8_t *)x->data + start;
     uint8_t *y = (uint8_t *)c->out[0]->data + start;
-    double sum = kind;
-    int64_t whole = (int64_t)kind;
-    for (ptrdiff_t i = 0; i < n; i++) {
-      const ptrdiff_t at = i * step;
-      if (is_float) {
-        if (exclusive) whit_set_f64(dtype, y + at, sum);
-        sum = whit_combine_f64(kind, sum, whit_get_f64(dtype, p + at));
-        if (dtype != WHIT_F64) sum = (double)(float)sum;
-        if (!exclusive) whit_set_f64(dtype, y + at, sum);
-      } else {
-        if (exclusive) whit_set_i64(dtype, y + at, whole);
-        whole = whit_combine_i64(kind, dtype, whole, whit_get_i64(dtype, p + at));
-        if (!exclusive) whit_set_i64(dtype, y + at, whole);
-      }
+    whit_number sum = { kind }, next;
+    if (!is_float) sum.i = (int64_t)kind;
+    for (ptrdiff_t i = 0; i < n; i++, p += step, y += step, sum = next) {
+      next = whit_combined(kind, dtype, sum, whit_get(dtype, p));
+      if (is_float && dtype != WHIT_F64) next.f = (double)(float)next.f;
+      whit_set(dtype, y, exclusive ? sum : next);
     }
   }
   return WHIT_OK;

@@ -6,69 +6,65 @@
 enum { EPILOGUE_OTHER, EPILOGUE_SUM, EPILOGUE_INPUT, EPILOGUE_NUMBER, EPILOGUE_GATE, EPILOGUE_LEAK };
 typedef struct epilogue_value { unsigned kind; float number; } epilogue_value;
 
+/* How far a program has come: it has loaded the result, made a gate or a leak; waits: for the maximum with that leak. */
+typedef struct epilogue_progress { bool loaded, gated, leaked, waits; } epilogue_progress;
+
 static bool epilogue_adds(const whit_tensor *x, const whit_tensor *y) {
   return x && x->kind == WHIT_TENSOR && x->dtype == WHIT_F32 && whit_same_shape(x, y) && whit_is_dense(x);
 }
 
-static bool epilogue_free(const whit_finish *f) { return !(f->low > -__builtin_inff()) && !(f->high < __builtin_inff()); }
-
-static bool epilogue_number(const epilogue_value *v) { return v->kind == EPILOGUE_NUMBER && v->number == v->number; }
-
-/* x * slope + shift, or the limits of that: the gate of a sum that stays as it is. */
-static bool epilogue_gate(whit_finish *f, unsigned op, const epilogue_value *a, const epilogue_value *b, const epilogue_value *c) {
-  if (!epilogue_number(b) || !epilogue_number(c) || f->add_row || f->leak != 1) return false;
-  if (op == WHIT_MICRO_fma && a->kind == EPILOGUE_SUM && epilogue_free(f)) {
-    f->slope = b->number;
-    f->shift = c->number;
-    return true;
-  }
-  if (op != WHIT_MICRO_clamp || a->kind != EPILOGUE_GATE || !epilogue_free(f)) return false;
-  f->low = b->number;
-  f->high = c->number;
-  return true;
+WHIT_CALLED static bool epilogue_free(const whit_finish *f) {
+  return !(f->low > -__builtin_inff()) && !(f->high < __builtin_inff());
 }
 
-/* The sum times a number, of which the larger is taken next. Neither 0 nor an infinity, whose products may be NaN. */
-static bool epilogue_leak(whit_finish *f, const epilogue_value *a, const epilogue_value *b) {
-  if (a->kind != EPILOGUE_SUM) {
-    const epilogue_value *swap = a;
-    a = b;
-    b = swap;
-  }
-  if (a->kind != EPILOGUE_SUM || b->kind != EPILOGUE_NUMBER || !epilogue_free(f) || f->gate) return false;
-  if (b->number - b->number != 0 || b->number == 0) return false;
-  f->leak = b->number;
-  return true;
+WHIT_CALLED static bool epilogue_number(const epilogue_value *v) {
+  return v->kind == EPILOGUE_NUMBER && v->number == v->number;
 }
 
-/* One instruction on two registers: the result's register now holds the sum, further on in its finish. */
-static bool epilogue_fold(whit_epilogue *e, unsigned op, const epilogue_value *a, const epilogue_value *b) {
+/* An instruction on registers a, b, c as a step of the finish: what its result holds; EPILOGUE_OTHER: it is none. */
+static unsigned epilogue_step(whit_epilogue *e, epilogue_progress *at, unsigned op, const epilogue_value *a,
+                              const epilogue_value *b, const epilogue_value *c) {
   whit_finish *f = &e->finish;
+  const bool free = epilogue_free(f);
+  if (f->gate) return EPILOGUE_OTHER;
+  if (op == WHIT_MICRO_fma || op == WHIT_MICRO_clamp) {
+    /* x * slope + shift, or the limits of that: the gate of a sum that stays as it is */
+    if (!epilogue_number(b) || !epilogue_number(c) || !free || f->add_row || f->leak != 1 ||
+        at->gated != (op == WHIT_MICRO_clamp) || a->kind != (at->gated ? EPILOGUE_GATE : EPILOGUE_SUM))
+      return EPILOGUE_OTHER;
+    *(at->gated ? &f->low : &f->slope) = b->number;
+    *(at->gated ? &f->high : &f->shift) = c->number;
+    at->gated = true;
+    return EPILOGUE_GATE;
+  }
   if (a->kind != EPILOGUE_SUM) {
     const epilogue_value *swap = a;
     a = b;
     b = swap;
   }
-  if (a->kind != EPILOGUE_SUM || f->gate) return false;
-  if (b->kind == EPILOGUE_LEAK) return op == WHIT_MICRO_max;
-  if (op == WHIT_MICRO_mul && b->kind == EPILOGUE_GATE) return f->gate = true;
-  if (op == WHIT_MICRO_add && b->kind == EPILOGUE_INPUT) {
+  if (a->kind != EPILOGUE_SUM || at->gated != (op == WHIT_MICRO_mul && b->kind == EPILOGUE_GATE)) return EPILOGUE_OTHER;
+  if (at->gated) {
+    f->gate = true;
+  } else if (op == WHIT_MICRO_mul) {
+    /* neither 0 nor an infinity, whose products may be NaN */
+    if (!epilogue_number(b) || !free || at->leaked || b->number - b->number != 0 || b->number == 0) return EPILOGUE_OTHER;
+    f->leak = b->number;
+    at->leaked = at->waits = true;
+    return EPILOGUE_LEAK;
+  } else if (op == WHIT_MICRO_max && b->kind == EPILOGUE_LEAK) {
+    at->waits = false;
+  } else if (op == WHIT_MICRO_add && b->kind == EPILOGUE_INPUT) {
     const whit_tensor *x = e->in[(unsigned)b->number];
-    if (f->add_row || !epilogue_free(f) || f->leak != 1 || !epilogue_adds(x, e->out[0])) return false;
+    if (f->add_row || !free || f->leak != 1 || !epilogue_adds(x, e->out[0])) return EPILOGUE_OTHER;
     f->add = (const float *)x->data;
     f->add_row = x->shape[x->rank - 1];
-    return true;
+  } else {
+    const bool max = op == WHIT_MICRO_max;
+    if ((!max && op != WHIT_MICRO_min) || !epilogue_number(b)) return EPILOGUE_OTHER;
+    if (max ? f->low < b->number : f->low > b->number) f->low = b->number;
+    if (max ? f->high < b->number : f->high > b->number) f->high = b->number;
   }
-  if (!epilogue_number(b)) return false;
-  if (op == WHIT_MICRO_max) {
-    if (f->low < b->number) f->low = b->number;
-    if (f->high < b->number) f->high = b->number;
-    return true;
-  }
-  if (op != WHIT_MICRO_min) return false;
-  if (f->low > b->number) f->low = b->number;
-  if (f->high > b->number) f->high = b->number;
-  return true;
+  return EPILOGUE_SUM;
 }
 
 /* Do the caller's kernels know all that the finish asks for? */
@@ -77,48 +73,41 @@ static bool epilogue_can(const whit_finish *f, unsigned can) {
   return (can & WHIT_EPILOGUE_LIMIT || (epilogue_free(f) && f->leak == 1)) && (can & WHIT_EPILOGUE_ADD || !f->add_row);
 }
 
+/* The register that held this kind last does so no more. */
+static void epilogue_forget(epilogue_value *last, unsigned kind) {
+  if (last && last->kind == kind) last->kind = EPILOGUE_OTHER;
+}
+
 /* Is the whole program a finish? The result is loaded once; it, its gate and its leak are read on only where they were changed
  * last. A build without programs has no other check of them. */
 static bool epilogue_simple(whit_epilogue *e, unsigned can) {
-  enum { NOWHERE = 64 };
-  epilogue_value reg[64] = { { EPILOGUE_OTHER, 0 } };
+  epilogue_value reg[64] = { { EPILOGUE_OTHER, 0 } }, *last[EPILOGUE_LEAK + 1] = { NULL };
+  epilogue_progress at = { false, false, false, false };
   const uint32_t *p = (const uint32_t *)e->call.attr + 1, *const end = p + e->call.attr[0];
-  unsigned sum = NOWHERE, gate = NOWHERE, leak = NOWHERE; /* the registers that hold them */
-  bool leaks = false;
   if ((*p & 255) != 0 || e->out[0]->dtype != WHIT_F32) return false;
   for (uint32_t k = *p++ >> 16; k && p < end; k--) {
     const uint32_t w = *p++;
-    const unsigned op = w & 255, dst = w >> 8 & 63, a = w >> 14 & 63, b = w >> 20 & 63;
+    const unsigned op = w & 255, a = w >> 14 & 63, b = w >> 20 & 63;
+    epilogue_value *const to = &reg[w >> 8 & 63];
     if (op == WHIT_MICRO_store)
-      return k == 1 && p == end && !b && w >> 26 == WHIT_F32 && reg[a].kind == EPILOGUE_SUM &&
-             (gate != NOWHERE) == e->finish.gate && (leak != NOWHERE) == leaks && epilogue_can(&e->finish, can);
-    if (op == WHIT_MICRO_load && a >= e->call.n_in) return false;
-    if (op == WHIT_MICRO_load && a) {
-      reg[dst] = (epilogue_value){ EPILOGUE_INPUT, (float)a };
+      return k == 1 && p == end && !b && w >> 26 == WHIT_F32 && reg[a].kind == EPILOGUE_SUM && at.gated == e->finish.gate &&
+             !at.waits && epilogue_can(&e->finish, can);
+    if (op == WHIT_MICRO_load) {
+      if (a >= e->call.n_in || (!a && at.loaded)) return false;
+      at.loaded |= !a;
+      *to = (epilogue_value){ a ? EPILOGUE_INPUT : EPILOGUE_SUM, (float)a };
+      if (!a) last[EPILOGUE_SUM] = to;
     } else if (op == WHIT_MICRO_imm) {
       if (p == end) return false;
       const union { uint32_t i; float f; } u = { *p++ };
-      reg[dst] = (epilogue_value){ EPILOGUE_NUMBER, u.f };
-    } else if (op == WHIT_MICRO_fma || op == WHIT_MICRO_clamp) {
-      if ((gate != NOWHERE) != (op == WHIT_MICRO_clamp) || !epilogue_gate(&e->finish, op, &reg[a], &reg[b], &reg[w >> 26]))
-        return false;
-      if (gate != NOWHERE) reg[gate].kind = EPILOGUE_OTHER;
-      gate = dst;
-      reg[dst].kind = EPILOGUE_GATE;
-    } else if (op == WHIT_MICRO_mul && gate == NOWHERE) {
-      if (leak != NOWHERE || !epilogue_leak(&e->finish, &reg[a], &reg[b])) return false;
-      leak = dst;
-      reg[dst].kind = EPILOGUE_LEAK;
+      *to = (epilogue_value){ EPILOGUE_NUMBER, u.f };
     } else {
-      leaks |= op == WHIT_MICRO_max && (reg[a].kind == EPILOGUE_LEAK || reg[b].kind == EPILOGUE_LEAK);
-      if (op == WHIT_MICRO_load ? sum != NOWHERE
-                                : a == b || (gate != NOWHERE) != (op == WHIT_MICRO_mul) ||
-                                      !epilogue_fold(e, op, &reg[a], &reg[b]))
-        return false;
-      if (sum != NOWHERE) reg[sum].kind = EPILOGUE_OTHER;
-      if (leak != NOWHERE) reg[leak].kind = EPILOGUE_OTHER;
-      sum = dst;
-      reg[dst].kind = EPILOGUE_SUM;
+      const unsigned kind = epilogue_step(e, &at, op, &reg[a], &reg[b], &reg[w >> 26]);
+      if (!kind) return false;
+      epilogue_forget(last[kind], kind);
+      if (kind == EPILOGUE_SUM) epilogue_forget(last[EPILOGUE_LEAK], EPILOGUE_LEAK);
+      to->kind = kind;
+      last[kind] = to;
     }
   }
   return false;

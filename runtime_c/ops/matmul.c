@@ -11,7 +11,8 @@ WHIT_OP(matmul, .version = 1, .in = "a b bias? more*", .out = "y",
                "summed in f32, integers in i64 and wrap. epilogue: a tile program on y (its input 0) and more.");
 
 /* The product as a list of units: batch item x block of columns x block of rows. A unit packs its block of b into panels
- * in scratch of the thread's own, where it stays in the cache, and multiplies. */
+ * in scratch of the thread's own, where it stays in the cache, and multiplies. Panels that b is stored in are units only where
+ * bytes count (WHIT_SMALL), else gemm.c divides them. */
 typedef struct matmul {
   const whit_call *c;
   whit_epilogue e;
@@ -84,13 +85,15 @@ static whit_status matmul_plan(matmul *p, whit_call *c) {
   const int32_t threads = whit_workers(c, (double)p->batch * p->m * p->n * p->k);
   const int32_t n_panels = (p->n + 15) / 16;
   p->block = whit_min_i32(whit_max_i32(4, (p->m > 8 ? 2048 : 256) / whit_max_i32(p->k, 1)), whit_max_i32(1, n_panels)) * 16;
+  if (WHIT_SMALL && p->packed)
+    p->block = whit_min_i32((n_panels + threads - 1) / (p->m / 24 < threads ? threads : 1), 1 << 20) * 16;
   p->column_parts = (p->n + p->block - 1) / p->block;
   p->row_parts = 1;
   const int64_t units = (int64_t)p->batch * p->column_parts;
   if (units && units < threads)
     p->row_parts = whit_max_i32(1, whit_min_i32((threads + (int32_t)units - 1) / (int32_t)units, p->m / 24));
   p->n_units = (int32_t)units * p->row_parts;
-  p->n_jobs = p->packed ? (int32_t)whit_gemm_parts(c, p->m, p->n, p->k) : whit_min_i32(threads, p->n_units);
+  p->n_jobs = !WHIT_SMALL && p->packed ? (int32_t)whit_gemm_parts(c, p->m, p->n, p->k) : whit_min_i32(threads, p->n_units);
   p->slot = p->packed ? 0 : (size_t)whit_panels_floats(p->k, p->block);
   return whit_epilogue_read(&p->e, c, 3, 4, 0, p->c->in[0]->dtype == WHIT_F32 ? WHIT_EPILOGUE_ALL : 0);
 }
@@ -173,8 +176,8 @@ static void matmul_job(void *arg, uint32_t job) {
   const uint8_t *b = (const uint8_t *)p->b->data;
   float *panels = p->panels + job * p->slot;
   ptrdiff_t had = -1;           /* the block that panels holds */
-  const int32_t first = whit_border((int32_t)job, p->n_jobs, p->n_units, 1),
-                last = whit_border((int32_t)job + 1, p->n_jobs, p->n_units, 1);
+  int32_t last, row1;
+  const int32_t first = whit_part(job, p->n_jobs, p->n_units, &last);
   for (int32_t u = first; u < last; u++) {
     const int32_t part = u / p->row_parts % p->column_parts, item = u / p->row_parts / p->column_parts;
     const int32_t row = u % p->row_parts, column = part * p->block;
@@ -182,14 +185,14 @@ static void matmul_job(void *arg, uint32_t job) {
     whit_gemm g;
     matmul_item(p, item, &g);
     g.n = whit_min_i32(p->block, p->n - column);
-    g.b = panels;
+    g.b = p->packed ? (const float *)p->b->data + (ptrdiff_t)column * p->k : panels;
     g.c += column;
     if (g.bias) g.bias += column;
     if (g.finish.add) g.finish.add += column;
-    if (u == first || at != had)
+    if (!p->packed && (u == first || at != had))
       whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), p->k, g.n, p->b_k, p->b_n);
     had = at;
-    const int32_t row0 = whit_border(row, p->row_parts, p->m, 1), row1 = whit_border(row + 1, p->row_parts, p->m, 1);
+    const int32_t row0 = whit_part((uint32_t)row, p->row_parts, p->m, &row1);
     whit_gemm_rows(p->c->k, &g, row0, row1);
     if (p->e.plan && !WHIT_CONVERTS(p)) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
   }
@@ -198,21 +201,13 @@ static void matmul_job(void *arg, uint32_t job) {
 /* f64 and integers: element by element. */
 static void matmul_wide(const matmul *p) {
   const whit_tensor *a = &p->a, *b = p->b, *y = p->c->out[0];
-  const ptrdiff_t size = (ptrdiff_t)whit_type_size(a->dtype);
   const int32_t count = whit_count(y);
-  uint8_t *out = (uint8_t *)y->data;
-  for (int32_t i = 0; i < count; i++, out += size) {
-    const int32_t item = i / p->n / p->m;
-    const uint8_t *x = (const uint8_t *)a->data, *w = (const uint8_t *)b->data;
-    x += size * (matmul_offset(y, a, item) + i / p->n % p->m * (ptrdiff_t)a->stride[a->rank - 2]);
-    w += size * (matmul_offset(y, b, item) + i % p->n * p->b_n);
-    double sum = 0;
-    uint64_t whole = 0;
-    for (int32_t l = 0; l < p->k; l++, x += size * a->stride[a->rank - 1], w += size * p->b_k)
-      if (a->dtype == WHIT_F64) sum += whit_get_f64(WHIT_F64, x) * whit_get_f64(WHIT_F64, w);
-      else whole += (uint64_t)whit_get_i64(a->dtype, x) * (uint64_t)whit_get_i64(a->dtype, w);
-    if (a->dtype == WHIT_F64) whit_set_f64(WHIT_F64, out, sum);
-    else whit_set_i64(a->dtype, out, (int64_t)whole);
+  for (int32_t i = 0; i < count; i++) {
+    const int32_t row = i / p->n, item = row / p->m;
+    whit_sum sum = whit_sum_begin(a->dtype, NULL);
+    whit_sum_add(&sum, a->dtype, whit_at(a, matmul_offset(y, a, item) + row % p->m * (ptrdiff_t)a->stride[a->rank - 2]),
+                 a->stride[a->rank - 1], whit_at(b, matmul_offset(y, b, item) + i % p->n * p->b_n), p->b_k, p->k);
+    whit_sum_end(sum, a->dtype, whit_at(y, i));
   }
 }
 
@@ -260,7 +255,7 @@ whit_status whit_matmul_run(whit_call *c) {
     p.y = p.panels;
     p.panels += matmul_round(count);
   }
-  if (!p.packed) {
+  if (WHIT_SMALL || !p.packed) {
     whit_parallel(c, matmul_job, &p, (uint32_t)p.n_jobs);
   } else {
     for (int32_t item = 0; item < p.batch; item++) {

@@ -11,9 +11,8 @@ WHIT_OP(max_pool, .version = 1, .in = "x", .out = "y indices?",
 whit_status whit_max_pool_shape(whit_call *c) {
   whit_pool p;
   if (c->in[0]->dtype == WHIT_BOOL) return whit_fail(c, WHIT_E_TYPE, "max_pool: x must be of numbers");
-  WHIT_TRY(whit_pool_read(&p, c));
-  WHIT_TRY(whit_out(c, 1, WHIT_I64, c->in[0]->rank, p.shape));
-  return whit_pool_scratch(c, &p);
+  WHIT_TRY(whit_pool_shape(&p, c));
+  return whit_out(c, 1, WHIT_I64, c->in[0]->rank, p.shape);
 }
 
 /* Place of position `at` of a line of x in x as [N, C, spatial]. */
@@ -37,56 +36,32 @@ static void max_pool_line(const whit_pool *p, int32_t o, const int32_t *lines) {
   const whit_window *w = &p->w;
   const whit_tensor *x = p->c->in[0], *y = p->c->out[0], *indices = p->c->n_out > 1 ? p->c->out[1] : NULL;
   const uint32_t last = w->n - 1;
-  const size_t size = whit_type_size(x->dtype);
-  const bool real = whit_type_is_float(x->dtype);
-  const uint64_t flip = whit_type_is_signed(x->dtype) ? (uint64_t)1 << 63 : 0;  /* orders signed numbers as unsigned */
-  for (int32_t i = 0; i < w->out[last] * p->channels; i++) {
+  const int32_t length = w->out[last] * p->channels;
+  for (int32_t i = 0; i < length; i++) {
     const int32_t channel = i % p->channels, start = whit_window_start(w, i / p->channels);
-    const int32_t to = o * w->out[last] * p->channels + i;
     const uint8_t *best = NULL;
-    double most = 0;
-    uint64_t most_whole = 0;
+    uint64_t most = 0;
     int64_t where = -1;
     int32_t low;
     const int32_t high = whit_window_inside(w, start, &low);
+    uint8_t *to = (uint8_t *)whit_at(y, o * length + i);
     for (int32_t t = 0; t < w->outer; t++)
       for (int32_t k = low; k < high && lines[t] >= 0; k++) {
         const int32_t at = start + k * w->dilation[last];
-        const uint8_t *e =
-            (const uint8_t *)x->data + (size_t)((lines[t] * w->in[last] + at) * p->channels + channel) * size;
-        const double v = real ? whit_get_f64(x->dtype, e) : 0;
-        const uint64_t whole = real ? 0 : (uint64_t)whit_get_i64(x->dtype, e) ^ flip;
-        if (best && !(real ? v > most || (v != v && most == most) : whole > most_whole)) continue;
+        const uint8_t *e = (const uint8_t *)whit_at(x, (lines[t] * w->in[last] + at) * p->channels + channel);
+        const uint64_t order = whit_order(x->dtype, e);
+        if (best && order <= most) continue;
         best = e;
-        most = v;
-        most_whole = whole;
+        most = order;
         if (indices) where = max_pool_index(p, lines[t], at, channel);
       }
-    if (best) whit_bytes_copy((uint8_t *)y->data + (size_t)to * size, best, size);
-    else whit_set_f64(x->dtype, (uint8_t *)y->data + (size_t)to * size, -__builtin_inf());
-    if (indices) ((int64_t *)indices->data)[to] = where;
-  }
-}
-
-static void max_pool_job(void *arg, uint32_t job) {
-  const whit_pool *p = (const whit_pool *)arg;
-  const whit_tensor *x = p->c->in[0], *y = p->c->out[0];
-  const bool fast = x->dtype == WHIT_F32 && !(p->c->n_out > 1 && p->c->out[1]);
-  float *row;
-  int32_t *lines, end;
-  for (int32_t o = whit_pool_part(p, job, &end, &lines, &row); o < end; o++) {
-    whit_window_lines(&p->w, o, lines);
-    if (fast)
-      whit_window_fold(&p->w, p->c->k, WHIT_FOLD_MAX, (const float *)x->data, p->channels, lines, row,
-                       (float *)y->data + (ptrdiff_t)o * p->w.out[p->w.n - 1] * p->channels);
-    else
-      max_pool_line(p, o, lines);
+    if (best) whit_bytes_copy(to, best, whit_type_size(x->dtype));
+    else whit_set_f64(x->dtype, to, -__builtin_inf());
+    if (indices) ((int64_t *)indices->data)[o * length + i] = where;
   }
 }
 
 whit_status whit_max_pool_run(whit_call *c) {
-  whit_pool p;
-  WHIT_TRY(whit_pool_read(&p, c));
-  if (whit_count(c->out[0])) whit_parallel(c, max_pool_job, &p, (uint32_t)p.n_jobs);
-  return WHIT_OK;
+  const bool fast = c->in[0]->dtype == WHIT_F32 && !(c->n_out > 1 && c->out[1]);
+  return fast ? whit_pool_run(c, WHIT_FOLD_MAX, NULL) : whit_pool_run(c, WHIT_POOL_NONE, max_pool_line);
 }

@@ -16,7 +16,7 @@ typedef struct norm_plan {
   const whit_call *c;
   int32_t n_outer, n_rows, n_channels, groups, n_group, n_parts;
   int32_t n_segments;           /* of a sample that is one group, with moments of their own: by its size alone */
-  bool divided;                 /* parts are those of one sample */
+  bool divided;                 /* parts are those of one sample; not in the size profile, where one thread does it */
   float eps;
 } norm_plan;
 
@@ -31,7 +31,7 @@ static whit_status norm_plan_of(norm_plan *p, whit_call *c) {
   for (int32_t a = 0; a + 1 < x->rank && whit_count(x); a++) *(a < axis ? &p->n_outer : &p->n_rows) *= x->shape[a];
   p->n_group = p->n_channels / p->groups;
   p->n_segments = (int32_t)(((int64_t)p->n_rows * p->n_channels + NORM_SEGMENT - 1) / NORM_SEGMENT);
-  p->divided = p->n_outer == 1 && p->groups == 1 && p->n_segments > 8;
+  p->divided = !WHIT_SMALL && p->n_outer == 1 && p->groups == 1 && p->n_segments > 8;
   p->n_parts = whit_workers(c, 4.0 * whit_count(x));
   if (!p->divided) p->n_parts = whit_max_i32(1, whit_min_i32(p->n_parts, p->n_outer));
   return WHIT_OK;
@@ -175,7 +175,7 @@ whit_status whit_norm_run(whit_call *c) {
   norm_plan p;
   if (!whit_count(c->in[0])) return WHIT_OK;
   WHIT_TRY(norm_plan_of(&p, c));
-  if (p.divided) {
+  if (!WHIT_SMALL && p.divided) {
     norm_divided d = { .p = &p, .moments = (float *)c->scratch, .t = { 0 } };
     whit_parallel(c, norm_divided_moments, &d, (uint32_t)p.n_parts);
     norm_combine(&p, d.moments, d.t);

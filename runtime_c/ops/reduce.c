@@ -71,17 +71,6 @@ whit_status whit_reduce_shape(whit_call *c) {
 
 /* ---- any type ----------------------------------------------------------------------- */
 
-/* What an empty maximum or minimum is: the end of an integer type. */
-static int64_t red_end(unsigned dtype, bool highest) {
-  const bool is_signed = whit_type_is_signed(dtype);
-  unsigned bits = 8 * whit_type_size(dtype);
-  if (dtype == WHIT_U4 || dtype == WHIT_I4) bits = 4;
-  if (dtype == WHIT_U2 || dtype == WHIT_I2) bits = 2;
-  if (dtype == WHIT_BOOL) bits = 1;
-  const uint64_t high = UINT64_MAX >> (64 - bits + is_signed);
-  return (int64_t)(highest ? high : is_signed ? ~high : 0);
-}
-
 /* Offset of element number index among those of the reduced, or of the kept, groups. */
 static ptrdiff_t red_offset(const red_plan *p, bool reduced, int32_t index) {
   ptrdiff_t at = 0, stride = 1;
@@ -95,82 +84,56 @@ static ptrdiff_t red_offset(const red_plan *p, bool reduced, int32_t index) {
   return at;
 }
 
-static double red_one_f64(const red_plan *p, const uint8_t *x, size_t size) {
-  const unsigned kind = p->kind == RED_MEAN ? RED_SUM : p->kind;
-  const double infinity = (double)__builtin_inf();
-  double acc = kind == RED_SUM ? 0 : kind == RED_PROD ? 1 : kind == RED_MAX ? -infinity : infinity;
-  for (int32_t k = 0; k < p->n_reduced; k++) {
-    acc = whit_combine_f64(kind, acc,
-                           whit_get_f64(p->dtype, x + red_offset(p, true, k) * (ptrdiff_t)size));
-    if (p->dtype != WHIT_F64) acc = (double)(float)acc; /* the same as f32 arithmetic */
-  }
-  return p->kind == RED_MEAN ? acc / p->n_reduced : acc;
-}
-
-static int64_t red_one_i64(const red_plan *p, const uint8_t *x, size_t size) {
-  const unsigned kind = p->kind == RED_MEAN ? RED_SUM : p->kind;
-  int64_t acc = kind <= RED_PROD ? kind : red_end(p->dtype, kind == RED_MIN);
-  for (int32_t k = 0; k < p->n_reduced; k++)
-    acc = whit_combine_i64(kind, p->dtype, acc,
-                           whit_get_i64(p->dtype, x + red_offset(p, true, k) * (ptrdiff_t)size));
-  if (p->kind != RED_MEAN || !p->n_reduced) return acc;
-  return p->dtype == WHIT_U64 ? (int64_t)((uint64_t)acc / (uint64_t)p->n_reduced)
-                              : acc / p->n_reduced;
-}
-
 static void red_any(const red_plan *p) {
-  const size_t size = whit_type_size(p->dtype);
+  const unsigned dtype = p->dtype, kind = p->kind == RED_MEAN ? RED_SUM : p->kind;
+  const ptrdiff_t size = (ptrdiff_t)whit_type_size(dtype);
+  const bool is_float = whit_type_is_float(dtype);
+  const uint8_t *x = (const uint8_t *)p->x;
   uint8_t *y = (uint8_t *)p->y;
+  whit_number start = { kind };
+  if (kind == RED_MAX) start.f = is_float || whit_type_is_signed(dtype) ? -__builtin_inf() : 0;
+  if (kind == RED_MIN) start.f = __builtin_inf();
   for (int32_t k = 0; k < p->n_kept; k++, y += size) {
-    const uint8_t *x = (const uint8_t *)p->x +
-                       (p->n_reduced ? red_offset(p, false, k) * (ptrdiff_t)size : 0);
-    if (whit_type_is_float(p->dtype))
-      whit_set_f64(p->dtype, y, red_one_f64(p, x, size));
-    else
-      whit_set_i64(p->dtype, y, red_one_i64(p, x, size));
+    const ptrdiff_t at = p->n_reduced ? red_offset(p, false, k) : 0;
+    whit_number acc = start;
+    if (!is_float) {            /* infinities become the ends of the type */
+      whit_set_f64(dtype, y, start.f);
+      acc = whit_get(dtype, y);
+    }
+    for (int32_t j = 0; j < p->n_reduced; j++) {
+      acc = whit_combined(kind, dtype, acc, whit_get(dtype, x + (at + red_offset(p, true, j)) * size));
+      if (is_float && dtype != WHIT_F64) acc.f = (double)(float)acc.f; /* the same as f32 arithmetic */
+    }
+    if (p->kind == RED_MEAN) {
+      if (is_float) acc.f /= p->n_reduced;
+      else if (p->n_reduced)
+        acc.i = dtype == WHIT_U64 ? (int64_t)((uint64_t)acc.i / (uint64_t)p->n_reduced) : acc.i / p->n_reduced;
+    }
+    whit_set(dtype, y, acc);
   }
 }
 
 /* ---- f32 ---------------------------------------------------------------------------- */
 
-typedef float red_f4 __attribute__((vector_size(16), aligned(4), may_alias));
-typedef int32_t red_i4 __attribute__((vector_size(16)));
-
-/* A minimum is a maximum of values with the sign flipped; flip is the sign bit then. NaN once in
- * acc stays. Pointers, because passing vectors by value is no stable ABI on 32-bit x86. */
-static inline void red_max4(red_f4 *acc, const red_f4 *from, int32_t flip) {
-  const red_f4 x = (red_f4)((red_i4)*from ^ flip);
-  const red_i4 take = (red_i4)(x > *acc) | (red_i4)(x != x);
-  *acc = (red_f4)((take & (red_i4)x) | (~take & (red_i4)*acc));
+static WHIT_CALLED float red_max1(float acc, float x, unsigned kind) {
+  return (kind == WHIT_FOLD_MIN ? x < acc : x > acc) || x != x ? x : acc;
 }
 
-static float red_max1(float acc, float x, int32_t flip) {
-  const float v = flip ? -x : x;
-  return v > acc || v != v ? v : acc;
-}
-
-static float red_max_row(float acc, const float *x, int32_t n, int32_t flip) {
-  int32_t k = 0;
-  if (flip) acc = -acc;
-  red_f4 a = { acc, acc, acc, acc }, b = a, d = a, e = a;
-  for (; k + 16 <= n; k += 16) {
-    const red_f4 *v = (const red_f4 *)(const void *)(x + k);
-    red_max4(&a, &v[0], flip);
-    red_max4(&b, &v[1], flip);
-    red_max4(&d, &v[2], flip);
-    red_max4(&e, &v[3], flip);
-  }
-  red_max4(&a, &b, 0);
-  red_max4(&d, &e, 0);
-  red_max4(&a, &d, 0);
-  for (unsigned j = 0; j < 4; j++) acc = red_max1(acc, a[j], 0);
-  for (; k < n; k++) acc = red_max1(acc, x[k], flip);
-  return flip ? -acc : acc;
+/* acc and a row: of whole 16 numbers first the best of 16 columns, all at once. */
+static float red_max_row(const whit_kernels *k, float acc, const float *x, int32_t n, unsigned kind) {
+  const int32_t whole = n & ~15;
+  const whit_fold f = { &x, 1, whole / 16, 16, 1, 16, 0 };
+  float c[16];
+  if (whole) WHIT_KERNEL(k, fold_f32)(&f, kind, c);
+  for (int32_t j = 0; j < 4 && whole; j++)
+    acc = red_max1(acc, red_max1(red_max1(c[j], c[j + 4], kind), red_max1(c[j + 8], c[j + 12], kind), kind), kind);
+  for (int32_t j = whole; j < n; j++) acc = red_max1(acc, x[j], kind);
+  return acc;
 }
 
 /* Rows that are combined element by element, as when pixels of channels are reduced: one call if nothing is reduced
  * around them. */
-static bool red_fold_f32(const red_plan *p, const float *x, float *y, unsigned kind) {
+static inline bool red_fold_f32(const red_plan *p, const float *x, float *y, unsigned kind) {
   const unsigned last = p->n - 1;
   if (red_reduced(p, last) || last < 1 || last > 2) return false;
   const int32_t n = p->size[last], taps = p->size[last - 1];
@@ -192,7 +155,7 @@ static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_
     step[g] = red_reduced(p, g) ? 0 : stride;
     if (step[g]) stride *= p->size[g];
   }
-  if (rows && sum && last < 2 && (last == 0 || step[0])) {
+  if (!WHIT_SMALL && rows && sum && last < 2 && (last == 0 || step[0])) {
     WHIT_KERNEL(p->c->k, sum_rows_f32)(y, x, n_kept, n, n);
     return;
   }
@@ -204,7 +167,7 @@ static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_
     if (!rows && sum) WHIT_KERNEL(p->c->k, add_to_f32)(to, x, n);
     else if (!rows) WHIT_KERNEL(p->c->k, fold_f32)(&f, kind, to); /* in place: once more changes nothing */
     else if (sum) WHIT_KERNEL(p->c->k, sum_rows_f32)(&part, x, 1, n, n), *to += part;
-    else *to = red_max_row(*to, x, n, kind == WHIT_FOLD_MIN ? INT32_MIN : 0);
+    else *to = red_max_row(p->c->k, *to, x, n, kind);
     for (g = last - 1; g != UINT32_MAX && ++at[g] == p->size[g]; g--) {
       to -= (ptrdiff_t)step[g] * (p->size[g] - 1);
       at[g] = 0;
@@ -215,7 +178,7 @@ static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_
 
 static void red_all_f32(const red_plan *p, const float *x, float *y, int32_t n_kept) {
   const unsigned kind = RED_IS(p, MAX) ? WHIT_FOLD_MAX : RED_IS(p, MIN) ? WHIT_FOLD_MIN : WHIT_FOLD_SUM;
-  if (!red_fold_f32(p, x, y, kind)) red_walk_f32(p, x, y, n_kept, kind);
+  if (WHIT_SMALL || !red_fold_f32(p, x, y, kind)) red_walk_f32(p, x, y, n_kept, kind);
   for (int32_t k = 0; p->kind == RED_MEAN && k < n_kept; k++) y[k] /= (float)p->n_reduced;
 }
 

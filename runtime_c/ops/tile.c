@@ -6,7 +6,8 @@
  *
  * A register is a pointer to a block of elements: to memory of its own, or straight into a dense input or output of
  * the domain's type. What is the same for every block (literals, scalars, a vector along the last axis) is loaded
- * once, if its register is written nowhere else: programs should give such values registers of their own. */
+ * once, if its register is written nowhere else: programs should give such values registers of their own. The size profile has
+ * none of what only saves copies: all is loaded for each block, and results are computed in registers. */
 #include "epilogue.h"
 #include "../kernels/tile.h"
 
@@ -234,14 +235,13 @@ static inline void *tile_buffer(const tile_plan *t, void **reg, unsigned r) {
   return (uint8_t *)reg + whit_round(t->n_regs * sizeof(void *), 64) + r * tile_size(t->domain) * (size_t)t->length;
 }
 
+typedef uint64_t tile_words __attribute__((may_alias));
+
+/* Fills a register, two words at a time. */
 static void tile_literal(const tile_plan *t, void *y, const uint32_t *p) {
-  uint64_t v;
-  if (t->domain == 0) {
-    for (int32_t i = 0; i < t->length; i++) ((uint32_t *)y)[i] = *p;
-    return;
-  }
-  v = p[0] | (uint64_t)p[1] << 32;
-  for (int32_t i = 0; i < t->length; i++) ((uint64_t *)y)[i] = v;
+  const uint64_t v = p[0] | (uint64_t)p[t->domain != 0] << 32;
+  tile_words *to = (tile_words *)y;
+  for (size_t i = tile_size(t->domain) * (size_t)t->length / sizeof v; i; i--) *to++ = v;
 }
 
 /* n elements of an input from index at (innermost first), a stretch of the inner axis at a time. */
@@ -275,7 +275,7 @@ static void *tile_fetch(const tile_plan *t, const tile_input *x, void *y, int32_
   const uint8_t *p = (const uint8_t *)x->data;
   if (x->kind == TILE_DENSE) p += (size_t)start * whit_type_size(x->dtype);
   else if (x->kind != TILE_SPLAT) {
-    if (in_place && x->stride[0] == 1 && at[0] + n <= t->dims[0]) {
+    if (!WHIT_SMALL && in_place && x->stride[0] == 1 && at[0] + n <= t->dims[0]) {
       for (unsigned a = 0; a < t->n_axes; a++) p += at[a] * (ptrdiff_t)x->stride[a] * (ptrdiff_t)tile_size(t->domain);
       return (void *)(uintptr_t)p;
     }
@@ -305,18 +305,18 @@ static void tile_run_block(const tile_plan *t, void **reg, int32_t start, int32_
       const whit_tensor *out = t->out[tile_b(w)];
       if (!out) continue;
       void *y = (uint8_t *)out->data + (size_t)start * whit_type_size(out->dtype);
-      if (y != reg[tile_a(w)] || !tile_native(t->domain, out->dtype))
+      if (WHIT_SMALL || y != reg[tile_a(w)] || !tile_native(t->domain, out->dtype))
         tile_store(t->domain, y, out->dtype, reg[tile_a(w)], n);
       continue;
     }
     void *y = tile_buffer(t, reg, dst);
     if (op > WHIT_MICRO_store) {
       /* A result that is stored next is computed where it goes. */
-      if (whole && k > 1 && tile_op(*p) == WHIT_MICRO_store && tile_a(*p) == dst &&
+      if (!WHIT_SMALL && whole && k > 1 && tile_op(*p) == WHIT_MICRO_store && tile_a(*p) == dst &&
           tile_native(t->domain, tile_c(*p)) && t->out[tile_b(*p)])
         y = (uint8_t *)t->out[tile_b(*p)]->data + (size_t)start * tile_size(t->domain);
       tile_micro(t->kernels, t->domain, op, y, reg[tile_a(w)], reg[tile_b(w)], reg[tile_c(w)], n);
-    } else if (!(t->fixed >> dst & 1)) {
+    } else if (WHIT_SMALL || !(t->fixed >> dst & 1)) {
       if (op == WHIT_MICRO_imm) tile_literal(t, y, p);
       else y = tile_fetch(t, &t->in[tile_a(w)], y, start, at, n, whole);
     }
@@ -325,6 +325,7 @@ static void tile_run_block(const tile_plan *t, void **reg, int32_t start, int32_
   }
 }
 
+#if !WHIT_SMALL
 /* Fills the registers that stay the same. */
 static void tile_prepare(const tile_plan *t, void **reg) {
   static const int32_t origin[WHIT_MAX_RANK] = { 0 };
@@ -340,6 +341,7 @@ static void tile_prepare(const tile_plan *t, void **reg) {
     p += tile_size(t->domain) / 4;
   }
 }
+#endif
 
 void whit_tile_range(const tile_plan *t, uint32_t part, int32_t start, int32_t n) {
   void **reg = tile_registers(t, part);
@@ -356,7 +358,7 @@ static void tile_part(void *arg, uint32_t part) {
   whit_tile_range(t, part, (int32_t)first, (int32_t)((end < t->count ? end : t->count) - first));
 }
 
-/* Joins axes along which every input goes on as it does along the one inside. */
+/* Joins axes along which every input goes on as it does along the one inside. One element has an axis too. */
 static void tile_axes(tile_plan *t, const whit_call *c, const whit_tensor *y) {
   unsigned n = 0;
   for (unsigned a = y->rank; a--;) {
@@ -372,6 +374,10 @@ static void tile_axes(tile_plan *t, const whit_call *c, const whit_tensor *y) {
     if (join) t->dims[n - 1] *= y->shape[a];
     else t->dims[n++] = y->shape[a];
   }
+  if (!n) {
+    for (unsigned i = 0; i < c->n_in; i++) t->in[i].stride[0] = 1;
+    t->dims[n++] = 1;
+  }
   t->n_axes = (uint8_t)n;
 }
 
@@ -384,9 +390,10 @@ static uint8_t tile_kind(const tile_plan *t, const tile_input *x) {
   }
   if (dense) return TILE_DENSE;
   if (still && !x->stride[0]) return TILE_SPLAT;
-  return still && t->n_axes > 1 ? TILE_PERIODIC : TILE_GENERAL;
+  return !WHIT_SMALL && still && t->n_axes > 1 ? TILE_PERIODIC : TILE_GENERAL;
 }
 
+#if !WHIT_SMALL
 /* Which registers are filled once, and from that the length of a block: a multiple of the period and, for the sake of
  * whole vectors, of 16. Without such a length, what has a period is loaded like the rest. */
 static void tile_fix(tile_plan *t) {
@@ -412,6 +419,7 @@ static void tile_fix(tile_plan *t) {
   else if (periodic & ~again) t->block = t->length / period * period;
   t->fixed = (once | periodic) & ~again;
 }
+#endif
 
 tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scratch, uint32_t n_parts) {
   tile_plan *t = (tile_plan *)scratch;
@@ -434,9 +442,14 @@ tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scrat
     t->in[i].data = (const uint8_t *)c->in[i]->data;
     t->in[i].dtype = c->in[i]->dtype;
     t->in[i].kind = tile_kind(t, &t->in[i]);
+    t->general |= WHIT_SMALL && t->in[i].kind == TILE_GENERAL;
   }
+#if WHIT_SMALL
+  t->block = t->length;
+#else
   tile_fix(t);
   for (uint32_t part = 0; part < n_parts; part++) tile_prepare(t, tile_registers(t, part));
+#endif
   return t;
 }
 

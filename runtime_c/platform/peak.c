@@ -6,7 +6,16 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#elif defined(__aarch64__)
+#elif defined(__ARM_NEON)
+#define NEON 1
+#ifdef __arm__                  /* as in kernels/isa/neon.h */
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("vfp4,vfp4sp,vfp4d16,vfp4d16sp,fp16"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("fpu=neon-vfpv4")
+#endif
+#endif
 #include <arm_neon.h>
 #endif
 
@@ -48,6 +57,19 @@ PEAK(plain, , float, 1, 12, "x", PLAIN_SET1, PLAIN_FMA, PLAIN_LOAD, PLAIN_ADD)
 #define NEON_FMA(a, b, c) vfmaq_f32(c, a, b)
 PEAK(neon, , float32x4_t, 4, 24, "w", vdupq_n_f32, NEON_FMA, vld1q_f32, vaddq_f32)
 PEAK(plain, , float, 1, 24, "w", PLAIN_SET1, PLAIN_FMA, PLAIN_LOAD, PLAIN_ADD)
+#elif defined(NEON)
+#ifdef __clang__
+#define NEON_FMA(a, b, c) __builtin_elementwise_fma(a, b, c)
+#else
+#define NEON_FMA(a, b, c) vfmaq_f32(c, a, b)
+#endif
+PEAK(neon, , float32x4_t, 4, 12, "w", vdupq_n_f32, NEON_FMA, vld1q_f32, vaddq_f32)
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+PEAK(plain, , float, 1, 4, "m", PLAIN_SET1, PLAIN_FMA, PLAIN_LOAD, PLAIN_ADD)
 #else
 PEAK(plain, , float, 1, 4, "m", PLAIN_SET1, PLAIN_FMA, PLAIN_LOAD, PLAIN_ADD)
 #endif
@@ -58,7 +80,7 @@ void whit_peak_flops(void *peak, uint32_t i) {
 #if defined(__x86_64__)
   if (p->cpu & WHIT_CPU_AVX512) { fma_avx512(p->n_flops); return; }
   if (p->cpu & WHIT_CPU_AVX2) { fma_avx2(p->n_flops); return; }
-#elif defined(__aarch64__)
+#elif defined(NEON)
   if (p->cpu & WHIT_CPU_NEON) { fma_neon(p->n_flops); return; }
 #endif
   fma_plain(p->n_flops);
@@ -66,13 +88,13 @@ void whit_peak_flops(void *peak, uint32_t i) {
 
 void whit_peak_read(void *peak, uint32_t i) {
   const whit_peak *p = peak;
-  const size_t n_floats = p->n_bytes / sizeof(float);
+  const size_t n_floats = (size_t)(p->n_bytes / sizeof(float));
   const float *data = p->data + i * n_floats;
   for (uint32_t n = p->n_times; n; n--) {
 #if defined(__x86_64__)
     if (p->cpu & WHIT_CPU_AVX512) { read_avx512(data, n_floats); continue; }
     if (p->cpu & WHIT_CPU_AVX2) { read_avx2(data, n_floats); continue; }
-#elif defined(__aarch64__)
+#elif defined(NEON)
     if (p->cpu & WHIT_CPU_NEON) { read_neon(data, n_floats); continue; }
 #endif
     read_plain(data, n_floats);

@@ -84,76 +84,68 @@ static uint8_t e8m0_encode(double x) {
 
 /* ---- one element -------------------------------------------------------------------------------- */
 
-/* Bits of an integer type, 0: of another type. In the table 64 is added to those of signed ones, 128 to i64's. */
-static unsigned integer_bits(unsigned dtype, bool *is_signed) {
-  static const uint8_t bits[] = { 0, 0, 8,  72, 16, 80, 96, 192, 0, 1,  0, 0, 32, 64,
-                                  0, 0, 0, 0,  0,  0,  0,  4,   68, 0, 0, 2, 66 };
-  const unsigned b = bits[dtype];
-  *is_signed = b > 64;
-  return b > 64 ? b == 192 ? 64 : b - 64 : b;
-}
+/* Bits of an integer type, negative: of a signed one; 0: of another type. */
+static const int8_t integer_bits[] = { 0, 0, 8, -8, 16, -16, -32, -64, 0, 1,  0, 0, 32, 64,
+                                       0, 0, 0, 0,  0,  0,   0,   4,   -4, 0, 0, 2, -2 };
 
-static int64_t truncated(double x, unsigned n_bits, bool is_signed) {
-  const uint64_t max = UINT64_MAX >> (64 - n_bits + is_signed);
-  const double limit = whit_bits_f64((uint64_t)(1023 + n_bits - is_signed) << 52); /* max + 1 */
+static int64_t truncated(double x, int32_t bits) {
+  const int32_t kept = bits < 0 ? -bits - 1 : bits;               /* but for the sign */
+  const uint64_t max = UINT64_MAX >> (64 - kept);
+  const double limit = whit_bits_f64((uint64_t)(1023 + kept) << 52); /* max + 1 */
   if (x != x) return 0;
   if (x >= limit) return (int64_t)max;
-  if (x <= (is_signed ? -limit : 0)) return is_signed ? -(int64_t)max - 1 : 0;
+  if (x <= (bits < 0 ? -limit : 0)) return bits < 0 ? -(int64_t)max - 1 : 0;
   return x >= 9223372036854775808.0 ? (int64_t)(uint64_t)x : (int64_t)x;
 }
 
 double whit_get_f64(unsigned dtype, const void *p) {
-  bool is_signed;
-  switch (dtype) {
-    case WHIT_F32: return (double)*(const float *)p;
-    case WHIT_F64: return *(const double *)p;
-    case WHIT_F16: case WHIT_BF16:
-      return HAS_HALVES ? narrow_decode(narrow_of(dtype), *(const uint16_t *)p) : 0;
-    case WHIT_F8E8M0: return WHIT_HAS_DTYPE(WHIT_F8E8M0) ? e8m0_decode(*(const uint8_t *)p) : 0;
-    default: break;
+  if (dtype == WHIT_F32) return (double)*(const float *)p;
+  if (dtype == WHIT_F64) return *(const double *)p;
+  if (integer_bits[dtype]) {
+    const int64_t v = whit_get_i64(dtype, p);
+    return dtype == WHIT_U64 ? (double)(uint64_t)v : (double)v;
   }
-  if (HAS_BYTES && !integer_bits(dtype, &is_signed)) {
-    const uint8_t code = *(const uint8_t *)p;
-    return narrow_decode(narrow_of(dtype), dtype == WHIT_F4E2M1 ? code & 15 : code);
-  }
-  const int64_t v = whit_get_i64(dtype, p);
-  return dtype == WHIT_U64 ? (double)(uint64_t)v : (double)v;
+  if (WHIT_HAS_DTYPE(WHIT_F8E8M0) && dtype == WHIT_F8E8M0) return e8m0_decode(*(const uint8_t *)p);
+  if (!HAS_HALVES && !HAS_BYTES) return 0;
+  const narrow_format *f = narrow_of(dtype);
+  return narrow_decode(f, HAS_HALVES && f->sign == 15 ? *(const uint16_t *)p : *(const uint8_t *)p & ((2u << f->sign) - 1));
 }
 
 void whit_set_f64(unsigned dtype, void *p, double x) {
-  bool is_signed;
-  switch (dtype) {
-    case WHIT_F32: *(float *)p = (float)x; return;
-    case WHIT_F64: *(double *)p = x; return;
-    case WHIT_BOOL: *(uint8_t *)p = x != 0; return;
-    case WHIT_F16: case WHIT_BF16:
-      if (HAS_HALVES) *(uint16_t *)p = (uint16_t)narrow_encode(narrow_of(dtype), x);
-      return;
-    case WHIT_F8E8M0:
-      if (WHIT_HAS_DTYPE(WHIT_F8E8M0)) *(uint8_t *)p = e8m0_encode(x);
-      return;
-    default: break;
+  const int32_t bits = integer_bits[dtype];
+  if (dtype == WHIT_F32) {
+    *(float *)p = (float)x;
+  } else if (dtype == WHIT_F64) {
+    *(double *)p = x;
+  } else if (bits) {
+    whit_set_i64(dtype, p, bits == 1 ? x != 0 : truncated(x, bits));
+  } else if (WHIT_HAS_DTYPE(WHIT_F8E8M0) && dtype == WHIT_F8E8M0) {
+    *(uint8_t *)p = e8m0_encode(x);
+  } else if (HAS_HALVES || HAS_BYTES) {
+    const narrow_format *f = narrow_of(dtype);
+    const unsigned code = narrow_encode(f, x);
+    if (HAS_HALVES && f->sign == 15) *(uint16_t *)p = (uint16_t)code;
+    else *(uint8_t *)p = (uint8_t)code;
   }
-  const unsigned n_bits = integer_bits(dtype, &is_signed);
-  if (n_bits) whit_set_i64(dtype, p, truncated(x, n_bits, is_signed));
-  else if (HAS_BYTES) *(uint8_t *)p = (uint8_t)narrow_encode(narrow_of(dtype), x);
 }
 
 int64_t whit_get_i64(unsigned dtype, const void *p) {
-  bool is_signed;
-  const unsigned n_bits = integer_bits(dtype, &is_signed);
+  const int32_t bits = integer_bits[dtype], unused = 64 - (bits < 0 ? -bits : bits);
   uint64_t v;
-  if (!n_bits) return truncated(whit_get_f64(dtype, p), 64, true);
-  if (n_bits == 64) return *(const int64_t *)p;
-  v = n_bits == 32 ? *(const uint32_t *)p : n_bits == 16 ? *(const uint16_t *)p : *(const uint8_t *)p;
-  if (n_bits == 1) return v != 0;
-  v <<= 64 - n_bits;
-  return is_signed ? (int64_t)v >> (64 - n_bits) : (int64_t)(v >> (64 - n_bits));
+  if (!unused) return *(const int64_t *)p;
+  switch (unused) {
+    case 64: return truncated(whit_get_f64(dtype, p), -64);
+    case 63: return *(const uint8_t *)p != 0;
+    case 48: v = *(const uint16_t *)p; break;
+    case 32: v = *(const uint32_t *)p; break;
+    default: v = *(const uint8_t *)p; break;
+  }
+  v <<= unused;
+  return bits < 0 ? (int64_t)v >> unused : (int64_t)(v >> unused);
 }
 
 void whit_set_i64(unsigned dtype, void *p, int64_t x) {
-  bool is_signed;
-  const unsigned n_bits = integer_bits(dtype, &is_signed);
+  const int32_t bits = integer_bits[dtype], n_bits = bits < 0 ? -bits : bits;
   switch (n_bits) {
     case 0: break;
     case 1: *(uint8_t *)p = x != 0; return;
@@ -166,8 +158,7 @@ void whit_set_i64(unsigned dtype, void *p, int64_t x) {
     *(float *)p = (float)x;
     return;
   }
-  /* The bits that double has no room for are gathered in the lowest one that it has, for the rounding that follows.
-   * */
+  /* The bits that double has no room for are gathered in the lowest one that it has, for the rounding that follows. */
   uint64_t size = x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
   if (dtype != WHIT_F64 && size >> 53) size = (size & ~(uint64_t)2047) | (size & 2047 ? 2048 : 0);
   whit_set_f64(dtype, p, x < 0 ? -(double)size : (double)size);
@@ -175,26 +166,19 @@ void whit_set_i64(unsigned dtype, void *p, int64_t x) {
 
 /* ---- blocks ------------------------------------------------------------------------------------- */
 
-/* Four at a time: written out in vectors so that -Os has them too. */
+/* Four at a time: written out in vectors so that -O2 has them too. */
 typedef uint32_t four_words __attribute__((vector_size(16)));
 typedef float four_floats __attribute__((vector_size(16)));
 typedef uint16_t four_halves __attribute__((vector_size(8)));
+enum { HALVES = WHIT_SMALL ? 1 : 4 }; /* converted at a time */
 
-/* y[i] = x[i], 32-bit words. */
-static void words_copy(uint32_t *y, const uint32_t *x, int32_t n) {
-  four_words v;
-  for (; n >= 4; n -= 4, x += 4, y += 4) {
-    __builtin_memcpy(&v, x, sizeof v);
-    __builtin_memcpy(y, &v, sizeof v);
-  }
-  for (; n > 0; n--) *y++ = *x++;
-}
-
+#if !WHIT_SMALL
 static void words_fill(uint32_t *y, uint32_t x, int32_t n) {
   const four_words v = { x, x, x, x };
   for (; n >= 4; n -= 4, y += 4) __builtin_memcpy(y, &v, sizeof v);
   for (; n > 0; n--) *y++ = x;
 }
+#endif
 
 /* Exponent and mantissa in place, but 112 too low: the product sets that right, subnormal numbers included. */
 static inline four_words f16_to_f32(four_words h) {
@@ -203,6 +187,22 @@ static inline four_words f16_to_f32(four_words h) {
   return (four_words)((four_floats)size * 0x1p112f) | infinite | (h & 0x8000) << 16;
 }
 
+static void halves_load(float *y, unsigned dtype, const uint16_t *x, ptrdiff_t stride, int32_t n) {
+  for (; n > 0; n -= HALVES, y += HALVES) {
+    const int32_t m = n < HALVES ? n : HALVES;
+    four_halves h = { 0 };
+    if (m == 4 && stride == 1) __builtin_memcpy(&h, x, sizeof h);
+    else
+      for (int32_t i = 0; i < m; i++) h[i] = x[i * stride];
+    x += HALVES * stride;
+    const four_words w = __builtin_convertvector(h, four_words), f = dtype == WHIT_F16 ? f16_to_f32(w) : w << 16;
+    if (m == 4) __builtin_memcpy(y, &f, sizeof f);
+    else
+      for (int32_t i = 0; i < m; i++) ((uint32_t *)(void *)y)[i] = f[i];
+  }
+}
+
+#if !WHIT_SMALL                 /* else they are encoded one by one, as the others are, to the same bits */
 static inline four_words words_select(four_words mask, four_words a, four_words b) { return (a & mask) | (b & ~mask); }
 
 static inline four_words f16_from_f32(four_words u) {
@@ -220,63 +220,62 @@ static inline four_words bf16_from_f32(four_words u) {
   return words_select(nan, (u >> 16 & 0x8000) | 0x7fc0, (u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
 
-static void halves_load(float *y, unsigned dtype, const uint16_t *x, ptrdiff_t stride, int32_t n) {
-  for (; n > 0; n -= 4, y += 4) {
-    const int32_t m = n < 4 ? n : 4;
-    four_halves h = { 0 };
-    if (m == 4 && stride == 1) __builtin_memcpy(&h, x, sizeof h);
-    else
-      for (int32_t i = 0; i < m; i++) h[i] = x[i * stride];
-    x += 4 * stride;
-    const four_words w = __builtin_convertvector(h, four_words), f = dtype == WHIT_F16 ? f16_to_f32(w) : w << 16;
-    if (m == 4) __builtin_memcpy(y, &f, sizeof f);
-    else
-      for (int32_t i = 0; i < m; i++) ((uint32_t *)(void *)y)[i] = f[i];
-  }
-}
-
 static void halves_store(uint16_t *y, unsigned dtype, const float *x, int32_t n) {
   for (; n > 0; n -= 4, x += 4, y += 4) {
+    const int32_t m = n < 4 ? n : 4;
     four_words w = { 0 };
-    if (n >= 4) __builtin_memcpy(&w, x, sizeof w);
+    if (m == 4) __builtin_memcpy(&w, x, sizeof w);
     else
-      for (int32_t i = 0; i < n; i++) w[i] = ((const uint32_t *)(const void *)x)[i];
+      for (int32_t i = 0; i < m; i++) w[i] = ((const uint32_t *)(const void *)x)[i];
     const four_halves h = __builtin_convertvector(dtype == WHIT_F16 ? f16_from_f32(w) : bf16_from_f32(w), four_halves);
-    if (n >= 4) __builtin_memcpy(y, &h, sizeof h);
+    if (m == 4) __builtin_memcpy(y, &h, sizeof h);
     else
-      for (int32_t i = 0; i < n; i++) y[i] = h[i];
+      for (int32_t i = 0; i < m; i++) y[i] = h[i];
   }
 }
+#endif
 
+/* A loop for a type that is worth one. */
+#if WHIT_SMALL
+#define CONVERT_LOAD(dtype, type, value)
+#define CONVERT_STORE(dtype, type, value)
+#else
 #define CONVERT_LOAD(dtype, type, value)                                               \
-  {                                                                                    \
-    const type *p = (const type *)x;                                                                 \
+  case dtype: {                                                                        \
+    const type *p = (const type *)x;                                                   \
     for (int32_t i = 0; WHIT_HAS_DTYPE(dtype) && i < n; i++, p += stride) y[i] = value; \
     return;                                                                            \
   }
-#define CONVERT_STORE(dtype, type, value)                                         \
-  {                                                                               \
-    type *p = (type *)y;                                                                  \
-    for (int32_t i = 0; WHIT_HAS_DTYPE(dtype) && i < n; i++) p[i] = (type)(value); \
-    return;                                                                       \
+#define CONVERT_STORE(dtype, type, value)                                              \
+  case dtype: {                                                                        \
+    type *p = (type *)y;                                                               \
+    for (int32_t i = 0; WHIT_HAS_DTYPE(dtype) && i < n; i++) p[i] = (type)(value);      \
+    return;                                                                            \
   }
+#endif
 
 void whit_load_f32(float *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
+  if (dtype == WHIT_F32) {
+    const float *p = (const float *)x;
+    if (stride == 1) whit_bytes_copy(y, x, (size_t)n * sizeof *y);
+#if !WHIT_SMALL
+    else if (stride == 0) words_fill((uint32_t *)(void *)y, *(const uint32_t *)x, n);
+#endif
+    else
+      for (int32_t i = 0; i < n; i++, p += stride) y[i] = *p;
+    return;
+  }
+  if (HAS_HALVES && (dtype == WHIT_F16 || dtype == WHIT_BF16)) {
+    halves_load(y, dtype, (const uint16_t *)x, stride, n);
+    return;
+  }
   switch (dtype) {
-    case WHIT_F32:
-      if (stride == 1) words_copy((uint32_t *)(void *)y, (const uint32_t *)x, n);
-      else if (stride == 0) words_fill((uint32_t *)(void *)y, *(const uint32_t *)x, n);
-      else CONVERT_LOAD(WHIT_F32, float, *p)
-      return;
-    case WHIT_F16: case WHIT_BF16:
-      if (HAS_HALVES) halves_load(y, dtype, (const uint16_t *)x, stride, n);
-      return;
-    case WHIT_BOOL: CONVERT_LOAD(WHIT_BOOL, uint8_t, *p != 0)
-    case WHIT_U8: CONVERT_LOAD(WHIT_U8, uint8_t, *p)
-    case WHIT_I8: CONVERT_LOAD(WHIT_I8, int8_t, *p)
-    case WHIT_I32: CONVERT_LOAD(WHIT_I32, int32_t, (float)*p)
-    case WHIT_I64: CONVERT_LOAD(WHIT_I64, int64_t, (float)*p)
-    case WHIT_U64: CONVERT_LOAD(WHIT_U64, uint64_t, (float)*p)
+    CONVERT_LOAD(WHIT_BOOL, uint8_t, *p != 0)
+    CONVERT_LOAD(WHIT_U8, uint8_t, *p)
+    CONVERT_LOAD(WHIT_I8, int8_t, *p)
+    CONVERT_LOAD(WHIT_I32, int32_t, (float)*p)
+    CONVERT_LOAD(WHIT_I64, int64_t, (float)*p)
+    CONVERT_LOAD(WHIT_U64, uint64_t, (float)*p)
     default: break;
   }
   const uint8_t *p = (const uint8_t *)x;
@@ -292,10 +291,10 @@ void whit_load_f64(double *y, unsigned dtype, const void *x, ptrdiff_t stride, i
 
 void whit_load_i64(int64_t *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
   switch (dtype) {
-    case WHIT_I64: CONVERT_LOAD(WHIT_I64, int64_t, *p)
-    case WHIT_I32: CONVERT_LOAD(WHIT_I32, int32_t, *p)
-    case WHIT_U8: CONVERT_LOAD(WHIT_U8, uint8_t, *p)
-    case WHIT_BOOL: CONVERT_LOAD(WHIT_BOOL, uint8_t, *p != 0)
+    CONVERT_LOAD(WHIT_I64, int64_t, *p)
+    CONVERT_LOAD(WHIT_I32, int32_t, *p)
+    CONVERT_LOAD(WHIT_U8, uint8_t, *p)
+    CONVERT_LOAD(WHIT_BOOL, uint8_t, *p != 0)
     default: break;
   }
   const uint8_t *p = (const uint8_t *)x;
@@ -304,12 +303,18 @@ void whit_load_i64(int64_t *y, unsigned dtype, const void *x, ptrdiff_t stride, 
 }
 
 void whit_store_f32(void *y, unsigned dtype, const float *x, int32_t n) {
+  if (dtype == WHIT_F32) {
+    whit_bytes_copy(y, x, (size_t)n * sizeof *x);
+    return;
+  }
+#if !WHIT_SMALL
+  if (HAS_HALVES && (dtype == WHIT_F16 || dtype == WHIT_BF16)) {
+    halves_store((uint16_t *)y, dtype, x, n);
+    return;
+  }
+#endif
   switch (dtype) {
-    case WHIT_F32: words_copy((uint32_t *)y, (const uint32_t *)(const void *)x, n); return;
-    case WHIT_F16: case WHIT_BF16:
-      if (HAS_HALVES) halves_store((uint16_t *)y, dtype, x, n);
-      return;
-    case WHIT_BOOL: CONVERT_STORE(WHIT_BOOL, uint8_t, x[i] != 0)
+    CONVERT_STORE(WHIT_BOOL, uint8_t, x[i] != 0)
     default: break;
   }
   uint8_t *p = (uint8_t *)y;
@@ -325,9 +330,9 @@ void whit_store_f64(void *y, unsigned dtype, const double *x, int32_t n) {
 
 void whit_store_i64(void *y, unsigned dtype, const int64_t *x, int32_t n) {
   switch (dtype) {
-    case WHIT_I64: CONVERT_STORE(WHIT_I64, int64_t, x[i])
-    case WHIT_I32: CONVERT_STORE(WHIT_I32, int32_t, x[i])
-    case WHIT_BOOL: CONVERT_STORE(WHIT_BOOL, uint8_t, x[i] != 0)
+    CONVERT_STORE(WHIT_I64, int64_t, x[i])
+    CONVERT_STORE(WHIT_I32, int32_t, x[i])
+    CONVERT_STORE(WHIT_BOOL, uint8_t, x[i] != 0)
     default: break;
   }
   uint8_t *p = (uint8_t *)y;

@@ -2,7 +2,7 @@
  *
  * Two axes of a copy matter: the one along which dst is dense (a) and the one along which src goes on (b). If they are
  * the same, runs of bytes are copied; if src is dense along b, it is a transpose and goes by squares of 4 x 4 in
- * registers. Zen 5, one core, from L2 and L3: transposes 13 to 25 GB/s written, three planes to pixels 16, runs of 64
+ * registers (the size profile copies either element by element). Zen 5, one core, from L2 and L3: transposes 13 to 25 GB/s written, three planes to pixels 16, runs of 64
  * bytes 30. */
 #include "internal.h"
 
@@ -10,7 +10,7 @@ typedef uint64_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias))
 #define COPY_LOOP __asm__ volatile("" ::: "memory") /* keeps the compiler from calling memcpy for the loop */
 
 static inline void copy_bytes(uint8_t *d, const uint8_t *s, size_t n_bytes) {
-  for (; n_bytes >= 64; n_bytes -= 64, d += 64, s += 64) {
+  for (; n_bytes >= 64 && !WHIT_SMALL; n_bytes -= 64, d += 64, s += 64) {
     bytes16 *to = (bytes16 *)(void *)d;
     const bytes16 *from = (const bytes16 *)(const void *)s;
     const bytes16 a = from[0], b = from[1], x = from[2], y = from[3];
@@ -34,7 +34,7 @@ static inline void copy_bytes(uint8_t *d, const uint8_t *s, size_t n_bytes) {
   }
 }
 
-void whit_bytes_copy(void *dst, const void *src, size_t n_bytes) { copy_bytes((uint8_t *)dst, (const uint8_t *)src, n_bytes); }
+WHIT_CALLED void whit_bytes_copy(void *dst, const void *src, size_t n_bytes) { copy_bytes((uint8_t *)dst, (const uint8_t *)src, n_bytes); }
 
 void whit_bytes_zero(void *dst, size_t n_bytes) {
   uint8_t *d = (uint8_t *)dst;
@@ -72,11 +72,17 @@ static void copy_run(uint8_t *d, const uint8_t *s, const copy_axis *a, int32_t n
     COPY_RUN(2);
     COPY_RUN(4);
     COPY_RUN(8);
+#if WHIT_SMALL
+    default: for (; n > 0; n--, d += a->d, s += a->s) whit_bytes_copy(d, s, size);
+#else
     COPY_RUN(12);
     COPY_RUN(16);
     default: for (; n > 0; n--, d += a->d, s += a->s) copy_bytes(d, s, size);
+#endif
   }
 }
+
+#if !WHIT_SMALL
 
 typedef uint32_t copy_u4 __attribute__((vector_size(16), aligned(1), may_alias));
 #ifdef __clang__
@@ -129,10 +135,17 @@ static void copy_transpose(uint8_t *d, const uint8_t *s, const copy_axis *b, con
   for (int32_t k = high; k < b->n; k++) copy_run(d + k * b->d, s + k * 4, a, wide, 4);
 }
 
+#endif
+
 /* Other sizes and steps by squares of 16, for the same reason. */
 static void copy_plane(uint8_t *d, const uint8_t *s, const copy_axis *b, const copy_axis *a, uint32_t size) {
   if (a->d == (ptrdiff_t)size && a->s == a->d) {
     copy_run(d, s, b, b->n, (size_t)a->n * size);
+#if WHIT_SMALL
+  } else {
+    for (int32_t k = 0; k < b->n; k++) copy_run(d + k * b->d, s + k * b->s, a, a->n, size);
+  }
+#else
   } else if (size == 4 && a->d == 4 && b->s == 4) {
     copy_transpose(d, s, b, a);
   } else {
@@ -143,13 +156,14 @@ static void copy_plane(uint8_t *d, const uint8_t *s, const copy_axis *b, const c
           copy_run(d + k * b->d + j * a->d, s + k * b->s + j * a->s, a, a->n - j < 16 ? a->n - j : 16, size);
     }
   }
+#endif
 }
 
 /* ---- all axes ----------------------------------------------------------------------- */
 
 /* Axes of both tensors with size 1 dropped and neighbours merged where they are one axis in both; in bytes. Returns how
- * many, at least 2; 0 if there is no element. The last but one is the one with the smallest step in src; where the last
- * one is a run of bytes already, the one with the most runs. */
+ * many, at least 2; 0 if there is no element. But in the size profile the last but one is the one with the smallest step in
+ * src; where the last one is a run of bytes already, the one with the most runs. */
 static unsigned copy_axes(copy_axis *axes, const whit_tensor *dst, const whit_tensor *src, uint32_t size) {
   unsigned n = 2;
   axes[0] = axes[1] = (copy_axis){ .n = 1 };
@@ -163,6 +177,7 @@ static unsigned copy_axes(copy_axis *axes, const whit_tensor *dst, const whit_te
     else axes[n++] = x;
   }
   if (axes[n - 1].n == 1) axes[n - 1].d = axes[n - 1].s = (ptrdiff_t)size;
+#if !WHIT_SMALL
   const bool runs = axes[n - 1].d == (ptrdiff_t)size && axes[n - 1].s == (ptrdiff_t)size;
   unsigned best = n - 2;
   for (unsigned a = n - 2; a-- > 0;) {
@@ -172,6 +187,7 @@ static unsigned copy_axes(copy_axis *axes, const whit_tensor *dst, const whit_te
   const copy_axis x = axes[best];
   axes[best] = axes[n - 2];
   axes[n - 2] = x;
+#endif
   return n;
 }
 

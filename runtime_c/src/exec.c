@@ -14,8 +14,11 @@ void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c) {
                     .n_attr = n->n_attr, .node = pc };
 }
 
+/* A dense one takes the strides of its shape: along an axis of one element a view has any, and operators count with them. */
 bool whit_view_allowed(const whit_value *out, const whit_call *c) {
-  return !(out->flags & WHIT_V_OWN) && (!(out->flags & WHIT_V_DENSE) || whit_is_dense(c->out[0]));
+  whit_tensor *t = c->out[0];
+  if (out->flags & WHIT_V_OWN) return false;
+  return whit_is_dense(t) ? !whit_tensor_set(t, t->dtype, t->rank, t->shape) : !(out->flags & WHIT_V_DENSE);
 }
 
 /* The shape function describes the view again; the elements it names are copied in order. */
@@ -152,6 +155,22 @@ static whit_status after_node(whit_instance *i, uint32_t pc) {
   return stop ? WHIT_STOPPED : WHIT_OK;
 }
 
+/* The caller's items as dense tensors: what their strides say does not count. */
+static whit_status bind_items(whit_instance *i, whit_value *v, unsigned dtype) {
+  const whit_tensor *items = (const whit_tensor *)v->bound;
+  whit_call c = { .instance = i };
+  whit_item *own = whit_sequence_make(&c, &v->t, (uint32_t)v->t.shape[0]);
+  if (!own) return WHIT_E_MEMORY;
+  for (int32_t j = 0; j < v->t.shape[0]; j++) {
+    const whit_tensor *item = &items[j];
+    if (item->kind != WHIT_TENSOR || item->dtype != dtype || whit_tensor_set(&own[j].t, dtype, item->rank, item->shape) ||
+        (!item->data && whit_count(item)))
+      return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an item of a sequence is no tensor of the input's type, or has no data");
+    own[j].t.data = item->data;
+  }
+  return WHIT_OK;
+}
+
 static whit_status bind_inputs(whit_instance *i) {
   const whit_model *m = i->model;
   const whit_region *r = &m->regions[m->entries[i->entry].region];
@@ -167,11 +186,7 @@ static whit_status bind_inputs(whit_instance *i) {
         return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no data: call whit_input_set");
       v->t.data = (void *)(uintptr_t)v->bound;
     } else if (v->t.kind == WHIT_SEQUENCE) {
-      const whit_tensor *items = (const whit_tensor *)v->bound;
-      whit_call c = { .instance = i };
-      whit_item *own = whit_sequence_make(&c, &v->t, (uint32_t)v->t.shape[0]);
-      if (!own) return WHIT_E_MEMORY;
-      for (int32_t j = 0; j < v->t.shape[0]; j++) own[j].t = items[j];
+      WHIT_TRY(bind_items(i, v, m->ports[m->entries[i->entry].ports + k].dtype));
     }
   }
   for (unsigned k = 0; k < m->entries[i->entry].n_outputs; k++) {

@@ -139,6 +139,15 @@ double whit_get_f64(unsigned dtype, const void *p);
 void whit_set_f64(unsigned dtype, void *p, double x); /* rounds once, half to even */
 int64_t whit_get_i64(unsigned dtype, const void *p);  /* u64 keeps its bits */
 void whit_set_i64(unsigned dtype, void *p, int64_t x);
+/* Element number i of a dense tensor. */
+void *whit_at(const whit_tensor *t, ptrdiff_t i);
+
+/* Sums of products of any type, for kernels that go element by element: integers wrap, floats below f64 are rounded to f32 after
+ * each product. start: an element, or NULL: 0. Steps are in elements. */
+typedef union whit_sum { double real; uint64_t whole; } whit_sum;
+whit_sum whit_sum_begin(unsigned dtype, const void *start);
+void whit_sum_add(whit_sum *sum, unsigned dtype, const void *a, ptrdiff_t a_step, const void *b, ptrdiff_t b_step, int32_t n);
+void whit_sum_end(whit_sum sum, unsigned dtype, void *y);
 
 /* Describes output k as a sequence of n tensors. */
 whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n);
@@ -146,10 +155,13 @@ whit_status whit_out_sequence(whit_call *c, unsigned k, int32_t n);
 whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n);
 /* whit_ints for exactly one. */
 whit_status whit_int(whit_call *c, unsigned i, int64_t *v);
+/* One element as operators calculate with it: f of the types of floats, i of the others. */
+typedef union whit_number { double f; int64_t i; } whit_number;
+whit_number whit_get(unsigned dtype, const void *p);
+void whit_set(unsigned dtype, void *p, whit_number x);
 /* kind 0: a + b, 1: a * b, 2: max, 3: min. Max and min of floats are NaN if one is; integers wrap.
  * The last one is y = y op x on one element of any type. */
-double whit_combine_f64(unsigned kind, double a, double b);
-int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b);
+whit_number whit_combined(unsigned kind, unsigned dtype, whit_number a, whit_number b);
 void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x);
 /* A number that orders elements of one type as their values: -0 is 0, every NaN is the greatest. */
 uint64_t whit_order(unsigned dtype, const void *p);

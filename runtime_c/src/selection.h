@@ -8,6 +8,7 @@
 #define WHIT_ISA_AVX2 2
 #define WHIT_ISA_AVX512 4
 #define WHIT_ISA_NEON 8
+#define WHIT_ISA_SIMD128 16
 
 #ifndef WHIT_SELECTED
 #define WHIT_DTYPES 0xffffffffu                 /* a bit per whit_dtype */
@@ -24,7 +25,9 @@
 #define WHIT_FOLDS 3                            /* of rows: 1 sums, 2 maxima and minima */
 #define WHIT_PROGRAMS 1                         /* epilogues that are more than sums, limits and gates */
 #define WHIT_WIDE 1                             /* products of f64 and integers */
-#define WHIT_SMALL 0                            /* fewer register tiles, which cost speed where rows are few or many */
+#ifndef WHIT_SMALL                              /* tests build this one by itself */
+#define WHIT_SMALL 0                            /* 1: the simple loop where a fast one is larger (the size profile) */
+#endif
 #define WHIT_DYNAMIC 1                          /* shapes that depend on data, sequences, optionals; control flow needs it */
 #define WHIT_KNOWN 1                            /* nodes whose inputs the plan knows, computed while planning */
 #define WHIT_STATES 1                           /* state that lasts from run to run */
@@ -33,23 +36,27 @@
                                                 /* those that nothing calls */
 #if defined __x86_64__                          /* kernels are compiled for */
 #define WHIT_ISAS (WHIT_ISA_SCALAR | WHIT_ISA_AVX2 | WHIT_ISA_AVX512)
-#elif defined __aarch64__
+#elif defined __ARM_NEON
 #define WHIT_ISAS (WHIT_ISA_SCALAR | WHIT_ISA_NEON)
+#elif defined __wasm_simd128__
+#define WHIT_ISAS WHIT_ISA_SIMD128
 #else
 #define WHIT_ISAS WHIT_ISA_SCALAR
 #endif
 #endif
 
-/* A small function that many call: not copied into each of them where size matters. */
-#if WHIT_SMALL
-#define WHIT_ONCE __attribute__((noinline))
-#else
-#define WHIT_ONCE
-#endif
-
 /* Lanes of the shortest vectors, those of whit_kernels_for(0). */
 enum { WHIT_SHORTEST = WHIT_ISAS & WHIT_ISA_SCALAR ? 1 : 4 };
 enum { WHIT_NARROW_FLOATS = 0x19f0400 };        /* dtypes that are converted bit by bit: f16, bf16, f8..., f4 */
+
+/* What is called, never copied into its callers, where bytes count; elsewhere WHIT_INLINE is inline. */
+#if WHIT_SMALL
+#define WHIT_CALLED __attribute__((noinline))
+#define WHIT_INLINE WHIT_CALLED
+#else
+#define WHIT_CALLED
+#define WHIT_INLINE inline
+#endif
 
 #define WHIT_CONTROL (WHIT_HAS_if || WHIT_HAS_loop)
 #define WHIT_HAS_DTYPE(dtype) ((uint32_t)WHIT_DTYPES >> (dtype) & 1u)

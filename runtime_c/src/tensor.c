@@ -1,15 +1,21 @@
 /* tensor.c - descriptions of tensors, and what several operators share. */
 #include "internal.h"
 
+#if WHIT_DTYPES == 0xffffffffu    /* of few types the compiler makes constants */
+#define TYPES_CALLED WHIT_CALLED
+#else
+#define TYPES_CALLED
+#endif
+
 /* ---- types -------------------------------------------------------------------------- */
 
-WHIT_ONCE uint32_t whit_type_size(unsigned dtype) {
+TYPES_CALLED uint32_t whit_type_size(unsigned dtype) {
   static const uint8_t size[] = { 0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8,
                                   0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
   return dtype < sizeof size && WHIT_HAS_DTYPE(dtype) ? size[dtype] : 0;
 }
 
-WHIT_ONCE bool whit_type_is_float(unsigned dtype) {
+TYPES_CALLED bool whit_type_is_float(unsigned dtype) {
   const uint32_t set = 1u << WHIT_F32 | 1u << WHIT_F16 | 1u << WHIT_F64 | 1u << WHIT_BF16 |
                        1u << WHIT_F8E4M3FN | 1u << WHIT_F8E4M3FNUZ | 1u << WHIT_F8E5M2 |
                        1u << WHIT_F8E5M2FNUZ | 1u << WHIT_F4E2M1 | 1u << WHIT_F8E8M0;
@@ -92,7 +98,7 @@ whit_status whit_out_view(whit_call *c, unsigned rank, const int32_t *shape, con
   return WHIT_OK;
 }
 
-WHIT_ONCE int32_t whit_product(const int32_t *sizes, unsigned n) {
+WHIT_CALLED int32_t whit_product(const int32_t *sizes, unsigned n) {
   int32_t product = 1;
   while (n--) product *= *sizes++;
   return product;
@@ -125,7 +131,7 @@ int32_t whit_position(int64_t i, int32_t n) {
   return i < 0 || i >= n ? -1 : (int32_t)i;
 }
 
-bool whit_axis(int32_t *axis, unsigned rank) {
+WHIT_CALLED bool whit_axis(int32_t *axis, unsigned rank) {
   const int32_t found = whit_position(*axis, (int32_t)rank);
   if (found >= 0) *axis = found;
   return found >= 0;
@@ -149,9 +155,9 @@ whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b) 
 
 /* ---- calls -------------------------------------------------------------------------- */
 
-WHIT_ONCE const whit_tensor *whit_in(const whit_call *c, unsigned i) { return i < c->n_in ? c->in[i] : NULL; }
+WHIT_CALLED const whit_tensor *whit_in(const whit_call *c, unsigned i) { return i < c->n_in ? c->in[i] : NULL; }
 
-WHIT_ONCE void *whit_out_data(const whit_call *c, unsigned k) { return k < c->n_out && c->out[k] ? c->out[k]->data : NULL; }
+WHIT_CALLED void *whit_out_data(const whit_call *c, unsigned k) { return k < c->n_out && c->out[k] ? c->out[k]->data : NULL; }
 
 const int32_t *whit_attr_list(const whit_call *c, unsigned first, unsigned n, uint32_t *n_items) {
   const int32_t *at = c->attr + first, *end = c->attr + c->n_attr;
@@ -203,33 +209,36 @@ whit_status whit_int(whit_call *c, unsigned i, int64_t *v) {
 
 /* ---- arithmetic and order, any type ------------------------------------------------- */
 
-double whit_combine_f64(unsigned kind, double a, double b) {
-  switch (kind) {
-    case 0: return a + b;
-    case 1: return a * b;
-    case 2: return b > a || b != b ? b : a;
-    default: return b < a || b != b ? b : a;
-  }
+whit_number whit_get(unsigned dtype, const void *p) {
+  whit_number x;
+  if (whit_type_is_float(dtype)) x.f = whit_get_f64(dtype, p);
+  else x.i = whit_get_i64(dtype, p);
+  return x;
 }
 
-int64_t whit_combine_i64(unsigned kind, unsigned dtype, int64_t a, int64_t b) {
-  const uint64_t x = (uint64_t)a, y = (uint64_t)b;
-  switch (kind) {
-    case 0: return (int64_t)(x + y);
-    case 1: return (int64_t)(x * y);
-    default: {
-      const bool less = dtype == WHIT_U64 ? x < y : a < b;
-      return less == (kind == 2) ? b : a;
-    }
+void whit_set(unsigned dtype, void *p, whit_number x) {
+  if (whit_type_is_float(dtype)) whit_set_f64(dtype, p, x.f);
+  else whit_set_i64(dtype, p, x.i);
+}
+
+whit_number whit_combined(unsigned kind, unsigned dtype, whit_number a, whit_number b) {
+  if (whit_type_is_float(dtype)) {
+    const bool nan = b.f != b.f;
+    if (kind == 0) a.f += b.f;
+    else if (kind == 1) a.f *= b.f;
+    else if (nan || (kind == 2 ? b.f > a.f : b.f < a.f)) a = b;
+  } else {
+    const uint64_t x = (uint64_t)a.i, y = (uint64_t)b.i;
+    const bool less = dtype == WHIT_U64 ? x < y : a.i < b.i;
+    if (kind == 0) a.i = (int64_t)(x + y);
+    else if (kind == 1) a.i = (int64_t)(x * y);
+    else if (less == (kind == 2)) a = b;
   }
+  return a;
 }
 
 void whit_combine(unsigned kind, unsigned dtype, void *y, const void *x) {
-  if (whit_type_is_float(dtype))
-    whit_set_f64(dtype, y, whit_combine_f64(kind, whit_get_f64(dtype, y), whit_get_f64(dtype, x)));
-  else
-    whit_set_i64(dtype, y,
-                 whit_combine_i64(kind, dtype, whit_get_i64(dtype, y), whit_get_i64(dtype, x)));
+  whit_set(dtype, y, whit_combined(kind, dtype, whit_get(dtype, y), whit_get(dtype, x)));
 }
 
 uint64_t whit_order(unsigned dtype, const void *p) {
@@ -250,4 +259,31 @@ uint64_t whit_order(unsigned dtype, const void *p) {
   u.x += 0.0; /* -0 becomes 0 */
   if (u.x != u.x) return UINT64_MAX;
   return u.bits & sign ? ~u.bits : u.bits | sign;
+}
+
+TYPES_CALLED void *whit_at(const whit_tensor *t, ptrdiff_t i) { return (uint8_t *)t->data + i * (ptrdiff_t)whit_type_size(t->dtype); }
+
+whit_sum whit_sum_begin(unsigned dtype, const void *start) {
+  whit_sum sum = { .whole = 0 };  /* 0.0 too */
+  if (start && whit_type_is_float(dtype)) sum.real = whit_get_f64(dtype, start);
+  else if (start) sum.whole = (uint64_t)whit_get_i64(dtype, start);
+  return sum;
+}
+
+void whit_sum_add(whit_sum *sum, unsigned dtype, const void *a, ptrdiff_t a_step, const void *b, ptrdiff_t b_step, int32_t n) {
+  const ptrdiff_t size = (ptrdiff_t)whit_type_size(dtype);
+  const uint8_t *x = (const uint8_t *)a, *y = (const uint8_t *)b;
+  for (; n > 0; n--, x += a_step * size, y += b_step * size) {
+    if (!whit_type_is_float(dtype)) {
+      sum->whole += (uint64_t)whit_get_i64(dtype, x) * (uint64_t)whit_get_i64(dtype, y);
+      continue;
+    }
+    sum->real += whit_get_f64(dtype, x) * whit_get_f64(dtype, y);
+    if (dtype != WHIT_F64) sum->real = (double)(float)sum->real;
+  }
+}
+
+void whit_sum_end(whit_sum sum, unsigned dtype, void *y) {
+  if (whit_type_is_float(dtype)) whit_set_f64(dtype, y, sum.real);
+  else whit_set_i64(dtype, y, (int64_t)sum.whole);
 }

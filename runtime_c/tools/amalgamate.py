@@ -29,6 +29,7 @@ TOP = """/* whit.c - the Whit runtime in one file, made by tools/amalgamate.py o
 #pragma STDC FP_CONTRACT OFF
 #pragma clang diagnostic ignored "-Wunused-function"
 #pragma clang diagnostic ignored "-Wmissing-field-initializers"
+#pragma clang diagnostic ignored "-Wpragma-clang-attribute"
 #elif defined __GNUC__
 #pragma GCC optimize("fp-contract=off", "no-math-errno", "no-trapping-math")
 #pragma GCC diagnostic ignored "-Wunused-function"
@@ -56,6 +57,10 @@ REST_END = """#ifdef __clang__
 """
 ISAS = """#if defined __aarch64__
 #define WHIT_ISAS WHIT_ISA_NEON
+#elif defined __ARM_NEON
+#define WHIT_ISAS (WHIT_ISA_SCALAR | WHIT_ISA_NEON)
+#elif defined __wasm_simd128__
+#define WHIT_ISAS WHIT_ISA_SIMD128
 #elif defined __x86_64__
 #define WHIT_ISAS ({x86})
 #else
@@ -79,9 +84,8 @@ def block(selection: dict[str, Any], ops: Collection[str]) -> str:
     numbers = [(k, int(v)) for k, v in selection.items() if k not in ("ops", "avx512", "profile")]
     lines = [f"#define WHIT_{name.upper()} {_number(value)}" for name, value in numbers]
     sums = selection["reduces"] & 0x13 or "avg_pool" in ops
-    lines.append(
-        f"#define WHIT_FOLDS {bool(sums) + 2 * bool(selection['reduces'] & 0xC or 'max_pool' in ops)}"
-    )
+    ends = selection["reduces"] & 0xC or {"argreduce", "max_pool"} & set(ops)
+    lines.append(f"#define WHIT_FOLDS {bool(sums) + 2 * bool(ends)}")
     known = ("if", "loop", "identity", "shape")
     lines += [f"#define WHIT_HAS_{name} {int(name in ops)}" for name in known]
     x86 = ["WHIT_ISA_SCALAR", "WHIT_ISA_AVX2", *["WHIT_ISA_AVX512"] * bool(selection["avx512"])]
@@ -141,7 +145,7 @@ def internal(text: str) -> str:
     def declaration(m: re.Match[str]) -> str:
         return f"static {m[0]}" if m[2] in defined else m[0]
 
-    return re.sub(r"^(?!static|typedef|enum|struct|extern|return|WHIT_API)((?:const )?\w+ \**)(whit_\w+)\((?=[^{]*?\);)",
+    return re.sub(r"^(?!static|typedef|enum|extern|return|WHIT_API)((?:const |struct )*\w+ \**)(whit_\w+)\((?=[^{]*?\);)",
                   declaration, text, flags=re.M)  # fmt: skip
 
 

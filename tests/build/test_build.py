@@ -48,6 +48,13 @@ def test_same_bits(native: list[str], folder: Path, name: str, target: str, tmp_
             assert runners.answer(command, model, inputs, isa) == expected, (profile, isa)
 
 
+def test_a_program_of_one_model_counts_for_all(folder: Path) -> None:
+    """With programs inside, the runtime looks at those of every model, also where a kernel would do without."""
+    plain, more = (whit.load(built.convert(name, folder)) for name in ("digits", "dates"))
+    assert not _select.select([plain]).programs and _select.select([more]).programs
+    assert _select.select([plain, more]) == _select.select([more, plain])
+
+
 @pytest.mark.slow
 @pytest.mark.native
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)
@@ -59,6 +66,27 @@ def test_same_bits_of_golden_files(native: list[str], path: Path, tmp_path: Path
         command = built.runner(made / "libwhit.a", target)
         for isa in built.isas(target):
             assert runners.answer(command, path, inputs, isa) == expected, (target, isa)
+
+
+@pytest.mark.slow
+@pytest.mark.native
+@pytest.mark.parametrize("op", ["ArgMax", "ReduceMax", "ReduceSum"])
+def test_only_a_reduction(native: list[str], op: str, tmp_path: Path) -> None:
+    """The kernels that fold rows are there for each operator that calls them."""
+    to = TensorProto.INT64 if op == "ArgMax" else TensorProto.FLOAT
+    ports = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 300])]
+    results = [helper.make_tensor_value_info("y", to, None)]
+    node = helper.make_node(op, ["x"], ["y"], **({"axis": 1} if op == "ArgMax" else {}))
+    graph = helper.make_graph([node], op, ports, results)
+    model = tmp_path / "model.whit"
+    whit.convert(helper.make_model(graph), str(model))
+    inputs = built.inputs(model, tmp_path)
+    expected = runners.answer(native, model, inputs, "scalar")
+    for profile in ("size", "balanced"):
+        made = built.build([model], "linux-x86_64", tmp_path / profile, "--profile", profile)
+        command = built.runner(made / "libwhit.a", "linux-x86_64")
+        for isa in built.isas("linux-x86_64"):
+            assert runners.answer(command, model, inputs, isa) == expected, (profile, isa)
 
 
 @pytest.mark.slow

@@ -1,12 +1,14 @@
 /* runner.c - runs a model in C: inputs from a file, outputs to another. Built for every machine that can be executed here, so that
  * their answers can be compared bit by bit.
  *
- *   runner MODEL.whit INPUTS OUTPUTS [scalar|avx2|avx512|neon] [times] [plain|stop|move|nodes] [threads]
+ *   runner MODEL.whit INPUTS OUTPUTS [scalar|avx2|avx512|neon|auto] [times] [plain|stop|move|nodes] [threads]
+ *   runner --list LIST [scalar|avx2|avx512|neon]      many models in one process, quick under an emulator
  *
  * stop: the observer stops the run at every node boundary. move: and the arena moves to another block each time.
  * nodes: the observer writes down which nodes began and ended ("node after" lines in OUTPUTS.nodes), and calls node_boundary.
  *
- * INPUTS and OUTPUTS: a record a tensor: dtype, rank (u8), two zero bytes, dims (i32), data. */
+ * INPUTS and OUTPUTS: a record a value: dtype, rank, kind (u8), a zero byte, dims (i32), data. A sequence has no type and
+ * its length as the only dim, and is followed by the records of its items; an absent optional has no type, dims or data. */
 #include "whit_platform.h"
 
 #include <stdio.h>
@@ -34,10 +36,6 @@ static size_t tensor_bytes(unsigned dtype, unsigned rank, const int32_t *dims) {
   size_t n = type_size(dtype);
   for (unsigned a = 0; a < rank; a++) n *= (size_t)dims[a];
   return n;
-}
-
-static int fail(const whit_instance *i, whit_status s) {
-  return fprintf(stderr, "%s: %s\n", whit_status_text(s), whit_error_text(i)), 1;
 }
 
 /* Continues a run in a larger or another block; the old one is overwritten, so that a pointer into it would show. */
@@ -98,63 +96,142 @@ static whit_status run(whit_instance *i, void **arena, size_t *n, int moves) {
 __attribute__((noinline)) void run_is_over(void);
 void run_is_over(void) { __asm__ volatile(""); }
 
-int main(int argc, char **argv) {
-  if (argc < 4) return fprintf(stderr, "usage: runner MODEL INPUTS OUTPUTS [isa] [times] [mode] [threads]\n"), 2;
-  const char *isa = argc > 4 ? argv[4] : "scalar", *mode = argc > 6 ? argv[6] : "plain";
-  const int n_threads = argc > 7 ? atoi(argv[7]) : 1;
-  whit_threads *threads = n_threads > 1 ? whit_threads_create((uint32_t)n_threads) : NULL;
+typedef struct {
+  const char *isa, *mode;
+  int times, n_threads;
+} options;
+
+/* A record of INPUTS as a dense tensor; its data is a block of its own, aligned as an app's would be. */
+static whit_tensor read_tensor(const unsigned char **at) {
+  whit_tensor t = { .dtype = (*at)[0], .rank = (*at)[1], .kind = (*at)[2] };
+  memcpy(t.shape, *at + 4, t.rank * 4u);
+  *at += 4 + t.rank * 4u;
+  if (t.kind != WHIT_TENSOR) return t;
+  const size_t size = tensor_bytes(t.dtype, t.rank, t.shape);
+  t.data = aligned_alloc(64, (size + 127) / 64 * 64);
+  memcpy(t.data, *at, size);
+  *at += size;
+  return t;
+}
+
+typedef struct {
+  whit_tensor value, *items;
+} feed;
+
+/* Reads a feed and gives it to the instance as input k. */
+static whit_status feed_read(feed *f, whit_instance *i, uint32_t k, const unsigned char **at) {
+  f->value = read_tensor(at);
+  if (f->value.kind == WHIT_ABSENT) return whit_input_absent(i, k);
+  if (f->value.kind == WHIT_TENSOR)
+    return whit_input_set(i, k, f->value.dtype, f->value.rank, f->value.shape, f->value.data);
+  const uint32_t n = (uint32_t)f->value.shape[0];
+  f->items = calloc(n + 1, sizeof *f->items);
+  for (uint32_t e = 0; e < n; e++) f->items[e] = read_tensor(at);
+  return whit_input_sequence(i, k, f->items, n);
+}
+
+static void feed_free(feed *f) {
+  if (f->items)
+    for (int32_t e = 0; e < f->value.shape[0]; e++) free(f->items[e].data);
+  free(f->items), free(f->value.data);
+}
+
+static void write_value(FILE *out, const whit_tensor *t) {
+  const int is_tensor = t->kind == WHIT_TENSOR;
+  const unsigned rank = is_tensor ? t->rank : t->kind == WHIT_SEQUENCE;
+  const unsigned char head[4] = { is_tensor ? t->dtype : 0, (unsigned char)rank, t->kind };
+  fwrite(head, 1, 4, out);
+  fwrite(t->shape, 4, rank, out);
+  if (is_tensor) fwrite(t->data, 1, tensor_bytes(t->dtype, t->rank, t->shape), out);
+}
+
+static void write_output(FILE *out, const whit_instance *i, const whit_tensor *t) {
+  write_value(out, t);
+  for (uint32_t e = 0; t->kind == WHIT_SEQUENCE && e < (uint32_t)t->shape[0]; e++) {
+    whit_tensor item = { 0 };
+    if (whit_sequence_at(i, t, e, &item)) exit(fprintf(stderr, "item %u of a sequence cannot be read\n", e));
+    write_value(out, &item);
+  }
+}
+
+/* Plans and runs the instance, whose inputs are set, and writes its outputs. */
+static whit_status run_to(const char *path, const whit_model *model, whit_instance *i, const options *o) {
+  size_t n;
+  whit_status s = whit_plan(i, &n);
+  if (s) return s;
+  n = (n + 63) / 64 * 64;
+  void *arena = aligned_alloc(64, n);
+  memset(arena, 0x5a, n);
+  s = whit_arena_set(i, arena, n);
+  if (strcmp(o->mode, "plain")) whit_observe(i, strcmp(o->mode, "nodes") ? stop_always : note_node, NULL);
+  for (int times = o->times; times > 0 && !s; times--) s = run(i, &arena, &n, !strcmp(o->mode, "move"));
+  run_is_over();
+  if (!s) {
+    FILE *out = fopen(path, "wb");
+    if (!out) exit(fprintf(stderr, "cannot write %s\n", path));
+    for (uint32_t k = 0; k < whit_port_count(model, 0, 1); k++) write_output(out, i, whit_output(i, k));
+    fclose(out);
+    if (!strcmp(o->mode, "nodes") && write_notes(path)) exit(1);
+  }
+  free(arena);
+  return s;
+}
+
+/* Runs one model; says what went wrong, if anything did. */
+static whit_status job(const char *model_path, const char *inputs_path, const char *outputs_path, const options *o) {
+  whit_threads *threads = o->n_threads > 1 ? whit_threads_create((uint32_t)o->n_threads) : NULL;
   whit_host host = whit_host_with(threads);
-  host.cpu = !strcmp(isa, "avx2") ? WHIT_CPU_AVX2
-           : !strcmp(isa, "avx512") ? WHIT_CPU_AVX2 | WHIT_CPU_AVX512
-           : !strcmp(isa, "neon") ? WHIT_CPU_NEON : 0;
+  host.cpu = !strcmp(o->isa, "avx2") ? WHIT_CPU_AVX2
+           : !strcmp(o->isa, "avx512") ? WHIT_CPU_AVX2 | WHIT_CPU_AVX512
+           : !strcmp(o->isa, "neon") ? WHIT_CPU_NEON
+           : !strcmp(o->isa, "auto") ? whit_cpu_features() : 0;
   size_t n_model, n_inputs, n;
   whit_model model;
-  void *bytes = read_file(argv[1], &n_model);
-  unsigned char *inputs = read_file(argv[2], &n_inputs);
+  void *bytes = read_file(model_path, &n_model);
+  unsigned char *inputs = read_file(inputs_path, &n_inputs);
+  const unsigned char *at = inputs;
   whit_status s = whit_open(&model, bytes, n_model);
-  if (s) return fprintf(stderr, "%s: %s\n", argv[1], whit_status_text(s)), 1;
+  if (s) return fprintf(stderr, "%s: %s\n", model_path, whit_status_text(s)), s;
   n = whit_instance_bytes(&model);
   void *memory = aligned_alloc(64, (n + 63) / 64 * 64);
   whit_instance *i = whit_instance_init(memory, n, &model, 0, &host);
   n = whit_state_bytes(&model);
   void *state = aligned_alloc(64, (n + 127) / 64 * 64);
   s = whit_state_set(i, state, n, 1);
-  void **held = calloc(whit_port_count(&model, 0, 0) + 1, sizeof *held);
-  size_t at = 0;
-  for (uint32_t k = 0; k < whit_port_count(&model, 0, 0) && !s; k++) {
-    const unsigned dtype = inputs[at], rank = inputs[at + 1];
-    int32_t dims[WHIT_MAX_RANK] = { 0 };
-    memcpy(dims, inputs + at + 4, rank * 4);
-    at += 4 + rank * 4;
-    const size_t size = tensor_bytes(dtype, rank, dims);
-    held[k] = aligned_alloc(64, (size + 127) / 64 * 64);
-    memcpy(held[k], inputs + at, size);
-    at += size;
-    s = whit_input_set(i, k, (int)dtype, (int)rank, dims, held[k]);
-  }
-  if (!s) s = whit_plan(i, &n);
-  if (s) return fail(i, s);
-  n = (n + 63) / 64 * 64;
-  void *arena = aligned_alloc(64, n);
-  memset(arena, 0x5a, n);
-  s = whit_arena_set(i, arena, n);
-  if (strcmp(mode, "plain")) whit_observe(i, strcmp(mode, "nodes") ? stop_always : note_node, NULL);
-  for (int times = argc > 5 ? atoi(argv[5]) : 1; times > 0 && !s; times--) s = run(i, &arena, &n, !strcmp(mode, "move"));
-  run_is_over();
-  if (s) return fail(i, s);
-  if (!strcmp(mode, "nodes") && write_notes(argv[3])) return 1;
-  FILE *out = fopen(argv[3], "wb");
-  if (!out) return fprintf(stderr, "cannot write %s\n", argv[3]), 1;
-  for (uint32_t k = 0; k < whit_port_count(&model, 0, 1); k++) {
-    const whit_tensor *t = whit_output(i, k);
-    const unsigned char head[4] = { t->dtype, t->rank };
-    fwrite(head, 1, 4, out);
-    fwrite(t->shape, 4, t->rank, out);
-    fwrite(t->data, 1, tensor_bytes(t->dtype, t->rank, t->shape), out);
-  }
-  fclose(out);
-  for (uint32_t k = 0; k < whit_port_count(&model, 0, 0); k++) free(held[k]);
-  free(held), free(arena), free(memory), free(state), free(bytes), free(inputs);
+  const uint32_t n_feeds = whit_port_count(&model, 0, 0);
+  feed *feeds = calloc(n_feeds + 1, sizeof *feeds);
+  for (uint32_t k = 0; k < n_feeds && !s; k++) s = feed_read(&feeds[k], i, k, &at);
+  if (!s) s = run_to(outputs_path, &model, i, o);
+  if (s) fprintf(stderr, "%s: %s: %s\n", model_path, whit_status_text(s), whit_error_text(i));
+  for (uint32_t k = 0; k < n_feeds; k++) feed_free(&feeds[k]);
+  free(feeds), free(memory), free(state), free(bytes), free(inputs);
   whit_threads_destroy(threads);
+  return s;
+}
+
+/* A line a job, MODEL INPUTS OUTPUTS; answers with the status of each, at once, so that a reader knows which one crashed. */
+static int run_list(const char *path, const options *o) {
+  FILE *list = fopen(path, "r");
+  if (!list) return fprintf(stderr, "cannot read %s\n", path), 1;
+  char model[1024], inputs[1024], outputs[1024];
+  while (fscanf(list, "%1023s %1023s %1023s", model, inputs, outputs) == 3) {
+    printf("%d\n", (int)job(model, inputs, outputs, o));
+    fflush(stdout);
+  }
+  fclose(list);
   return 0;
+}
+
+int main(int argc, char **argv) {
+  options o = { "scalar", "plain", 1, 1 };
+  if (argc > 2 && !strcmp(argv[1], "--list")) {
+    if (argc > 3) o.isa = argv[3];
+    return run_list(argv[2], &o);
+  }
+  if (argc < 4) return fprintf(stderr, "usage: runner MODEL INPUTS OUTPUTS [isa] [times] [mode] [threads]\n"), 2;
+  if (argc > 4) o.isa = argv[4];
+  if (argc > 5) o.times = atoi(argv[5]);
+  if (argc > 6) o.mode = argv[6];
+  if (argc > 7) o.n_threads = atoi(argv[7]);
+  return job(argv[1], argv[2], argv[3], &o) != WHIT_OK;
 }

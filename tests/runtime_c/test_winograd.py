@@ -212,7 +212,7 @@ def filters(shape: tuple[int, ...]) -> Callable[[Node], None]:
     ids=str,
 )  # fmt: skip
 def test_wrong_filters(shape: tuple[int, ...]) -> None:
-    with pytest.raises(RunError, match=r"panels = 2 takes w \[36, ceil\(channels/16\), C, 16\]"):
+    with pytest.raises(RunError, match="panels of w do not fit x and channels"):
         whit.load(damaged(filters(shape)))(np.zeros((1, 20, 8, 8), np.float32))
 
 
@@ -221,7 +221,7 @@ def test_wrong_filters(shape: tuple[int, ...]) -> None:
 )
 def test_wrong_window(attrs: dict[str, Any]) -> None:
     data = damaged(lambda node: node.attrs.update(attrs))
-    with pytest.raises(RunError, match=r"panels = 2 takes .* for one group, 3 x 3"):
+    with pytest.raises(RunError, match=r"panels = 2 takes .* one group, 3 x 3"):
         whit.load(data)(np.zeros((1, 20, 8, 8), np.float32))
 
 

@@ -45,6 +45,7 @@ def measured(name: str, compiler: str, folder: Path) -> dict[str, int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="make what is measured the budget")
+    parser.add_argument("--docs", action="store_true", help="write docs/size.md (minutes)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = {f"{n}, {c}": measured(n, c, Path(folder)) for n in CASES for c in COMPILERS}
@@ -54,6 +55,10 @@ def main() -> int:
         print(f"| {case} | {' | '.join(f'{sizes[k]:,}' for k in head)} |")
     if args.write:
         BUDGET.write_text(json.dumps(found, indent=1) + "\n")
+    if args.docs:
+        import size_docs
+
+        size_docs.write(found)
     return 0
 
 

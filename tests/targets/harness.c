@@ -1,4 +1,4 @@
-/* harness.c - runs a model where there is no operating system: linked to the library for WebAssembly, Mach-O and Cortex-M.
+/* harness.c - runs a model where there is no operating system: linked to the library for Cortex-M.
  * INPUTS and OUTPUTS as in tests/runtime_c/runner.c. */
 #include "../../runtime_c/src/memory.c" /* what the compiler makes of copies here; the library keeps its own to itself */
 

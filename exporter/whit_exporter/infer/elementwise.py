@@ -77,18 +77,22 @@ def _arith_known(call: Call, shape: Shape) -> list[Dim] | None:
         return _cast_known(call, rows[0])
     if call.dtype(len(rows) - 1) not in (DType.I64, DType.I32, DType.BOOL):
         return None
+    bits = 32 if call.dtype() == DType.I32 else 64
     if op == "where":
         return [_choose(c, a, b) for c, a, b in zip(*rows, strict=True)]
     if op == "neg":
-        return [-x if isinstance(x, int) else None for x in rows[0]]
+        return _within(bits, [-x if isinstance(x, int) else None for x in rows[0]])
     if op == "not":
         return [int(not x) if isinstance(x, int) else None for x in rows[0]]
     if len(rows) != 2 or op in ("and", "or", "xor"):
         return None
-    result = [_arith(op, a, b) for a, b in zip(*rows, strict=True)]
-    if call.dtype() == DType.I32:
-        result = [x if not isinstance(x, int) or abs(x) < 1 << 31 else None for x in result]
-    return result
+    return _within(bits, [_arith(op, a, b) for a, b in zip(*rows, strict=True)])
+
+
+def _within(bits: int, items: list[Dim]) -> list[Dim]:
+    """Without the numbers that a signed type of this width does not have: they would wrap."""
+    end = 1 << bits - 1
+    return [None if isinstance(x, int) and not -end <= x < end else x for x in items]
 
 
 def _choose(c: Dim, a: Dim, b: Dim) -> Dim:
@@ -99,10 +103,8 @@ def _choose(c: Dim, a: Dim, b: Dim) -> Dim:
 
 def _cast_known(call: Call, items: list[Dim]) -> list[Dim] | None:
     to = DType(call.node.attrs["to"])
-    if to == DType.I64:
-        return items
-    if to == DType.I32:
-        return [x if not isinstance(x, int) or abs(x) < 1 << 31 else None for x in items]
+    if to in (DType.I64, DType.I32):
+        return _within(8 * to.size, items)
     if to == DType.BOOL:
         return [int(x != 0) if isinstance(x, int) else None for x in items]
     return None

@@ -1,5 +1,5 @@
-/* end.h - closes what scalar.h, neon.h, avx2.h or avx512.h opened. */
-#if VL == 8 || VL == 16
+/* end.h - closes what another header of this folder opened. */
+#if VL > 4 || (VL == 4 && defined __arm__)
 #ifdef __clang__
 #pragma clang attribute pop
 #else

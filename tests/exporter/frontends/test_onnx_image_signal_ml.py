@@ -85,14 +85,27 @@ SAMPLE = [
             {
                 "output_height": 2,
                 "output_width": 3,
-                "sampling_ratio": 2,
-                "mode": mode,
+                "sampling_ratio": ratio,
+                "mode": "avg",
                 "spatial_scale": 0.9,
             },
             16,
             atol=1e-5,
         )
-        for mode in ("avg",)
+        for ratio in (2, 0)
+    ],
+    *[
+        Case(
+            "MaxRoiPool",
+            [
+                IMAGE,
+                f32(0, 0, 0, 5, 4, 0, 1.5, 2, 2.5, 9, 0, 4, 3, 1, 1, 0, 7, 8, 9, 9).reshape(4, 5),
+            ],
+            {"pooled_shape": pooled, "spatial_scale": scale},
+            opset=16,
+        )
+        for pooled in ([2, 3], [7, 1])
+        for scale in (1.0, 0.5)
     ],
     Case(
         "MaxUnpool",
@@ -215,6 +228,13 @@ def votes(kind: str, ids: list[int]) -> dict[str, Any]:
 
 
 LEARNT = [
+    Case(
+        "FeatureVectorizer",
+        [real(4, 3), real(4, 2, seed=1), real(4, 1, seed=2)],
+        {"inputdimensions": [3, 2, 1]},
+        domain=ML,
+        opset=1,
+    ),
     Case("Binarizer", [ROWS], {"threshold": 0.4}, 1, ML),
     Case("Scaler", [ROWS], {"offset": [0.1, 0.2, 0.3], "scale": [1.0, 2.0, 3.0]}, 1, ML),
     *[Case("Normalizer", [ROWS], {"norm": k}, 1, ML) for k in ("L1", "L2")],

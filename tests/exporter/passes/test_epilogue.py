@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -220,3 +221,27 @@ def test_programs_that_a_finish_cannot_say(
     x = weights(2, 3)
     assert (x < 0).any()
     np.testing.assert_allclose(whit.load(write.write(graph))(x), want(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("op", ["Identity", "Tanh", "Erf"])
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+@pytest.mark.parametrize("beta", [1.0, 2.0])
+def test_a_product_of_one_element(op: str, shape: tuple[int, ...], beta: float) -> None:
+    """Its program has no axis to go along, and divided by the length of one."""
+    nodes = [
+        helper.make_node("Gemm", ["a", "b", "c"], ["h"], alpha=0.5, beta=beta),
+        helper.make_node(op, ["h"], ["y"]),
+    ]
+    feeds = {
+        "a": np.full((1, 4), 0.5, np.float32),
+        "b": np.full((4, 1), -0.25, np.float32),
+        "c": np.full(shape, 0.125, np.float32),
+    }
+    infos = [helper.make_tensor_value_info(n, 1, a.shape) for n, a in feeds.items()]
+    graph = helper.make_graph(nodes, "one", infos, [helper.make_tensor_value_info("y", 1, (1, 1))])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    h = -0.25 + 0.125 * beta
+    want = {"Identity": h, "Tanh": np.tanh(h), "Erf": math.erf(h)}[op]
+    program = whit.load(whit.convert(model))
+    for _ in range(2):  # the second run finds the first one's memory
+        np.testing.assert_allclose(program.run(feeds)["y"], [[want]], rtol=1e-6, atol=1e-7)

@@ -15,6 +15,7 @@ from onnx import external_data_helper, shape_inference, version_converter
 from ...build import Builder
 from ...errors import ConvertError
 from ...ir import Dim, Entry, Graph, Shape, Value
+from .refused import REASONS
 from .registry import NodeContext, array_of, dtype_of, lowering
 
 NEWEST_OPSET = 28
@@ -190,15 +191,19 @@ class Importer:
             if info.name in state:
                 self.scope.values[info.name] = self._state(info)
             elif info.name not in self.scope.initializers:
-                v = self._parameter(info)
+                v = self._parameter(info, graph)
                 self.b.region.params.append(v)
                 self.scope.values[info.name] = v
 
-    def _parameter(self, info: onnx.ValueInfoProto) -> Value:
+    def _parameter(self, info: onnx.ValueInfoProto, graph: onnx.GraphProto) -> Value:
         try:
             v = typed_value(info.name, info.type)
         except ConvertError as e:
-            raise ConvertError(f"input {info.name!r}: {e.message}") from None
+            message = f"input {info.name!r}: {e.message}"
+            for index, proto in enumerate(graph.node):
+                if info.name in proto.input:
+                    raise self._context(proto, index).fail(message) from None
+            raise ConvertError(message) from None
         if v.shape is not None and v.kind == "tensor":
             v.shape = tuple(self._fresh() if d is None else d for d in v.shape)
         return v
@@ -291,14 +296,19 @@ class Importer:
         for index, proto in enumerate(nodes):
             self._run_node(proto, index)
 
+    def _context(self, proto: onnx.NodeProto, index: int) -> NodeContext:
+        """A node, without its inputs so far."""
+        name = self.scope.prefix + (proto.name or f"{proto.op_type}_{index}")
+        domain = _domain(proto.domain)
+        opset = self.scope.opsets.get(domain, NEWEST_OPSET if domain == "" else 1)
+        return NodeContext(self, proto, [], name, opset)
+
     def _run_node(self, proto: onnx.NodeProto, index: int) -> None:
         scope = self.scope
         if scope.attributes is not None:
             proto = _bound(proto, scope.attributes)
-        name = scope.prefix + (proto.name or f"{proto.op_type}_{index}")
-        domain = _domain(proto.domain)
-        opset = scope.opsets.get(domain, NEWEST_OPSET if domain == "" else 1)
-        n = NodeContext(self, proto, [], name, opset)
+        n = self._context(proto, index)
+        domain, opset, name = _domain(proto.domain), n.opset, n.name
         try:
             n.inputs.extend(self._find(i, "it") for i in proto.input)
             before, self.b.name = self.b.name, name
@@ -387,7 +397,10 @@ class Importer:
     # what cannot be done
 
     def _unsupported(self, n: NodeContext) -> ConvertError:
-        """All of the model's operators that nothing lowers, in one message."""
+        """All of the model's operators that nothing lowers, in one message; or why this one never will be."""
+        reason = REASONS.get((_domain(n.proto.domain), n.op_type))
+        if reason:
+            return n.fail(f"operator is not supported: {reason}")
         missing: dict[str, list[str]] = {}
         self._find_missing(self.proto.graph.node, self.scope.opsets, "", missing)
         for f in self.proto.functions:

@@ -13,7 +13,18 @@ from .registry import NodeContext, lower
 
 @lower("Attention")
 def attention(n: NodeContext) -> Sequence[Value | None]:
-    return _fused(n) or n.importer.standard_body(n, "")
+    """V may have a type of its own, which its present keeps; the product is in the type of Q."""
+    own = n.dtype(2)
+    if own == n.dtype(0):
+        return _fused(n) or n.importer.standard_body(n, "")
+    for i in (2, 5):
+        v = n.opt(i)
+        if v is not None:
+            n.inputs[i] = n.b.cast(v, n.dtype(0))
+    outputs = list(_fused(n) or n.importer.standard_body(n, ""))
+    if len(outputs) > 2 and outputs[2] is not None:
+        outputs[2] = n.b.cast(outputs[2], own)
+    return outputs
 
 
 def _fused(n: NodeContext) -> list[Value | None] | None:

@@ -1,4 +1,4 @@
-"""Resampling: Resize, Upsample, GridSample, RoiAlign.
+"""Resampling: Resize, Upsample, GridSample, RoiAlign, MaxRoiPool.
 
 Coordinates are computed in f64 by ordinary nodes; where sizes are known they are constants by the time they are emitted.
 """
@@ -371,18 +371,20 @@ def affine_grid(n: NodeContext) -> Value:
 
 @lower("RoiAlign")
 def roi_align(n: NodeContext) -> Value:
-    """Inputs X [N, C, H, W], rois [R, 4] (x1 y1 x2 y2), batch indices [R]. sampling_ratio must be fixed."""
+    """Inputs X [N, C, H, W], rois [R, 4] (x1 y1 x2 y2), batch indices [R]."""
     b, dtype = n.b, n.dtype(0)
     out = (n.int("output_height", 1), n.int("output_width", 1))
     ratio, scale = n.int("sampling_ratio", 0), n.float("spatial_scale", 1.0)
     aligned = (
         n.opset >= 16 and n.str("coordinate_transformation_mode", "half_pixel") == "half_pixel"
     )
-    if ratio == 0:
-        raise n.fail("sampling_ratio 0 (as many samples as a bin has pixels) is not supported")
-    image = Expr(b, n.value(0)).transpose([0, 2, 3, 1])
     rois = Expr(b, n.value(1)) * scale - (0.5 if aligned else 0.0)
     corners = [rois.slice(i, i + 1, 1) for i in range(4)]
+    if ratio == 0:
+        if n.str("mode", "avg") == "max":
+            raise n.fail("mode max with sampling_ratio 0 is not supported")
+        return roi_mean(n, corners, out, aligned)
+    image = Expr(b, n.value(0)).transpose([0, 2, 3, 1])
     batch = Expr(b, n.value(2)).cast(I64).reshape([-1, 1, 1, 1])
     picks: list[list[tuple[Expr, Expr]]] = []
     for i in range(2):
@@ -415,3 +417,55 @@ def roi_align(n: NodeContext) -> Value:
         raise n.fail("no sample")
     bins = total.reshape([-1, out[0], ratio, out[1], ratio, ("dim", 3)])
     return bins.reduce("max" if maximum else "mean", [2, 4], False).transpose([0, 3, 1, 2]).v
+
+
+def roi_mean(n: NodeContext, corners: list[Expr], out: tuple[int, int], aligned: bool) -> Value:
+    """As many samples as a bin has pixels, a number that each region has of its own. Interpolation and mean are linear along each axis: two
+    products with the weights of all pixels."""
+    b, dtype = n.b, n.dtype(0)
+    image = Expr(b, n.value(0)).gather(Expr(b, n.value(2)).cast(I64), 0)
+    weights = []
+    for i in range(2):
+        start, length = corners[1 - i], corners[3 - i] - corners[1 - i]
+        step = (length if aligned else length.max(1.0)) / float(out[i])
+        count = step.op("ceil").unsqueeze(-1)
+        most = count.reduce("max", [0, 1, 2], False).cast(I64)
+        sample = arange(b, most, dtype)
+        bins = constant(b, np.arange(out[i])[None, :, None], dtype)
+        place = start.unsqueeze(-1) + (bins + (sample + 0.5) / count) * step.unsqueeze(-1)
+        size = image.dim(2 + i)
+        last = size.cast(dtype)
+        used = (place >= -1.0) & (place <= last) & (sample < count)
+        at = place.clip(0.0, last - 1.0).unsqueeze(-1)
+        hat = (1.0 - (at - arange(b, size, dtype)).abs()).max(0.0)
+        total = used.unsqueeze(-1).where(hat, 0.0).sum([2], False)
+        weights.append((total / count.max(1.0)).unsqueeze(1))
+    high, wide = weights
+    return high.matmul(image).matmul(wide.transpose([0, 1, 3, 2])).v
+
+
+@lower("MaxRoiPool")
+def max_roi_pool(n: NodeContext) -> Value:
+    """Inputs X [N, C, H, W], rois [R, 5] (batch, x1 y1 x2 y2); a bin without pixels gives 0."""
+    b, scale, out = n.b, n.float("spatial_scale", 1.0), n.ints("pooled_shape")
+    wide = F64 if n.dtype(0) == F64 else DType.F32
+    rois = Expr(b, n.value(1)).cast(wide)
+    image = Expr(b, n.value(0)).gather(rois.slice(0, 1, 1).cast(I64).reshape([-1]), 0)
+    corners = rois * scale
+    corners = corners.op("sign") * (corners.abs() + 0.5).floor()
+    masks, full = [], []
+    for i, count in enumerate(out):
+        start, end = (corners.slice(at, at + 1, 1) for at in (2 - i, 4 - i))
+        step = (end - start + 1.0).max(1.0) / float(count)
+        size = image.dim(2 + i)
+        low, high = (
+            ((step * constant(b, np.arange(count)[None] + k, wide)).op(edge) + start).clip(0.0, size.cast(wide))
+            for k, edge in enumerate(("floor", "ceil"))
+        )  # fmt: skip
+        pixel = arange(b, size, wide)
+        masks.append((low.unsqueeze(-1) <= pixel) & (pixel < high.unsqueeze(-1)))
+        full.append(low < high)
+    least = float("-inf")
+    y = masks[1].unsqueeze(1, 2).where(image.unsqueeze(3), least).reduce("max", [4], False)
+    y = masks[0].unsqueeze(1, 4).where(y.unsqueeze(2), least).reduce("max", [3], False)
+    return (full[0].unsqueeze(1, 3) & full[1].unsqueeze(1, 2)).where(y, 0.0).v

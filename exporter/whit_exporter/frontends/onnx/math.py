@@ -89,11 +89,11 @@ FORMULAS: dict[str, Callable[[Expr], Expr]] = {
 
 
 def widened(n: NodeContext, f: Callable[[Expr], Expr]) -> Value:
-    """f in f32 for the small floats: their formulas would lose digits at every step."""
+    """f in f32 for the small floats: their formulas would lose digits at every step. In f64 for integers: it has reals."""
     x, dtype = Expr(n.b, n.value(0)), n.dtype(0)
     if dtype in (DType.F16, DType.BF16):
         return f(x.cast(DType.F32)).cast(dtype).v
-    return f(x).v
+    return f(x).v if dtype.is_float else f(x.cast(DType.F64)).cast(dtype).v
 
 
 @lower(*FORMULAS)
@@ -192,16 +192,27 @@ BITS = {DType.U4: 4, DType.I4: 4, DType.F4E2M1: 4, DType.U2: 2, DType.I2: 2}
 def cast_to(n: NodeContext, x: Value, to: DType) -> Value:
     """Cast with the node's `saturate` and `round_mode`."""
     if to in F8_OVERFLOW and not n.int("saturate", 1):
-        wide = Expr(n.b, n.b.cast(x, DType.F32))
+        wide = f32_or_f64(n, x)
         over = wide.abs() >= F8_OVERFLOW[to]
         if to == DType.F8E5M2:
             return with_infinities(wide, over, to)
         return over.where(float("nan"), wide).cast(to).v
     if to == DType.F8E8M0 and x.dtype is not None and x.dtype.is_float:
-        return power_of_two(Expr(n.b, n.b.cast(x, DType.F32)), n.str("round_mode", "up")).cast(to).v
+        wide = f32_or_f64(n, x)
+        y = power_of_two(wide, n.str("round_mode", "up"))
+        if not n.int("saturate", 1):
+            y = ((wide >= 2.0**-127) & (wide <= 2.0**127)).where(y, float("nan"))
+        return y.cast(to).v
+    if to == DType.F8E8M0 and x.dtype is not None and x.dtype.is_signed:
+        x = Expr(n.b, x).max(0).v  # as a real below 0; the cast would drop the sign
     if to in BELOW_BYTE and x.dtype is not None and x.dtype.is_float:
         x = n.b.cast(x, DType.I32)  # then keeps the low bits; a cast from a real would saturate
     return n.b.cast(x, to)
+
+
+def f32_or_f64(n: NodeContext, x: Value) -> Expr:
+    """x in f32, or as it is in f64."""
+    return Expr(n.b, x if x.dtype == DType.F64 else n.b.cast(x, DType.F32))
 
 
 def with_infinities(x: Expr, over: Expr, to: DType) -> Value:
@@ -217,13 +228,14 @@ def with_infinities(x: Expr, over: Expr, to: DType) -> Value:
 
 def power_of_two(x: Expr, mode: str) -> Expr:
     """The power of two above, below or nearest (ties up) to x > 0, by comparison with all of them."""
-    powers = np.ldexp(np.float32(1), np.arange(-127, 128)).astype(np.float32)
-    bounds = {"up": powers[:-1], "down": powers[1:], "nearest": powers[:-1] * np.float32(1.5)}[mode]
-    table = Expr(x.b, x.b.const(bounds, DType.F32))
+    dtype = x.v.dtype or DType.F32
+    powers = np.ldexp(np.ones(255), np.arange(-127, 128)).astype(dtype.numpy)
+    bounds = {"up": powers[:-1], "down": powers[1:], "nearest": powers[:-1] * 1.5}[mode]
+    table = constant(x.b, bounds.astype(dtype.numpy), dtype)
     column = x.unsqueeze(-1)
     above = (column > table) if mode == "up" else (column >= table)
     index = above.cast(DType.I64).sum([-1], keepdims=False)
-    result = constant(x.b, powers, DType.F32).gather(index, 0)
+    result = constant(x.b, powers, dtype).gather(index, 0)
     return x.op("is_nan").where(x, result)
 
 
@@ -303,6 +315,17 @@ def bit_shift(n: NodeContext) -> Value:
     return n.b.op("shl" if n.str("direction") == "LEFT" else "shr", *operands(n))
 
 
+def whole_power(n: NodeContext, a: Value, e: Value) -> Value:
+    """Low bits of an integer's power. Exponents beyond i64 take another of the same effect: those of odd numbers count
+    modulo 2^62, and even ones give 0 from 64 on."""
+    base, exponent = n.dtype(0), Expr(n.b, e)
+    if n.dtype(1) == DType.U64:
+        exponent = (exponent & (1 << 63) - 1) | exponent.op("shr", 63).op("shl", 62)
+    if base == n.dtype(1) and base != DType.U64:
+        return n.b.op("pow", a, e)
+    return n.b.cast(n.b.op("pow", n.b.cast(a, DType.I64), exponent.cast(DType.I64).v), base)
+
+
 @lower("Pow")
 def power(n: NodeContext) -> Value:
     """The result has the base's type; integers with real exponents are computed in f32."""
@@ -319,7 +342,9 @@ def power(n: NodeContext) -> Value:
                 return (x * x).v
             case 3.0:
                 return (x * x * x).v
-    if base.is_float or not n.dtype(1).is_float:
+    if not base.is_float and not n.dtype(1).is_float:
+        return whole_power(n, a, e)
+    if base.is_float:
         return n.b.op("pow", a, n.b.cast(e, base))
     wide = DType.F64 if n.dtype(1) == DType.F64 or base.size > 2 else DType.F32
     return n.b.cast(n.b.op("pow", n.b.cast(a, wide), n.b.cast(e, wide)), base)

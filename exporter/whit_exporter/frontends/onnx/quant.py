@@ -84,6 +84,12 @@ def centred(n: NodeContext, i: int, zero: int, lead: int | None = None) -> Expr:
     return x - offset
 
 
+def real(n: NodeContext, i: int, zero: int, lead: int | None = None) -> Expr:
+    """Input i less its zero point, in f32; that of 8-bit floats is 0."""
+    x = Expr(n.b, n.value(i)) if n.dtype(i) in F8_OVERFLOW else centred(n, i, zero, lead)
+    return x.cast(DType.F32)
+
+
 @lower("MatMulInteger")
 def matmul_integer(n: NodeContext) -> Value:
     """The zero point of A is one a row."""
@@ -96,23 +102,23 @@ def conv_integer(n: NodeContext) -> Value:
 
 
 def requantize(n: NodeContext, y: Expr, scale: Expr, zero: Value) -> Value:
-    """round(y * scale) + zero in the type of zero."""
-    wide = (y.cast(DType.F32) * scale).op("round") + n.b.cast(zero, DType.F32)
-    if zero.dtype in RANGES:
-        return saturate(wide, zero.dtype).v
-    return wide.cast(zero.dtype or DType.U8).v
+    """round(y * scale) + zero in the type of zero; 8-bit floats have no other zero point than 0, and round themselves."""
+    wide = y.cast(DType.F32) * scale
+    if zero.dtype not in RANGES:
+        return wide.cast(zero.dtype or DType.U8).v
+    return saturate(wide.op("round") + n.b.cast(zero, DType.F32), zero.dtype).v
 
 
 @lower("QLinearMatMul")
 def qlinear_matmul(n: NodeContext) -> Value:
     """a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero; the scale of a may be one a row."""
-    f8 = n.dtype(0) in F8_OVERFLOW
-    if f8:
-        raise n.fail("8-bit floats are not supported here; dequantize, multiply and quantize")
-    y = matmul_1d(n, centred(n, 0, 2, -2).v, centred(n, 3, 5).v)
     scale_a, scale_b, scale_y = (Expr(n.b, n.value(i)).cast(DType.F32) for i in (1, 4, 6))
     if scale_a.v.rank == 1 and scale_a.v.shape != (1,):
         scale_a = scale_a.reshape([-1, 1])
+    if n.dtype(0) in F8_OVERFLOW or n.dtype(3) in F8_OVERFLOW:
+        y = matmul_1d(n, real(n, 0, 2, -2).v, real(n, 3, 5).v)
+    else:
+        y = matmul_1d(n, centred(n, 0, 2, -2).v, centred(n, 3, 5).v)
     return requantize(n, Expr(n.b, y), scale_a * scale_b / scale_y, n.value(7))
 
 

@@ -22,6 +22,11 @@ def each_tensor(
     return [r.v for group in zip(*results, strict=True) for r in group]
 
 
+def of_type(rate: Expr, x: Expr) -> Expr:
+    """The rate, whose type is its own, in the type of a tensor."""
+    return rate.cast(x.v.dtype or DType.F32)
+
+
 @lower("Adagrad", domain=TRAINING)
 def adagrad(n: NodeContext) -> list[Value]:
     t = Expr(n.b, n.value(1)).cast(n.dtype(0))
@@ -30,7 +35,7 @@ def adagrad(n: NodeContext) -> list[Value]:
     def step(x: Expr, gradient: Expr, h: Expr) -> tuple[Expr, Expr]:
         g = n.float("norm_coefficient", 0.0) * x + gradient
         h = h + g * g
-        return x - rate * g / (h.sqrt() + n.float("epsilon", 1e-6)), h
+        return x - of_type(rate, x) * g / (h.sqrt() + n.float("epsilon", 1e-6)), h
 
     return each_tensor(n, 3, step)
 
@@ -47,7 +52,7 @@ def adam(n: NodeContext) -> list[Value]:
         g = n.float("norm_coefficient", 0.0) * x + gradient
         v = alpha * v + (1 - alpha) * g
         h = beta * h + (1 - beta) * (g * g)
-        x = x - rate * v / (h.sqrt() + n.float("epsilon", 1e-6))
+        x = x - of_type(rate, x) * v / (h.sqrt() + n.float("epsilon", 1e-6))
         return (1 - n.float("norm_coefficient_post", 0.0)) * x, v, h
 
     return each_tensor(n, 4, step)
@@ -61,7 +66,7 @@ def momentum(n: NodeContext) -> list[Value]:
 
     def step(x: Expr, gradient: Expr, v: Expr) -> tuple[Expr, Expr]:
         g = n.float("norm_coefficient") * x + gradient
-        v = alpha * v + beta * g
-        return x - rate * (g + alpha * v if nesterov else v), v
+        v = alpha * v + of_type(beta, x) * g
+        return x - of_type(rate, x) * (g + alpha * v if nesterov else v), v
 
     return each_tensor(n, 3, step)
