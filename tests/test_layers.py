@@ -14,7 +14,7 @@ EXPORTER = ROOT / "exporter" / "whit_exporter"
 STANDARD = {"stddef.h", "stdint.h", "stdbool.h", "immintrin.h", "arm_neon.h", "wasm_simd128.h"}
 C_MAY = {
     "src": r'"(internal\.h|selection\.h|\.\./include/whit\.h|\.\./kernels/tile\.h)"',
-    "ops": r'"(epilogue\.h|shared\.h|\.\./src/internal\.h|\.\./kernels/\w+\.h)"',
+    "ops": r'"(\w+\.h|\.\./src/internal\.h|\.\./kernels/\w+\.h)"',
     "kernels": r'"(\.\./src/internal\.h|\w+\.h|\w+\.inc|isa/\w+\.h)"',
 }
 

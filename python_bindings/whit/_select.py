@@ -123,7 +123,9 @@ def select(models: Sequence[Model]) -> Selection:
 def _made_by(op: str) -> set[int]:
     """Element types that an operator's own source gives to its outputs."""
     text = (runtime() / "ops" / f"{op}.c").read_text()
-    calls = re.findall(r"whit_out\(([^;]*);|whit_tensor_set\(([^;]*);|dtype = ([^;]*);", text)
+    calls = re.findall(
+        r"whit_out(?:_axis)?\(([^;]*);|whit_tensor_set\(([^;]*);|dtype = ([^;]*);", text
+    )
     words = re.findall(r"\bWHIT_(\w+)\b", " ".join("".join(c) for c in calls))
     return {DTYPES[w] for w in words if w in DTYPES}
 

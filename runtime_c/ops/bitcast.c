@@ -10,6 +10,5 @@ whit_status whit_bitcast_shape(whit_call *c) {
   if (!whit_type_size(to) || whit_type_size(to) != whit_type_size(x->dtype))
     return whit_fail(c, WHIT_E_TYPE, "bitcast: the types differ in size");
   c->view = true;
-  c->view_offset = 0;
   return whit_out(c, 0, to, x->rank, x->shape);
 }

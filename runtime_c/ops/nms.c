@@ -1,5 +1,5 @@
 /* nms - the best of boxes that overlap. */
-#include "shared.h"
+#include "order.h"
 
 WHIT_OP(nms, .version = 1, .in = "boxes scores most? iou? least?", .out = "y", .attr = "centre:i32",
         .doc = "Non-maximum suppression, f32: boxes [n, k, 4] (two corners, or centre and size), "
@@ -9,10 +9,11 @@ WHIT_OP(nms, .version = 1, .in = "boxes scores most? iou? least?", .out = "y", .
 
 typedef struct nms_rules {
   const float *boxes, *scores; /* of one image, of one class of it */
+  const float *least;          /* NULL: every score will do */
   int64_t most;
   int32_t n;
-  float iou, least;
-  bool limited, centre;        /* limited: least counts */
+  float iou;
+  bool centre;
 } nms_rules;
 
 /* Where a box lies along axis 0 or 1. */
@@ -38,49 +39,46 @@ static bool nms_overlap(const nms_rules *r, int32_t i, int32_t j) {
   return both / (area_i + area_j - both) > r->iou;
 }
 
-static bool nms_before(const void *rules, int32_t i, int32_t j) {
-  const float *scores = ((const nms_rules *)rules)->scores;
-  return scores[i] > scores[j] || (scores[i] == scores[j] && i < j);
-}
-
-/* Boxes of one class that are taken, in order, at the start of `space`. Returns how many. */
-static int32_t nms_class(const nms_rules *r, int32_t *space) {
-  int32_t n = 0, taken = 0;
+/* Boxes of one class that are taken, in order, at the end of `space`, the first one last. Returns how many. The heap shrinks by
+ * one for each box looked at, so both fit into n numbers. Of equal scores, the box of the smallest number comes first. */
+static int32_t nms_class(const nms_rules *r, whit_ranked *space) {
+  whit_ranking left = { .at = space };
+  int32_t taken = 0;
   for (int32_t k = 0; k < r->n; k++)
-    if (r->limited ? r->scores[k] > r->least : r->scores[k] == r->scores[k]) space[n++] = k;
-  whit_sort(space, n, nms_before, r);
-  for (int32_t k = 0; k < n && taken < r->most; k++) {
-    const int32_t box = space[k];
+    if (r->least ? r->scores[k] > *r->least : r->scores[k] == r->scores[k])
+      space[left.n++] = (whit_ranked){ whit_order(WHIT_F32, &r->scores[k]), -k };
+  whit_ranking_make(&left);
+  while (left.n && taken < r->most) {
+    whit_ranking_pop(&left);
+    const int32_t best = -space[left.n].index;
     bool overlaps = false;
-    for (int32_t j = 0; j < taken && !overlaps; j++) overlaps = nms_overlap(r, space[j], box);
-    if (!overlaps) space[taken++] = box;
+    for (int32_t k = 1; k <= taken && !overlaps; k++) overlaps = nms_overlap(r, space[r->n - k].index, best);
+    if (!overlaps) space[r->n - ++taken].index = best;
   }
   return taken;
 }
 
-static float nms_float(const whit_call *c, unsigned i) {
-  return i < c->n_in && c->in[i] ? (float)whit_get_f64(c->in[i]->dtype, c->in[i]->data) : 0;
+static const float *nms_float(const whit_call *c, unsigned i) {
+  const whit_tensor *t = whit_in(c, i);
+  return t ? (const float *)t->data : NULL;
 }
 
 /* All images and classes; y: rows to write, or NULL. */
-static whit_status nms_all(whit_call *c, int32_t *space, int64_t *y, int32_t *count) {
+static whit_status nms_all(whit_call *c, whit_ranked *space, int64_t *y, int32_t *count) {
   const whit_tensor *boxes = c->in[0], *scores = c->in[1];
-  const int32_t images = scores->shape[0], classes = scores->shape[1], n = scores->shape[2];
-  nms_rules r = { .n = n, .iou = nms_float(c, 3), .least = nms_float(c, 4) };
-  r.centre = c->attr[0] != 0;
-  r.limited = c->n_in > 4 && c->in[4];
-  if (c->n_in > 2 && c->in[2]) WHIT_TRY(whit_int(c, 2, &r.most));
+  const float *iou = nms_float(c, 3);
+  nms_rules r = { .boxes = (const float *)boxes->data, .scores = (const float *)scores->data, .n = scores->shape[2],
+                  .iou = iou ? *iou : 0, .least = nms_float(c, 4), .centre = c->attr[0] != 0 };
+  if (whit_in(c, 2)) WHIT_TRY(whit_int(c, 2, &r.most));
   *count = 0;
-  for (int32_t image = 0; image < images; image++) {
-    r.boxes = (const float *)boxes->data + (ptrdiff_t)image * n * 4;
-    for (int32_t k = 0; k < classes; k++) {
-      r.scores = (const float *)scores->data + ((ptrdiff_t)image * classes + k) * n;
+  for (int32_t image = 0; image < scores->shape[0]; image++, r.boxes += (ptrdiff_t)r.n * 4) {
+    for (int32_t k = 0; k < scores->shape[1]; k++, r.scores += r.n) {
       const int32_t taken = nms_class(&r, space);
       *count += taken;
-      for (int32_t j = 0; y && j < taken; j++) {
+      for (int32_t j = 1; y && j <= taken; j++) {
         *y++ = image;
         *y++ = k;
-        *y++ = space[j];
+        *y++ = space[r.n - j].index;
       }
     }
   }
@@ -104,20 +102,16 @@ whit_status whit_nms_shape(whit_call *c) {
   int32_t shape[2] = { 0, 3 };
   WHIT_TRY(nms_check(c));
   if (!c->running) return WHIT_LATER; /* counting needs memory, which is there only in a run */
-  const size_t n_bytes = (size_t)c->in[0]->shape[1] * sizeof(int32_t);
-  if (whit_count(c->in[1])) {
-    const size_t block = whit_heap_take(c->instance, n_bytes);
-    if (!block) return WHIT_E_MEMORY;
-    int32_t *space = (int32_t *)(void *)(c->instance->arena + block);
-    const whit_status s = nms_all(c, space, NULL, &shape[0]);
-    whit_heap_drop(c->instance, block);
-    WHIT_TRY(s);
-  }
-  c->scratch_bytes = n_bytes;
+  WHIT_TRY(whit_ranked_scratch(c, c->in[1]->shape[2]));
+  const size_t block = whit_heap_take(c->instance, c->scratch_bytes);
+  if (!block) return WHIT_E_MEMORY;
+  const whit_status s = nms_all(c, (whit_ranked *)(void *)(c->instance->arena + block), NULL, &shape[0]);
+  whit_heap_drop(c->instance, block);
+  WHIT_TRY(s);
   return whit_out(c, 0, WHIT_I64, 2, shape);
 }
 
 whit_status whit_nms_run(whit_call *c) {
   int32_t count;
-  return nms_all(c, (int32_t *)c->scratch, (int64_t *)c->out[0]->data, &count);
+  return nms_all(c, (whit_ranked *)c->scratch, (int64_t *)c->out[0]->data, &count);
 }

@@ -7,6 +7,7 @@ WHIT_OP(opt_has, .version = 1, .in = "x?", .out = "y", .flags = "sequence",
 whit_status whit_opt_has_shape(whit_call *c) { return whit_out(c, 0, WHIT_BOOL, 0, NULL); }
 
 whit_status whit_opt_has_run(whit_call *c) {
-  *(uint8_t *)c->out[0]->data = c->n_in && c->in[0] && c->in[0]->kind != WHIT_ABSENT;
+  const whit_tensor *x = whit_in(c, 0);
+  *(uint8_t *)c->out[0]->data = x && x->kind != WHIT_ABSENT;
   return WHIT_OK;
 }

@@ -64,10 +64,8 @@ whit_status whit_reshape_shape(whit_call *c) {
   }
   const int64_t count = whit_count(x);
   if (infer >= 0) out[infer] = (int32_t)((empty ? reshape_product(x) : count) / rest);
-  WHIT_TRY(whit_out(c, 0, x->dtype, rank, out));
+  WHIT_TRY(whit_out_view(c, rank, out, NULL));
   if (whit_count(c->out[0]) != count)
     return whit_fail(c, WHIT_E_SHAPE, "reshape to another number of elements");
-  c->view = true;
-  c->view_offset = 0;
   return WHIT_OK;
 }

@@ -27,16 +27,17 @@ static int32_t slice_axis(int32_t dim, int64_t *start, int64_t end, int64_t *ste
 
 whit_status whit_slice_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];
-  int64_t given[4][WHIT_MAX_RANK]; /* starts, ends, axes, steps */
+  int64_t v[4][WHIT_MAX_RANK];  /* starts, ends, axes, steps */
   int32_t shape[WHIT_MAX_RANK], by[WHIT_MAX_RANK];
-  uint32_t n = 0, n_given, seen = 0;
-  for (unsigned k = 0; k < WHIT_MAX_RANK; k++) given[2][k] = k, given[3][k] = 1;
+  uint32_t n = 0, n_read, seen = 0;
   for (unsigned i = 0; i < 4; i++) {
-    if (i + 1 >= c->n_in || !c->in[i + 1]) continue;
-    WHIT_TRY(whit_ints(c, i + 1, given[i], x->rank, &n_given));
-    if (!i) n = n_given;
-    if (n_given != n)
-      return whit_fail(c, WHIT_E_SHAPE, "slice: starts, ends, axes and steps must have the same length");
+    if (i > 1 && !whit_in(c, i + 1)) {
+      for (uint32_t k = 0; k < n; k++) v[i][k] = i == 2 ? k : 1;
+      continue;
+    }
+    WHIT_TRY(whit_ints(c, i + 1, v[i], x->rank, &n_read));
+    if (i && n_read != n) return whit_fail(c, WHIT_E_SHAPE, "slice: starts, ends, axes and steps must have the same length");
+    n = n_read;
   }
   for (unsigned a = 0; a < x->rank; a++) {
     shape[a] = x->shape[a];
@@ -44,18 +45,13 @@ whit_status whit_slice_shape(whit_call *c) {
   }
   c->view_offset = 0;
   for (uint32_t k = 0; k < n; k++) {
-    int64_t *start = &given[0][k], *step = &given[3][k];
-    int32_t axis = (int32_t)given[2][k];
-    if (axis != given[2][k] || !whit_axis(&axis, x->rank) || seen >> axis & 1)
-      return whit_fail(c, WHIT_E_VALUE, "slice: no such axis, or named twice");
-    if (!*step) return whit_fail(c, WHIT_E_VALUE, "slice: a step of 0");
+    const int32_t axis = whit_position(v[2][k], x->rank);
+    if (axis < 0 || seen >> axis & 1) return whit_fail(c, WHIT_E_VALUE, "slice: no such axis, or named twice");
+    if (!v[3][k]) return whit_fail(c, WHIT_E_VALUE, "slice: a step of 0");
     seen |= 1u << axis;
-    shape[axis] = slice_axis(x->shape[axis], start, given[1][k], step);
-    c->view_offset += (ptrdiff_t)*start * x->stride[axis];
-    by[axis] = (int32_t)(*step * x->stride[axis]);
+    shape[axis] = slice_axis(x->shape[axis], &v[0][k], v[1][k], &v[3][k]);
+    c->view_offset += (ptrdiff_t)v[0][k] * x->stride[axis];
+    by[axis] = (int32_t)(v[3][k] * x->stride[axis]);
   }
-  WHIT_TRY(whit_out(c, 0, x->dtype, x->rank, shape));
-  for (unsigned a = 0; a < x->rank; a++) c->out[0]->stride[a] = by[a];
-  c->view = true;
-  return WHIT_OK;
+  return whit_out_view(c, x->rank, shape, by);
 }

@@ -7,54 +7,16 @@ WHIT_OP(split_to_sequence, .version = 1, .in = "x split?", .out = "s",
                " size of all but the last; without it the pieces have size 1 and, unless "
                "keepdims, lose the axis.");
 
-/* How many pieces there are; *each: the size of all, 0 if the input says it one by one. */
-static whit_status split_plan(whit_call *c, int32_t *axis, int32_t *n, int32_t *each) {
-  const whit_tensor *x = c->in[0], *split = c->n_in > 1 ? c->in[1] : NULL;
-  if (x->kind != WHIT_TENSOR || (split && split->kind != WHIT_TENSOR))
-    return whit_fail(c, WHIT_E_TYPE, "split_to_sequence: takes a tensor");
-  *axis = c->attr[0];
-  if (!whit_axis(axis, x->rank))
-    return whit_fail(c, WHIT_E_VALUE, "split_to_sequence: no such axis");
-  const int64_t dim = x->shape[*axis];
-  *n = (int32_t)dim;
-  *each = 1;
-  if (!split) return WHIT_OK;
-  if (split->rank > 1 || whit_type_is_float(split->dtype) || split->dtype == WHIT_BOOL)
+/* Goes from piece to piece; items NULL: to count them only. */
+static whit_status split_pieces(whit_call *c, whit_item *items, int32_t *n) {
+  const whit_tensor *x = c->in[0], *split = whit_in(c, 1);
+  const int32_t axis = whit_position(c->attr[0], x->rank);
+  const bool listed = split && split->rank;
+  const uint8_t *p = split ? (const uint8_t *)split->data : NULL;
+  if (x->kind != WHIT_TENSOR) return whit_fail(c, WHIT_E_TYPE, "split_to_sequence: takes a tensor");
+  if (axis < 0) return whit_fail(c, WHIT_E_VALUE, "split_to_sequence: no such axis");
+  if (split && (split->kind != WHIT_TENSOR || split->rank > 1 || whit_type_is_float(split->dtype) || split->dtype == WHIT_BOOL))
     return whit_fail(c, WHIT_E_TYPE, "split_to_sequence: sizes must be a list of integers");
-  const uint8_t *p = (const uint8_t *)split->data;
-  if (!split->rank) {
-    const int64_t size = whit_get_i64(split->dtype, p);
-    if (size < 1) return whit_fail(c, WHIT_E_VALUE, "split_to_sequence: a size must be positive");
-    *each = size < dim ? (int32_t)size : dim ? (int32_t)dim : 1;
-    *n = (int32_t)((dim + *each - 1) / *each);
-    return WHIT_OK;
-  }
-  int64_t rest = dim;
-  *n = split->shape[0];
-  *each = 0;
-  for (int32_t k = 0; k < *n; k++, p += whit_type_size(split->dtype)) {
-    const int64_t size = whit_get_i64(split->dtype, p);
-    if (size < 0 || size > rest)
-      return whit_fail(c, WHIT_E_VALUE, "split_to_sequence: sizes do not add up to the axis");
-    rest -= size;
-  }
-  return rest ? whit_fail(c, WHIT_E_VALUE, "split_to_sequence: sizes do not add up to the axis")
-              : WHIT_OK;
-}
-
-whit_status whit_split_to_sequence_shape(whit_call *c) {
-  int32_t axis, n, each;
-  WHIT_TRY(split_plan(c, &axis, &n, &each));
-  return whit_out_sequence(c, 0, n);
-}
-
-whit_status whit_split_to_sequence_run(whit_call *c) {
-  const whit_tensor *x = c->in[0], *split = c->n_in > 1 ? c->in[1] : NULL;
-  const ptrdiff_t size = (ptrdiff_t)whit_type_size(x->dtype);
-  int32_t axis, n, each;
-  WHIT_TRY(split_plan(c, &axis, &n, &each));
-  whit_item *items = whit_sequence_make(c, c->out[0], (uint32_t)n);
-  if (!items) return WHIT_E_MEMORY;
   whit_tensor part = *x;
   if (!split && !c->attr[1]) {
     part.rank--;
@@ -63,16 +25,33 @@ whit_status whit_split_to_sequence_run(whit_call *c) {
       part.stride[a] = x->stride[a + 1];
     }
   }
-  int32_t rest = x->shape[axis];
-  for (int32_t k = 0; k < n; k++) {
-    int32_t piece = each < rest ? each : rest;
-    if (!each)
-      piece = (int32_t)whit_get_i64(split->dtype, (const uint8_t *)split->data +
-                                                      (size_t)k * whit_type_size(split->dtype));
-    if (split || c->attr[1]) part.shape[axis] = piece;
+  int32_t rest = x->shape[axis], k = 0;
+  for (; listed ? k < split->shape[0] : rest > 0; k++) {
+    int64_t size = split ? whit_get_i64(split->dtype, p) : 1;
+    if (listed) p += whit_type_size(split->dtype);
+    else if (size < 1) return whit_fail(c, WHIT_E_VALUE, "split_to_sequence: a size must be positive");
+    else if (size > rest) size = rest;
+    if (size < 0 || size > rest) break;
+    rest -= (int32_t)size;
+    if (!items) continue;
+    if (split || c->attr[1]) part.shape[axis] = (int32_t)size;
     WHIT_TRY(whit_item_set(c, &items[k], &part));
-    part.data = (uint8_t *)part.data + (ptrdiff_t)piece * x->stride[axis] * size;
-    rest -= piece;
+    part.data = (uint8_t *)part.data + (ptrdiff_t)size * x->stride[axis] * (ptrdiff_t)whit_type_size(x->dtype);
   }
+  *n = k;
+  if (rest || (listed && k < split->shape[0]))
+    return whit_fail(c, WHIT_E_VALUE, "split_to_sequence: sizes do not add up to the axis");
   return WHIT_OK;
+}
+
+whit_status whit_split_to_sequence_shape(whit_call *c) {
+  int32_t n;
+  WHIT_TRY(split_pieces(c, NULL, &n));
+  return whit_out_sequence(c, 0, n);
+}
+
+whit_status whit_split_to_sequence_run(whit_call *c) {
+  int32_t n = c->out[0]->shape[0];
+  whit_item *items = whit_sequence_make(c, c->out[0], (uint32_t)n);
+  return items ? split_pieces(c, items, &n) : WHIT_E_MEMORY;
 }

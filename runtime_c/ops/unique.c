@@ -1,5 +1,5 @@
 /* unique - each different element, or slice, once. */
-#include "shared.h"
+#include "order.h"
 
 WHIT_OP(unique, .version = 1, .in = "x", .out = "y? indices? inverse? counts?",
         .attr = "axis:i32 sorted:i32",
@@ -7,117 +7,104 @@ WHIT_OP(unique, .version = 1, .in = "x", .out = "y? indices? inverse? counts?",
                " appearance if not sorted; where each is first, which one each of x is, and how "
                "often each is there (i64). NaN equals NaN.");
 
-/* Slice i is, for each of n_outer, the n_inner elements at (outer * n + i) * n_inner. */
+/* Element e of slice i of n lies at (e / n_inner * n + i) * n_inner + e % n_inner. */
 typedef struct uniq {
-  const uint8_t *x;
-  unsigned dtype;
-  size_t size;
-  int32_t n, n_outer, n_inner;
+  const whit_tensor *x;
+  int32_t n, n_each, n_inner;
 } uniq;
 
-static uniq uniq_of(const whit_tensor *x, int32_t axis) {
-  uniq u = { (const uint8_t *)x->data, x->dtype, whit_type_size(x->dtype), whit_count(x), 1, 1 };
-  if (axis == INT32_MAX) return u;
-  u.n = x->shape[axis];
-  for (int32_t a = 0; a < x->rank; a++)
-    if (a != axis) *(a < axis ? &u.n_outer : &u.n_inner) *= x->shape[a];
-  return u;
+static void uniq_of(uniq *u, const whit_tensor *x, int32_t axis) {
+  *u = (uniq){ x, whit_count(x), 1, 1 };
+  if (axis == INT32_MAX) return;
+  axis = whit_position(axis, x->rank);
+  u->n_each = x->shape[axis] ? u->n / x->shape[axis] : 0;
+  u->n = x->shape[axis];
+  u->n_inner = x->stride[axis];
 }
 
-static size_t uniq_slice(int32_t n, int32_t n_inner, int32_t outer, int32_t i) {
-  return ((size_t)outer * (size_t)n + (size_t)i) * (size_t)n_inner;
+static uint8_t *uniq_at(const uniq *u, void *data, int32_t n, int32_t i, int32_t e) {
+  const size_t at = ((size_t)(e / u->n_inner) * (size_t)n + (size_t)i) * (size_t)u->n_inner + (size_t)(e % u->n_inner);
+  return (uint8_t *)data + at * whit_type_size(u->x->dtype);
+}
+
+static uint64_t uniq_key(const uniq *u, int32_t i, int32_t e) {
+  return whit_order(u->x->dtype, uniq_at(u, u->x->data, u->n, i, e));
 }
 
 /* Like memcmp, element by element. */
-static int uniq_compare(const uniq *u, int32_t a, int32_t b) {
-  for (int32_t o = 0; o < u->n_outer; o++) {
-    const uint8_t *p = u->x + uniq_slice(u->n, u->n_inner, o, a) * u->size;
-    const uint8_t *q = u->x + uniq_slice(u->n, u->n_inner, o, b) * u->size;
-    for (int32_t j = 0; j < u->n_inner; j++, p += u->size, q += u->size) {
-      const uint64_t x = whit_order(u->dtype, p), y = whit_order(u->dtype, q);
-      if (x != y) return x < y ? -1 : 1;
-    }
+static int uniq_compare(const void *context, int32_t a, int32_t b) {
+  const uniq *u = (const uniq *)context;
+  for (int32_t e = 1; e < u->n_each; e++) {
+    const uint64_t x = uniq_key(u, a, e), y = uniq_key(u, b, e);
+    if (x != y) return x < y ? -1 : 1;
   }
   return 0;
 }
 
-/* By value, equal ones in order of appearance. */
-static bool uniq_before(const void *u, int32_t a, int32_t b) {
-  const int order = uniq_compare((const uniq *)u, a, b);
-  return order ? order < 0 : a < b;
-}
-
-/* Sorts, and numbers the different ones in order of value: head[i] is the first slice equal to
- * slice i, id[head] the number. Returns how many there are. id: NULL, then only counts. */
-static int32_t uniq_number(const uniq *u, int32_t *order, int32_t *head, int32_t *id) {
-  int32_t n = 0, first = 0;
-  for (int32_t k = 0; k < u->n; k++) order[k] = k;
-  whit_sort(order, u->n, uniq_before, u);
+/* Slices in order of value, or of the appearance of the first equal one; the keys of equal ones are the same. Returns how many
+ * different ones there are. */
+static int32_t uniq_sort(const uniq *u, whit_ranked *at, bool by_value) {
+  whit_ranking r = { .at = at, .n = u->n, .tie = uniq_compare, .context = u };
+  int32_t n = 0;
+  for (int32_t k = 0; k < u->n; k++) at[k] = (whit_ranked){ u->n_each ? uniq_key(u, k, 0) : 0, k };
+  whit_ranking_make(&r);
+  whit_ranking_sort(&r);
+  uint64_t key = 0;
+  int32_t first = 0;
   for (int32_t k = 0; k < u->n; k++) {
-    if (!k || uniq_compare(u, order[k - 1], order[k])) {
-      first = order[k];
-      if (id) id[first] = n;
+    if (!k || at[k].key != key || uniq_compare(u, first, at[k].index)) {
+      key = at[k].key;
+      first = at[k].index;
       n++;
     }
-    head[order[k]] = first;
+    at[k].key = (uint64_t)(by_value ? n : first);
+  }
+  r.tie = NULL;
+  if (!by_value) {
+    whit_ranking_make(&r);
+    whit_ranking_sort(&r);
   }
   return n;
 }
 
 whit_status whit_unique_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];
-  int32_t axis = c->attr[0], shape[WHIT_MAX_RANK], n = 0;
-  if (axis != INT32_MAX && !whit_axis(&axis, x->rank))
-    return whit_fail(c, WHIT_E_VALUE, "unique: no such axis");
+  const int32_t axis = c->attr[0];
+  uniq u;
+  if (axis != INT32_MAX && whit_position(axis, x->rank) < 0) return whit_fail(c, WHIT_E_VALUE, "unique: no such axis");
   if (!c->running) return WHIT_LATER; /* counting needs memory, which is there only in a run */
-  const uniq u = uniq_of(x, axis);
-  if ((uint64_t)u.n * 3 * sizeof(int32_t) > PTRDIFF_MAX)
-    return whit_fail(c, WHIT_E_SIZE, "unique: too many to sort");
-  if (u.n) {
-    const size_t block = whit_heap_take(c->instance, (size_t)u.n * 2 * sizeof(int32_t));
-    if (!block) return WHIT_E_MEMORY;
-    int32_t *order = (int32_t *)(void *)(c->instance->arena + block);
-    n = uniq_number(&u, order, order + u.n, NULL);
-    whit_heap_drop(c->instance, block);
-  }
-  c->scratch_bytes = (size_t)u.n * 3 * sizeof(int32_t);
-  for (unsigned a = 0; a < x->rank; a++) shape[a] = x->shape[a];
-  if (axis == INT32_MAX)
-    WHIT_TRY(whit_out(c, 0, x->dtype, 1, &n));
-  else
-    WHIT_TRY((shape[axis] = n, whit_out(c, 0, x->dtype, x->rank, shape)));
+  uniq_of(&u, x, axis);
+  WHIT_TRY(whit_ranked_scratch(c, u.n));
+  const size_t block = whit_heap_take(c->instance, c->scratch_bytes);
+  if (!block) return WHIT_E_MEMORY;
+  const int32_t n = uniq_sort(&u, (whit_ranked *)(void *)(c->instance->arena + block), true);
+  whit_heap_drop(c->instance, block);
+  if (axis == INT32_MAX) WHIT_TRY(whit_out(c, 0, x->dtype, 1, &n));
+  else WHIT_TRY(whit_out_axis(c, 0, x->dtype, x, whit_position(axis, x->rank), n));
   WHIT_TRY(whit_out(c, 1, WHIT_I64, 1, &n));
   WHIT_TRY(whit_out(c, 2, WHIT_I64, 1, &u.n));
   return whit_out(c, 3, WHIT_I64, 1, &n);
 }
 
-static void *uniq_out(const whit_call *c, unsigned k) {
-  return k < c->n_out && c->out[k] ? c->out[k]->data : NULL;
-}
-
 whit_status whit_unique_run(whit_call *c) {
-  const whit_tensor *x = c->in[0];
-  int32_t axis = c->attr[0];
-  if (axis != INT32_MAX) whit_axis(&axis, x->rank);
-  const uniq u = uniq_of(x, axis);
-  uint8_t *y = (uint8_t *)uniq_out(c, 0);
-  int64_t *indices = (int64_t *)uniq_out(c, 1), *inverse = (int64_t *)uniq_out(c, 2),
-          *counts = (int64_t *)uniq_out(c, 3);
-  int32_t *order = (int32_t *)c->scratch, *head = order + u.n, *id = head + u.n, next = 0;
-  const int32_t n = uniq_number(&u, order, head, id);
-  for (int32_t i = 0; i < u.n; i++) {
-    if (head[i] == i) {
-      if (!c->attr[1]) id[i] = next++;
-      const int32_t k = id[i];
-      if (indices) indices[k] = i;
-      if (counts) counts[k] = 0;
-      for (int32_t o = 0; y && o < u.n_outer; o++)
-        whit_bytes_copy(y + uniq_slice(n, u.n_inner, o, k) * u.size,
-                        u.x + uniq_slice(u.n, u.n_inner, o, i) * u.size,
-                        (size_t)u.n_inner * u.size);
+  uniq u;
+  uniq_of(&u, c->in[0], c->attr[0]);
+  void *y = whit_out_data(c, 0);
+  int64_t *indices = (int64_t *)whit_out_data(c, 1), *inverse = (int64_t *)whit_out_data(c, 2), *counts = (int64_t *)whit_out_data(c, 3);
+  const whit_ranked *at = (const whit_ranked *)c->scratch;
+  const int32_t n = uniq_sort(&u, (whit_ranked *)c->scratch, c->attr[1] != 0);
+  int32_t to = -1;
+  for (int32_t k = 0; k < u.n; k++) {
+    const int32_t i = at[k].index;
+    if (!k || at[k].key != at[k - 1].key) {
+      to++;
+      if (indices) indices[to] = i;
+      if (counts) counts[to] = 0;
+      for (int32_t e = 0; y && e < u.n_each; e++)
+        whit_bytes_copy(uniq_at(&u, y, n, to, e), uniq_at(&u, u.x->data, u.n, i, e), whit_type_size(u.x->dtype));
     }
-    if (inverse) inverse[i] = id[head[i]];
-    if (counts) counts[id[head[i]]]++;
+    if (inverse) inverse[i] = to;
+    if (counts) counts[to]++;
   }
   return WHIT_OK;
 }

@@ -56,7 +56,7 @@ static void mark_uses(whit_instance *i) {
     const whit_op *op = i->ops[n->op];
     const uint32_t *args = whit_args(i, n);
     for (unsigned k = 0; k < n->n_in; k++) {
-      const bool strided = op->strided >> (k < 15 ? k : 15) & 1;
+      const bool strided = op->strided >> (k < 7 ? k : 7) & 1;
       if (args[k] != WHIT_NONE && !strided) i->values[args[k]].flags |= WHIT_V_DENSE;
     }
     if (!whit_is_loop(op)) continue;

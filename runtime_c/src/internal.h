@@ -57,12 +57,15 @@ enum { WHIT_OP_SEQUENCE = 2,  /* takes or makes sequences or optionals; runs in 
 
 /* A row of the operator table, generated from WHIT_OP(...) by tools/gen.py. */
 typedef struct whit_op {
-  uint32_t id;                  /* FNV-1a of "name.version" */
-  uint16_t strided;             /* a bit per input that may have any strides; from the 16th on the last bit counts */
-  uint8_t flags, n_in_min, n_in_max, n_out_min, n_out_max; /* max 255: any number */
-  const char *name;             /* and behind its end, a letter an attribute: i one word, l two words (i64, f64), v a counted list */
   whit_op_fn shape, run;        /* run is NULL for pure views (a strided copy when they cannot be one) */
+  uint32_t id;                  /* FNV-1a of "name.version" */
+  uint8_t strided;              /* a bit per input that may have any strides, the others come dense; the last bit counts for all
+                                   that follow */
+  uint8_t n_words, n_lists;     /* of attributes: words of single ones, which come first; then counted lists */
+  uint8_t flags, n_in_min, n_in_max, n_out_min, n_out_max; /* max 255: any number */
+  uint16_t name;                /* where it begins in whit_op_names */
 } whit_op;
+extern const char whit_op_names[];
 extern const whit_op whit_ops[];
 extern const uint32_t whit_n_ops;
 
@@ -104,18 +107,31 @@ whit_status whit_tensor_set(whit_tensor *t, unsigned dtype, unsigned rank, const
 /* The same for output k of a call, with the error recorded. A NULL output is fine. */
 whit_status whit_out(whit_call *c, unsigned k, unsigned dtype, unsigned rank, const int32_t *shape);
 whit_status whit_out_like(whit_call *c, unsigned k, const whit_tensor *t);  /* same type and shape, dense */
+/* Of the shape of t, but for n elements along an axis. */
+whit_status whit_out_axis(whit_call *c, unsigned k, unsigned dtype, const whit_tensor *t, int32_t axis, int32_t n);
+/* Describes out[0] as a view of in[0] from c->view_offset on; stride NULL: all of it in order. */
+whit_status whit_out_view(whit_call *c, unsigned rank, const int32_t *shape, const int32_t *stride);
 int32_t whit_count(const whit_tensor *t);             /* elements */
 size_t whit_bytes(const whit_tensor *t);              /* of its elements, were they dense */
 bool whit_is_dense(const whit_tensor *t);
 bool whit_same_shape(const whit_tensor *a, const whit_tensor *b);
+int32_t whit_product(const int32_t *sizes, unsigned n);
+/* i, one of n or, below 0, counted from their end, in [0, n); -1 if it is outside. */
+int32_t whit_position(int64_t i, int32_t n);
 /* axis in [-rank, rank) -> [0, rank); false if outside. */
 bool whit_axis(int32_t *axis, unsigned rank);
+/* Input i; NULL if it is not given. */
+const whit_tensor *whit_in(const whit_call *c, unsigned i);
+/* Where output k goes; NULL if it is not wanted. */
+void *whit_out_data(const whit_call *c, unsigned k);
 /* numpy broadcasting of b into shape (rank axes); both are updated. WHIT_E_SHAPE if they do not fit. */
 whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b);
 
 /* Reads integer input i (any integer type, rank <= 1, at most max items) into v. WHIT_LATER while planning if the data is not
  * known yet: a shape function passes that on. */
 whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32_t *n);
+/* The same for sizes of axes of an output, at most WHIT_MAX_RANK. */
+whit_status whit_sizes(whit_call *c, unsigned i, int32_t *sizes, uint32_t *n);
 bool whit_known(const whit_call *c, unsigned i);      /* in a shape function: may data be read? */
 
 /* One element, any type. Integers saturate from floats (NaN -> 0) and wrap from integers. */

@@ -59,7 +59,7 @@ size_t whit_state_bytes(const whit_model *model) {
 }
 
 const char *whit_node_operator(const whit_model *model, uint32_t node) {
-  return node < model->n_nodes ? whit_op_of(model, model->nodes[node].op)->name : "";
+  return node < model->n_nodes ? whit_op_names + whit_op_of(model, model->nodes[node].op)->name : "";
 }
 
 const char *whit_node_name(const whit_model *model, uint32_t node) {

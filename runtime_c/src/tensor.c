@@ -85,11 +85,26 @@ whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n) {
   return WHIT_OK;
 }
 
-int32_t whit_count(const whit_tensor *t) {
-  int32_t n = 1;
-  for (unsigned a = 0; a < t->rank; a++) n *= t->shape[a];
-  return n;
+whit_status whit_out_axis(whit_call *c, unsigned k, unsigned dtype, const whit_tensor *t, int32_t axis, int32_t n) {
+  int32_t shape[WHIT_MAX_RANK];
+  for (int32_t a = 0; a < t->rank; a++) shape[a] = a == axis ? n : t->shape[a];
+  return whit_out(c, k, dtype, t->rank, shape);
 }
+
+whit_status whit_out_view(whit_call *c, unsigned rank, const int32_t *shape, const int32_t *stride) {
+  WHIT_TRY(whit_out(c, 0, c->in[0]->dtype, rank, shape));
+  for (unsigned a = 0; stride && a < rank; a++) c->out[0]->stride[a] = stride[a];
+  c->view = true;
+  return WHIT_OK;
+}
+
+WHIT_CALLED int32_t whit_product(const int32_t *sizes, unsigned n) {
+  int32_t product = 1;
+  while (n--) product *= *sizes++;
+  return product;
+}
+
+int32_t whit_count(const whit_tensor *t) { return whit_product(t->shape, t->rank); }
 
 size_t whit_bytes(const whit_tensor *t) { return (size_t)whit_count(t) * whit_type_size(t->dtype); }
 
@@ -111,11 +126,15 @@ bool whit_same_shape(const whit_tensor *a, const whit_tensor *b) {
   return true;
 }
 
+int32_t whit_position(int64_t i, int32_t n) {
+  if (i < 0) i += n;
+  return i < 0 || i >= n ? -1 : (int32_t)i;
+}
+
 WHIT_CALLED bool whit_axis(int32_t *axis, unsigned rank) {
-  const int32_t r = (int32_t)rank;
-  if (*axis < -r || *axis >= r) return false;
-  if (*axis < 0) *axis += r;
-  return true;
+  const int32_t found = whit_position(*axis, (int32_t)rank);
+  if (found >= 0) *axis = found;
+  return found >= 0;
 }
 
 whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b) {
@@ -135,6 +154,10 @@ whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b) 
 }
 
 /* ---- calls -------------------------------------------------------------------------- */
+
+WHIT_CALLED const whit_tensor *whit_in(const whit_call *c, unsigned i) { return i < c->n_in ? c->in[i] : NULL; }
+
+WHIT_CALLED void *whit_out_data(const whit_call *c, unsigned k) { return k < c->n_out && c->out[k] ? c->out[k]->data : NULL; }
 
 const int32_t *whit_attr_list(const whit_call *c, unsigned first, unsigned n, uint32_t *n_items) {
   const int32_t *at = c->attr + first, *end = c->attr + c->n_attr;
@@ -164,6 +187,16 @@ whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32
   const ptrdiff_t step = t->rank ? t->stride[0] * (ptrdiff_t)whit_type_size(t->dtype) : 0;
   for (uint32_t k = 0; k < count; k++) v[k] = whit_get_i64(t->dtype, p + step * (ptrdiff_t)k);
   *n = count;
+  return WHIT_OK;
+}
+
+whit_status whit_sizes(whit_call *c, unsigned i, int32_t *sizes, uint32_t *n) {
+  int64_t v[WHIT_MAX_RANK];
+  WHIT_TRY(whit_ints(c, i, v, WHIT_MAX_RANK, n));
+  for (uint32_t k = 0; k < *n; k++) {
+    if (v[k] < 0 || v[k] > INT32_MAX) return whit_fail(c, WHIT_E_VALUE, "the size of an axis is out of range");
+    sizes[k] = (int32_t)v[k];
+  }
   return WHIT_OK;
 }
 

@@ -199,22 +199,17 @@ static const void *verify_open(verify_walk *w, uint32_t owner, uint32_t left) {
   return NULL;
 }
 
+/* A list that the row gained after the file was written is not there: empty. */
 static bool attributes_fit(const whit_op *op, const uint32_t *words, uint32_t n) {
-  uint32_t used = 0;
-  const char *a = op->name;
-  while (*a++) {}
-  for (; *a; a++) {
-    const uint32_t left = n - used;
-    if (*a == 'v' && !left) continue;    /* a list that the row gained after the file was written: empty */
-    uint32_t size = *a == 'l' ? 2 : 1;
-    if (left < size) return false;
-    if (*a == 'v') {
-      if (words[used] > left - 1) return false;
-      size += words[used];
-    }
-    used += size;
+  if (n < op->n_words) return false;
+  uint32_t left = n - op->n_words;
+  words += op->n_words;
+  for (unsigned k = 0; k < op->n_lists && left; k++) {
+    if (words[0] > left - 1) return false;
+    left -= words[0] + 1;
+    words += words[0] + 1;
   }
-  return used == n;
+  return !left;
 }
 
 static const void *check_node(verify_walk *w) {

@@ -133,7 +133,7 @@ def tables(rows: list[dict[str, Any]]) -> str:
     """The operator table, in place of its declaration in src/internal.h."""
     return re.sub(
         r"const uint32_t whit_n_ops = (\d+);", r"enum { whit_n_ops = \1 };",
-        gen.c_table(rows).replace("const whit_op whit_ops[]", "static const whit_op whit_ops[]"),
+        re.sub(r"^const (?=whit_op |char )", "static const ", gen.c_table(rows), flags=re.M),
     )  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def amalgamate(selection: dict[str, Any] | None = None) -> tuple[str, str]:
             part = KERNELS + part + KERNELS_END
         parts.append(f"/* ---- {file.relative_to(RUNTIME).as_posix()} ---- */\n{part}")
     text = "\n".join(parts)
-    declared = "extern const whit_op whit_ops[];\nextern const uint32_t whit_n_ops;\n"
+    declared = "extern const char whit_op_names[];\nextern const whit_op whit_ops[];\nextern const uint32_t whit_n_ops;\n"
     if declared not in text:
         raise gen.RowError(
             "src/internal.h does not declare whit_ops in the way that this tool knows"

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 RUNTIME = Path(__file__).resolve().parent.parent
-SCALARS = {"i32": "i", "f32": "i", "i64": "l", "f64": "l"}
-LISTS = {"i32[]": "v", "f32[]": "v"}
+SCALARS = {"i32": 1, "f32": 1, "i64": 2, "f64": 2}
+"""Words of each."""
+LISTS = ("i32[]", "f32[]")
 FLAGS = ("view", "sequence", "impure", "control")
 C_FLAGS = {
     "sequence": "WHIT_OP_SEQUENCE",
@@ -230,23 +231,25 @@ def count(args: list[dict[str, Any]]) -> tuple[int, int]:
     return least, ANY if args and args[-1]["many"] else len(args)
 
 
-def c_row(r: dict[str, Any]) -> str:
-    """The row in the C table. A variadic input sets the strided bits of all that follow it."""
-    letters = "".join({**SCALARS, **LISTS}[a["type"]] for a in r["attrs"])
+def c_row(r: dict[str, Any], name_at: int) -> str:
+    """The row in the C table. The last strided bit counts for all inputs that follow, so a variadic one's is repeated."""
+    types = [a["type"] for a in r["attrs"]]
+    words = sum(SCALARS.get(t, 0) for t in types)
+    lists = sum(t in LISTS for t in types)
     no_run = "view" in r["flags"] or "control" in r["flags"]
     flags = [C_FLAGS[f] for f in r["flags"] if f in C_FLAGS]
-    mask = sum(
-        (0xFFFF << k & 0xFFFF) if a["many"] else 1 << k
-        for k, a in enumerate(r["inputs"])
-        if a["name"] in r["strided"]
-    )
+    bits = [a["name"] in r["strided"] for a in r["inputs"]]
+    bits += bits[-1:] * 32 if bits and r["inputs"][-1]["many"] else [False] * 32
+    if len(set(bits[7:])) > 1:
+        raise RowError(f"{r['name']}: from the eighth input on, all are strided or none is")
+    mask = sum(1 << k for k, bit in enumerate(bits[:8]) if bit)
     in_min, in_max = count(r["inputs"])
     out_min, out_max = count(r["outputs"])
     name = r["name"]
     run = "NULL" if no_run else f"whit_{name}_run"
     return (
-        f"  {{ 0x{r['id']:08x}u, 0x{mask:x}, {' | '.join(flags) or '0'}, {in_min}, {in_max}, {out_min}, {out_max}, "
-        f'"{name}\\0{letters}", whit_{name}_shape, {run} }},'
+        f"  {{ whit_{name}_shape, {run}, 0x{r['id']:08x}u, 0x{mask:x}, {words}, {lists}, "
+        f"{' | '.join(flags) or '0'}, {in_min}, {in_max}, {out_min}, {out_max}, {name_at} }},"
     )
 
 
@@ -257,8 +260,14 @@ def c_table(rows: list[dict[str, Any]]) -> str:
         lines.append(f"whit_status whit_{r['name']}_shape(whit_call *c);")
         if "view" not in r["flags"] and "control" not in r["flags"]:
             lines.append(f"whit_status whit_{r['name']}_run(whit_call *c);")
-    lines.append("const whit_op whit_ops[] = {")
-    lines += [c_row(r) for r in sorted(rows, key=lambda r: int(r["id"]))]
+    ordered = sorted(rows, key=lambda r: int(r["id"]))
+    lines.append("const char whit_op_names[] =")
+    lines += [f'  "{r["name"]}\\0"' for r in ordered] or ['  ""']
+    lines += ["  ;", "const whit_op whit_ops[] = {"]
+    at = 0
+    for r in ordered:
+        lines.append(c_row(r, at))
+        at += len(r["name"]) + 1
     lines += ["};", f"const uint32_t whit_n_ops = {len(rows)};", ""]
     return "\n".join(lines)
 
