@@ -8,6 +8,7 @@
 #define whit_threads whit_jni_threads /* whose name the runtime uses otherwise */
 #include "../../runtime_c/platform/threads.c"
 #include "../../runtime_c/platform/clock.c"
+#include "../../runtime_c/platform/cpu.c"
 
 #include <jni.h>
 
@@ -60,27 +61,6 @@ static void bytes_copy(void *to, const void *from, size_t n) {
     __asm__ volatile("" ::: "memory");   /* no call of memcpy: there is none */
   }
 }
-
-/* ---- processor ---- */
-
-#ifdef __x86_64__
-/* What __builtin_cpu_supports would say; that needs a compiler's library. Kernels for AVX-512 are not in this library. */
-uint32_t whit_cpu_features(void) {
-  uint32_t a = 1, b, c = 0, d, low, high;
-  __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-  const uint32_t fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, f16c = 1u << 29, all = fma | osxsave | avx | f16c;
-  if ((c & all) != all) return 0;
-  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  if ((low & 6) != 6) return 0;
-  a = 7, c = 0;
-  __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-  return b & 1u << 5 ? WHIT_CPU_AVX2 : 0;
-}
-#elif defined __aarch64__
-uint32_t whit_cpu_features(void) { return WHIT_CPU_NEON; }
-#else
-uint32_t whit_cpu_features(void) { return 0; }
-#endif
 
 /* ---- to and from Java ---- */
 
