@@ -35,7 +35,7 @@ ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead \
   bench-check bench-arm64 whit_bench counts same-bits lint format wheel clean distclean help tools torch test-sanitize \
-  run-sanitized size amalgamation targets dist conformance-sanitized conformance-isas ios test-swift
+  run-sanitized size amalgamation targets dist conformance-sanitized conformance-isas ios test-swift android
 
 all: lib
 
@@ -57,6 +57,7 @@ help:
 	@echo 'make targets         the library for every target: built, checked, executed in emulators, bits compared'
 	@echo 'make dist            the files of a release, with checksums, the same bytes on every run'
 	@echo 'make ios             build/ios: Whit.xcframework, the Swift package (from source, and over the framework)'
+	@echo 'make android         the Android archive: a Maven repository in build/android/maven'
 	@echo 'make lint | format | wheel | clean | distclean'
 
 # ---- what must be there -----------------------------------------------------------------------------
@@ -190,6 +191,10 @@ amalgamation: | tools
 
 targets: lib $(VENV)/.packages
 	@PYTHONPATH=exporter:python_bindings:tests/runtime_c $(PY) tests/targets/targets.py
+
+# dev.whit:whit with all operators. Needs a Java development kit, clang and lld. whit build --aar makes one for some models.
+android: lib $(VENV)/.packages
+	@$(RUN) -m whit build --target android --aar --profile size -o $(B)/android/maven
 
 # wheel, source archive, amalgamation, a library for each target, SHA256SUMS. ARGS='linux-x86_64 wasm32': these parts only; --check: twice,
 # and the bytes compared.

@@ -28,11 +28,12 @@ class BuildPy(build_py):
             shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
         if not self.editable_mode:
-            target = Path(self.build_lib, "whit", "runtime_c")
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(
-                HERE / "runtime_c", target, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            for folder in ("runtime_c", "android"):  # what whit build compiles
+                target = Path(self.build_lib, "whit", folder)
+                shutil.rmtree(target, ignore_errors=True)
+                shutil.copytree(
+                    HERE / folder, target, ignore=shutil.ignore_patterns("__pycache__", "sample")
+                )
 
 
 class BdistWheel(bdist_wheel):

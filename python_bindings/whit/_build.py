@@ -45,12 +45,16 @@ class Source:
     profile: str
     selection: Selection | None
 
-    def compile(self, outputs: Sequence[Path], family: str = "") -> None:
-        """The library in each of these forms: static if the name ends in .a."""
+    def compile(
+        self, outputs: Sequence[Path], family: str = "", *, source: Path | None = None, flags: Iterable[str] = (),
+    ) -> None:  # fmt: skip
+        """The library in each of these forms: static if the name ends in .a. source: one that includes whit.c."""
         using = _targets.compiler(self.target, family)
         opt = OPT.get(self.profile) or ("-O2" if using.family == "clang" else "-Os")
-        flags = [opt, *(_smaller(self.target, using) if self.profile == "size" else ())]
-        _targets.compile_all(self.target, [self.path], outputs, flags, using)
+        more = _smaller(self.target, using) if self.profile == "size" else ()
+        _targets.compile_all(
+            self.target, [source or self.path], outputs, [opt, *more, *flags], using
+        )
 
 
 def _smaller(target: Target, using: Compiler) -> tuple[str, ...]:
@@ -80,9 +84,10 @@ def source(
     embed: dict[str, bytes] | None = None,
     core: bool = False,
     without: Iterable[int] = (),
+    **numbers: int,
 ) -> Iterator[Source]:
     """Writes the amalgamation for the models (for none of them: everything, or the core) to a folder that goes away. without:
-    element types to leave out, to see what they cost."""
+    element types to leave out, to see what they cost; numbers: of the selection, in place of what the profile says."""
     if profile not in PROFILES:
         raise ToolError(f"there is no profile {profile!r}; there are {', '.join(PROFILES)}")
     with tempfile.TemporaryDirectory() as folder:
@@ -92,9 +97,8 @@ def source(
         given: dict[str, Any] = chosen.json(avx512=profile == "speed") if chosen else {}
         for dtype in without:
             given["dtypes"] = given.get("dtypes", 0xFFFFFFFF) & ~(1 << dtype)
-        (path / "selection.json").write_text(
-            json.dumps({**given, "profile": profile, "small": int(small), "texts": int(not small)})
-        )
+        given |= {"profile": profile, "small": int(small), "texts": int(not small), **numbers}
+        (path / "selection.json").write_text(json.dumps(given))
         tool = runtime() / "tools/amalgamate.py"
         _run([sys.executable, str(tool), "-o", folder, "--select", str(path / "selection.json")])
         for name, content in (embed or {}).items():
@@ -149,8 +153,9 @@ def identifier(path: str) -> str:
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("models", nargs="*", metavar="MODEL", help="model.whit; none: everything")
+    targets = ", ".join(_targets.TARGETS)
     p.add_argument(
-        "--target", required=True, metavar="T", help=f"{', '.join(_targets.TARGETS)}; or ios, with --xcframework"
+        "--target", required=True, metavar="T", help=f"{targets}; or ios, with --xcframework, or android, with --aar"
     )  # fmt: skip
     p.add_argument(
         "--profile", choices=PROFILES, default="balanced",
@@ -159,12 +164,20 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the library")
     p.add_argument("--embed", action="store_true", help="put the models inside, as constant data")
     p.add_argument(
+        "--aar", action="store_true",
+        help="an Android archive with its Java classes; DIR becomes a Maven repository for Gradle",
+    )  # fmt: skip
+    p.add_argument(
         "--xcframework", action="store_true", help="all of Apple's platforms as one Whit.xcframework"
     )  # fmt: skip
     p.add_argument("--compiler", choices=("clang", "gcc"), help="default: clang if it is there")
 
 
 def run(args: argparse.Namespace) -> Report:
+    if args.aar:
+        from . import _android
+
+        return _android.run(args)
     if args.xcframework != (args.target == "ios"):
         raise ToolError(
             "--xcframework and --target ios go together; single libraries: ios-arm64, ios-simulator, macos"

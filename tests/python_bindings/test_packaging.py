@@ -66,7 +66,7 @@ def test_contents(wheel: Path) -> None:
     assert {
         "whit/__init__.py", "whit/py.typed", "whit/libwhit.so", "whit/libwhit_platform.so", "whit/_ops.json",
         "whit_exporter/__init__.py", "whit_exporter/_ops.json", "whit_exporter/frontends/onnx/__init__.py",
-        "whit/runtime_c/include/whit.h", "whit/runtime_c/src/exec.c",
+        "whit/runtime_c/include/whit.h", "whit/runtime_c/src/exec.c", "whit/android/jni/whit_jni.c",
     } <= names  # fmt: skip
     assert "py3-none-" in wheel.name and "any" not in wheel.name
     assert not [n for n in names if "test" in n or "__pycache__" in n]

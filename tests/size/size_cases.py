@@ -12,13 +12,22 @@ import tempfile
 from pathlib import Path
 
 import whit
-from whit import _size, _targets
+from whit import _android, _size, _targets
 
 ROOT = Path(__file__).resolve().parents[2]
 BUDGET = Path(__file__).with_name("budget.json")
 TARGET = "linux-aarch64"
 COMPILERS = ("clang", "gcc")
 CASES = ("everything", "core", "triple", "digits", "dates", "mobilenet_v2")
+ARCHIVES = ("aar everything", "aar mobilenet_v2")
+"""libwhit.so of an Android archive, whose "compiler" is an ABI."""
+
+
+def wanted() -> list[tuple[str, str]]:
+    return [
+        *((n, c) for n in CASES for c in COMPILERS),
+        *((n, a) for n in ARCHIVES for a in _android.ABIS),
+    ]
 
 
 def model(name: str, folder: Path) -> whit.Model:
@@ -36,6 +45,14 @@ def model(name: str, folder: Path) -> whit.Model:
 
 def measured(name: str, compiler: str, folder: Path) -> dict[str, int]:
     """Bytes of a case at -Os: by component, all of them, and the shared library."""
+    if name in ARCHIVES:
+        plain = name.removeprefix("aar ")
+        holds = [] if plain == "everything" else [model(plain, folder)]
+        return {
+            "shared": _android.library(holds, compiler, "size", folder / "libwhit.so")
+            .stat()
+            .st_size
+        }
     models = [] if name in ("everything", "core") else [model(name, folder)]
     target = _targets.target(TARGET)
     size = _size.measure(models, target, "size", compiler, core=name == "core")
@@ -48,11 +65,11 @@ def main() -> int:
     parser.add_argument("--docs", action="store_true", help="write docs/size.md (minutes)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = {f"{n}, {c}": measured(n, c, Path(folder)) for n in CASES for c in COMPILERS}
+        found = {f"{n}, {c}": measured(n, c, Path(folder)) for n, c in wanted()}
     head = ("core", "operators", "kernels", "literals", "total", "shared")
     print(f"| {TARGET}, -Os | {' | '.join(head)} |\n|---|{'--:|' * len(head)}")
     for case, sizes in found.items():
-        print(f"| {case} | {' | '.join(f'{sizes[k]:,}' for k in head)} |")
+        print(f"| {case} | {' | '.join(f'{sizes[k]:,}' if k in sizes else '' for k in head)} |")
     if args.write:
         BUDGET.write_text(json.dumps(found, indent=1) + "\n")
     if args.docs:

@@ -104,9 +104,9 @@ made when the goals of this project were set; they are not built again here, and
 
 ## By component
 Profile size, {size_cases.TARGET}. core: the executor, the verifier, the planner, tensors; literals: strings and numbers without a name; shared: the
-file, whose segments start on pages.
+file, whose segments start on pages. aar: `libwhit.so` of an Android archive by ABI, its Java half's part and the sentences of errors included.
 
-{table(("case", *head), [(case, *(sizes[k] for k in head)) for case, sizes in found.items()])}
+{table(("case", *head), [(case, *(sizes.get(k, "") for k in head)) for case, sizes in found.items()])}
 
 ## By profile
 MobileNetV2, {size_cases.TARGET}. balanced (the default): kernels for speed, the rest for size. compressed: the shared library by zlib.

@@ -1,0 +1,1 @@
+/* jni.h includes it for names that nothing here uses. */
