@@ -122,10 +122,11 @@ TARGETS: dict[str, Target] = {
             gcc_flags=("-mthumb", "-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"),
             gcc_package="gcc-arm-none-eabi",
         ),
+        # -fno-if-conversion2: gcc 12 makes a vcvt.f64.f32 conditional, and its assembler does not know `vcvtne.f64.f32` on this core.
         Target(
             "cortex-m55", ("thumbv8.1m.main-none-eabihf",), ("-mcpu=cortex-m55",),
             output="archive", library="libwhit.a", gcc="arm-none-eabi-gcc",
-            gcc_flags=("-mthumb", "-mcpu=cortex-m55", "-mfloat-abi=hard"),
+            gcc_flags=("-mthumb", "-mcpu=cortex-m55", "-mfloat-abi=hard", "-fno-if-conversion2"),
             gcc_package="gcc-arm-none-eabi",
         ),
         Target("c", (), output="source", library="whit.c"),

@@ -23,8 +23,8 @@ import runners
 from everywhere import ACCEPTED, NAN_SIGN, SAME, answers, difference, ways
 
 NETWORKS = "Real"
-"""The category of whole networks: too many multiplications for an emulator (vgg19 alone: 20 billion); `make same-bits` runs
-networks of each kind there, in small."""
+"""The category of whole networks: minutes each in an emulator (vgg19 has 20 billion multiplications), so only --networks runs them
+there; `make same-bits` runs networks of each kind, in small."""
 LEFT_OUT = "left out"
 Outcomes = dict[str, str]
 
@@ -39,7 +39,9 @@ def kept(results: run.Results, folder: Path) -> dict[str, list[Path]]:
     return runs
 
 
-def compare_bits(results: run.Results, folder: Path, emulate: bool) -> dict[str, Outcomes]:
+def compare_bits(
+    results: run.Results, folder: Path, emulate: bool, networks: bool = False
+) -> dict[str, Outcomes]:
     """{way: {case: SAME, NAN_SIGN, LEFT_OUT or what differs}}."""
     runs, found = kept(results, folder), {}
     for way in ways(emulate):
@@ -47,7 +49,7 @@ def compare_bits(results: run.Results, folder: Path, emulate: bool) -> dict[str,
         outcome = dict.fromkeys(runs, LEFT_OUT)
         stems = {
             stem: case for case, stems in runs.items() for stem in stems
-            if not (way.emulated and results[case]["category"] == NETWORKS)
+            if networks or not (way.emulated and results[case]["category"] == NETWORKS)
         }  # fmt: skip
         for stem, answer in answers(way, list(stems), folder):
             what = answer
@@ -91,7 +93,7 @@ def table(results: run.Results, found: dict[str, Outcomes]) -> str:
     )
     if networks:
         lines.append(
-            f"not under the emulator, for they are whole networks (make same-bits): {', '.join(networks)}"
+            f"not under the emulator, for they are whole networks (--networks; make same-bits): {', '.join(networks)}"
         )
     return "\n".join(lines)
 
@@ -114,6 +116,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", default="", metavar="REGEX", help="only cases whose name matches")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--networks",
+        action="store_true",
+        help="whole networks in the emulators too (a quarter of an hour more)",
+    )
     parser.add_argument("--native", action="store_true", help="leave the emulator out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every outcome")
     args = parser.parse_args()
@@ -123,7 +130,7 @@ def main() -> int:
         print(f"conformance-isas: without armv7: {runners.NO_ARMV7}", file=sys.stderr)
     with tempfile.TemporaryDirectory() as where:
         results, failed = judged(args.only, args.jobs, Path(where))
-        found = compare_bits(results, Path(where), not args.native)
+        found = compare_bits(results, Path(where), not args.native, args.networks)
     print(table(results, found))
     wrong = bad(found)
     for line in wrong:

@@ -53,6 +53,9 @@ TOLERANCE = {"wasm32": 1e-5}
 """Where products and sums are not fused; relative to the largest output."""
 FLUSHED = {("android-armeabi-v7a", "neon"), ("linux-armv7", "neon")}
 """Where vector units take subnormal numbers for zeros."""
+EVERYTHING = "everything"
+HOLDS = (EVERYTHING, "models, balanced", "models, size")
+"""What is in a library: all of the runtime, or what `whit build --profile` makes for the models."""
 
 
 class Failed(Exception):
@@ -293,18 +296,18 @@ def _difference(said: str) -> float:
 
 
 def check(
-    t: targets.Target, family: str, given: dict[str, Given], more: dict[str, Given], whole: bool
+    t: targets.Target, family: str, given: dict[str, Given], more: dict[str, Given], holds: str
 ) -> Row:
     """Builds, checks and executes one target; Failed or ToolError says what is wrong.
 
-    whole: the library with everything in it; it runs `more` too, except on the boards, whose images hold one model each. Else what
-    `whit build` makes for the models given."""
+    holds: one of HOLDS; everything runs `more` too, except on the boards, whose images hold one model each."""
+    whole, profile = holds == EVERYTHING, holds.split()[-1]
     cc = targets.compiler(t, family)
-    library = BUILD / t.name / f"{family}-{'whole' if whole else 'models'}" / t.library
+    library = BUILD / t.name / f"{family}-{profile}" / t.library
     if whole:
         targets.compile(t, [SOURCE], library, includes=INCLUDES, flags=WARN, using=cc)
     else:
-        with _build.source([whit.load(g[0]) for g in given.values()], t, "balanced") as s:
+        with _build.source([whit.load(g[0]) for g in given.values()], t, profile) as s:
             s.compile([library], family)
     text, rodata = gate(t, library)
     said: dict[str, set[str]] = {}
@@ -320,13 +323,13 @@ def check(
     return Row(t.name, Path(cc.path).name, text, rodata, library.stat().st_size, executed, results)
 
 
-def cases() -> list[tuple[targets.Target, str, bool]]:
-    """Every target with every compiler that can make it: the whole library, and one for the models."""
+def cases() -> list[tuple[targets.Target, str, str]]:
+    """Every target with every compiler that can make it."""
     return [
-        (t, family, whole)
+        (t, family, holds)
         for t in targets.TARGETS.values()
         for family in ("clang", "gcc")
-        for whole in (True, False)
+        for holds in HOLDS
         if t.output != "source" and (family == "clang" or t.gcc)
     ]
 
@@ -338,11 +341,10 @@ def main() -> int:
     wanted = [c for c in cases() if c[0].name in (sys.argv[1:] or targets.TARGETS)]
     head = ["target", "compiler", "holds", "text", "rodata", "file", "executed", *columns]
     print(f"| {' | '.join(head)} |\n|---|---|---|---:|---:|---:|---|{'---|' * len(columns)}")
-    for t, family, whole in wanted:
-        holds = "everything" if whole else "whit build of the models"
+    for t, family, holds in wanted:
         try:
             need(not missing(t), missing(t))
-            r = check(t, family, given, more, whole)
+            r = check(t, family, given, more, holds)
             results = [r.results.get("golden" if "golden" in c else c, "") for c in columns]
             cells = [
                 r.target,

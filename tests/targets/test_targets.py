@@ -39,8 +39,8 @@ def test_target(name: str, given: Given, more: Given) -> None:
         pytest.skip(str(e))
     if targets.missing(target):
         pytest.skip(targets.missing(target))
-    for whole in (True, False):
-        row = targets.check(target, family, given, more, whole)
+    for holds in targets.HOLDS:
+        row = targets.check(target, family, given, more, holds)
         assert set(row.results) - {"golden"} == set(targets.MODELS)
 
 
