@@ -119,6 +119,7 @@ class Whit(Engine):
         return {
             "arena_bytes": int(self.instance.arena.nbytes),
             "weights_bytes": int(weights),
+            "mapped_bytes": resident_bytes(self.file),
             "least_ns": sum(c.flops for c in nodes) / peaks.gflops if peaks else 0.0,
             "output_bytes": sum(int(np.asarray(r).nbytes) for r in self.results),
         }
@@ -434,6 +435,18 @@ def status_bytes(key: str) -> int:
         if line.startswith(key + ":"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def resident_bytes(file: Path) -> int:
+    """Of this process's mapping of a file."""
+    found, here = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        words = line.split()
+        if "-" in words[0]:
+            here = words[-1] == str(file)
+        elif here and words[0] == "Rss:":
+            found += int(words[1]) * 1024
+    return found
 
 
 def once(engine: Engine, feeds: Feeds) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def nearest(group: Results, engine: str) -> tuple[float, str]:
 
 
 def memory_goal(group: Results, engine: str, key: str, parts: Sequence[str]) -> str:
-    """Models whose memory is beyond the sum of these parts and the slack."""
+    """Models whose memory is beyond the sum of these parts and the slack; and what the system maps of the file beside what is read."""
     beyond, n = [], 0
     for model, cells in group.items():
         c = cells.get(engine, {})
@@ -176,7 +176,11 @@ def memory_goal(group: Results, engine: str, key: str, parts: Sequence[str]) -> 
         n += 1
         over = c[key] - sum(c[k] for k in parts) - MEMORY_SLACK
         if over > 0:
-            beyond.append(f"{model} by {megabytes(over)}")
+            beside = (
+                c.get("mapped_bytes", 0) - c["weights_bytes"] if "weights_bytes" in parts else 0
+            )
+            told = f" (mapped beside {megabytes(beside)})" if beside > 0 else ""
+            beyond.append(f"{model} by {megabytes(over)}{told}")
     if not n:
         return "–"
     return f"missed: {', '.join(beyond)}" if beyond else f"reached ({n} models)"
@@ -325,7 +329,9 @@ STANDING = (
 GOALS = (
     "The nearest peer is the one to which Whit's ratio, as a geometric mean over the models that both run right, is the largest. "
     "*Multiply-adds alone*: what the model's own "
-    "multiply-adds take at the peak measured on this machine, as a share of the best peer's time, where that is beyond the goal."
+    "multiply-adds take at the peak measured on this machine, as a share of the best peer's time, where that is beyond the goal. "
+    "*Mapped beside*, MB: pages of the model's file that the system maps around those that are read (here whole folios of the page "
+    "cache, on phones 64 KB); it shares them and takes them back as it likes, and no engine that maps its file can tell it not to."
 )
 
 

@@ -54,6 +54,15 @@ def test_goals() -> None:
     assert said["nothing slower with two threads than with one"] == "missed: b"
 
 
+def test_what_is_mapped_beside() -> None:
+    parts = ("weights_bytes", *report.OWN)
+    group = {"a": {"whit": cold(1, 1) | {"peak_bytes": 8e6, "mapped_bytes": 6e6}}}
+    assert (
+        report.memory_goal(group, "whit", "peak_bytes", parts)
+        == "missed: a by 2.0 (mapped beside 2.0)"
+    )
+
+
 def test_what_the_multiply_adds_alone_take() -> None:
     group = {"a": {"whit": cell(3), "one": cell(4)}, "b": {"whit": cell(3), "one": cell(4)}}
     assert report.above(group, "whit", 0.5, {"a": 2.4e6, "b": 1e6}) == (
