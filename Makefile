@@ -33,7 +33,7 @@ GEN := $(B)/gen/whit_ops.inc $(B)/gen/whit_all.c
 LIBS := $(PACKAGE)/libwhit.so $(PACKAGE)/libwhit_platform.so $(B)/libwhit.a
 ASAN_LIB := $(B)/asan/libwhit.so
 
-.PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead \
+.PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead bench-arena \
   bench-check bench-arm64 whit_bench counts same-bits lint format wheel clean distclean help tools torch test-sanitize \
   run-sanitized size amalgamation targets dist conformance-sanitized conformance-isas ios test-swift android
 
@@ -47,6 +47,7 @@ help:
 	@echo 'make conformance-sanitized  the same on a library with sanitizers    make conformance-isas  on every instruction set'
 	@echo 'make bench           against the other engines (ONLY=resnet PEERS=onnxruntime,ncnn MODE=warm THREADS=1)'
 	@echo 'make bench-overhead  nanoseconds per node and per loop iteration'
+	@echo 'make bench-arena     the arena of every bench model beside what lives at once'
 	@echo 'make bench-check     executed instructions against the baseline (x86-64 and arm64, emulated; no timing)'
 	@echo 'make bench-arm64     the arm64 kernels on paper: llvm-mca, instruction counts'
 	@echo 'make counts          executed instructions per operator of the example models, against the baseline'
@@ -171,6 +172,9 @@ whit_bench-%: | tools
 
 bench-overhead: lib $(VENV)/.packages
 	@$(BENCH)/overhead.py $(ARGS)
+
+bench-arena: lib $(VENV)/.packages
+	@$(BENCH)/arena.py $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 # Counts instead of times: the same on a busy machine. ARGS=--baseline keeps them.
 bench-check: lib $(VENV)/.packages
