@@ -68,6 +68,7 @@ class Instance:
             self._check(c.whit_output_bind(self.handle, k, None, 0))
         n_bytes = ctypes.c_size_t()
         self._check(c.whit_plan(self.handle, ctypes.addressof(n_bytes)))
+        self._n_planned = n_bytes.value
         self.arena = _native.arena(max(n_bytes.value, 64))
         self._check(c.whit_arena_set(self.handle, address(self.arena), self.arena.nbytes))
         self._outputs = [c.whit_output(self.handle, k).contents for k in range(n_outputs)]
@@ -144,7 +145,7 @@ class Instance:
     def _continue(self, status: int) -> None:
         """Grows the arena as long as the run asks for it."""
         while status == E_MEMORY:
-            self.arena = _native.grow_arena(self.handle, self.arena)
+            self.arena = _native.grow_arena(self.handle, self.arena, self._n_planned)
             status = self._run(self.handle)
         if status == STOPPED:
             lib().whit_reset(self.handle)

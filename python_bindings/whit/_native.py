@@ -393,11 +393,12 @@ def open_model(file: Array) -> ModelStruct:
     raise LoadError(sentence, status=status)
 
 
-def grow_arena(handle: int, old: Array) -> Array:
-    """Gives an interrupted run a larger arena. The old one must be kept until this returns."""
+def grow_arena(handle: int, old: Array, planned: int) -> Array:
+    """Gives an interrupted run a larger arena: with room for half as much again of what the plan did not foresee, so that a run is seldom
+    interrupted. The old one must be kept until this returns."""
     c = lib()
     needed = int(c.whit_arena_needed(handle))
-    arena = aligned(max(needed, old.nbytes + old.nbytes // 2, 4096))
+    arena = aligned(needed + max((needed - planned) // 2, 4096))
     arena[: old.nbytes] = old
     status = c.whit_arena_set(handle, address(arena), arena.nbytes)
     if status:
@@ -442,7 +443,7 @@ def run_bytes(model_bytes: bytes, inputs: list[Array]) -> list[Array]:
     arena = aligned(max(n_bytes.value, 64))
     status = c.whit_arena_set(handle, address(arena), arena.nbytes) or c.whit_run(handle)
     while status == E_MEMORY:
-        arena = grow_arena(handle, arena)
+        arena = grow_arena(handle, arena, n_bytes.value)
         status = c.whit_run(handle)
     if status:
         raise run_error(model, handle, status)

@@ -230,7 +230,7 @@ typedef struct bench {
   whit_threads *threads;
   whit_instance *i;
   uint8_t *arena;
-  size_t n_arena;
+  size_t n_arena, n_planned;
 } bench;
 
 static _Noreturn void run_failed(const bench *b, whit_status s) {
@@ -250,8 +250,8 @@ static void check(const bench *b, whit_status s) {
 static void run(bench *b) {
   whit_status s = whit_run(b->i);
   while (s == WHIT_E_MEMORY) {
-    size_t n = whit_arena_needed(b->i), more = b->n_arena + b->n_arena / 2;
-    n = n > more ? n : more > 4096 ? more : 4096;
+    size_t n = whit_arena_needed(b->i), more = (n - b->n_planned) / 2;  /* half as much again of what the plan did not foresee */
+    n += more > 4096 ? more : 4096;
     uint8_t *next = bench_memory(n, b->o->model);
     memcpy(next, b->arena, b->n_arena);
     s = whit_arena_set(b->i, next, n);
@@ -302,7 +302,8 @@ static void plan(bench *b, const bench_result *r) {
              : whit_input_set(b->i, k, t->dtype, t->rank, t->shape, t->data));
   }
   for (uint32_t k = 0; k < n_outputs; k++) check(b, whit_output_bind(b->i, k, NULL, 0));
-  check(b, whit_plan(b->i, &b->n_arena));
+  check(b, whit_plan(b->i, &b->n_planned));
+  b->n_arena = b->n_planned;
   if (b->n_arena < 64) b->n_arena = 64;
   b->arena = bench_memory(b->n_arena, b->o->model);
   check(b, whit_arena_set(b->i, b->arena, b->n_arena));

@@ -29,6 +29,7 @@ final class Instance {
     let entry: Entry
     private(set) var handle: OpaquePointer
     private(set) var arena = Block(64)
+    private var plannedBytes = 0
     let tables: Block
     private let state: Block?
     private let host: UnsafeMutablePointer<WhitHost>
@@ -147,6 +148,7 @@ final class Instance {
         for k in 0..<entry.outputs.count { try check(whit_output_bind(handle, UInt32(k), nil, 0)) }
         var n = 0
         try check(whit_plan(handle, &n))
+        plannedBytes = n
         if n > arena.count { arena = Block(n) }
         try check(whit_arena_set(handle, arena.pointer, arena.count))
         planned = []
@@ -218,7 +220,7 @@ final class Instance {
 
     private func grow() throws {
         let needed = whit_arena_needed(handle)
-        let larger = Block(max(needed, arena.count + arena.count / 2))
+        let larger = Block(needed + max((needed - plannedBytes) / 2, 4096))  // half as much again of what the plan did not foresee
         larger.pointer.copyMemory(from: arena.pointer, byteCount: arena.count)
         try check(whit_arena_set(handle, larger.pointer, larger.count))
         arena = larger
