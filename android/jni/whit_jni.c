@@ -2,9 +2,10 @@
  *
  * Java decides, this only does: every method is private to the package, which calls it under a session's lock, with handles that it
  * has checked and with buffers whose sizes it has checked. Everything goes through the JNIEnv table, so that the library needs no other
- * library. Memory is taken from the kernel, outside Java's heap, and given back when a model or session is closed. */
+ * library; what it copies and checks it does by functions that the runtime has anyway. Memory is taken from the kernel, outside Java's heap, and given back when a model or session is closed. */
 #include "whit.c" /* the amalgamation, whose memcpy and memset serve what is here too */
 
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #define whit_threads whit_jni_threads /* whose name the runtime uses otherwise */
 #include "../../runtime_c/platform/threads.c"
 #include "../../runtime_c/platform/clock.c"
@@ -12,9 +13,15 @@
 
 #include <jni.h>
 
-#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #define UNUSED __attribute__((unused))
+#ifdef __i386__                          /* Java's stack need not be as aligned as vectors on it want it */
+#define FROM_JAVA __attribute__((force_align_arg_pointer))
+#else
+#define FROM_JAVA
+#endif
+#define METHOD __attribute__((used)) FROM_JAVA static  /* of class Native: only the table names it */
 enum { RECORD = 3 + WHIT_MAX_RANK };     /* ints that describe a value: what it is, its dtype, rank, dimensions */
+enum { FEED = RECORD + 1 };              /* and where in its buffer an input lies, in bytes */
 enum { IS_TENSOR, IS_SEQUENCE, IS_ABSENT, IS_ITEM };
 enum { WATCH_BEFORE = 1, WATCH_AFTER = 2 };
 
@@ -29,7 +36,7 @@ typedef struct session {
   whit_instance *instance;
   const whit_model *m;
   uint8_t *arena;
-  size_t n_pages, n_arena, n_items;
+  size_t n_pages, n_arena, n_planned, n_items;
   whit_tensor *items;                    /* of the sequences given */
   JNIEnv *env;                           /* of the run at hand */
   jobject owner;
@@ -38,29 +45,6 @@ typedef struct session {
   whit_profile profile;
   uint64_t *times;                       /* nanoseconds per node, then counts; or NULL */
 } session;
-
-static const struct { uint8_t dtype, n_bytes; } sizes[] = {
-  { WHIT_F32, 4 }, { WHIT_I32, 4 }, { WHIT_U32, 4 }, { WHIT_F64, 8 }, { WHIT_I64, 8 }, { WHIT_U64, 8 },
-  { WHIT_F16, 2 }, { WHIT_BF16, 2 }, { WHIT_I16, 2 }, { WHIT_U16, 2 },
-};
-static size_t element_bytes(int dtype) {
-  for (unsigned k = 0; k < sizeof sizes / sizeof *sizes; k++)
-    if (sizes[k].dtype == dtype) return sizes[k].n_bytes;
-  return 1;
-}
-
-static void bytes_copy(void *to, const void *from, size_t n) {
-  uint8_t *a = (uint8_t *)to;
-  const uint8_t *b = (const uint8_t *)from;
-  for (; n >= sizeof(uintptr_t) && !(((uintptr_t)a | (uintptr_t)b) % sizeof(uintptr_t)); n -= sizeof(uintptr_t)) {
-    *(uintptr_t *)(void *)a = *(const uintptr_t *)(const void *)b;
-    a += sizeof(uintptr_t), b += sizeof(uintptr_t);
-  }
-  while (n--) {
-    *a++ = *b++;
-    __asm__ volatile("" ::: "memory");   /* no call of memcpy: there is none */
-  }
-}
 
 /* ---- to and from Java ---- */
 
@@ -95,7 +79,7 @@ static void describe(const whit_tensor *t, jint *record) {
 
 /* ---- models ---- */
 
-static jlong JNICALL model_open(JNIEnv *env, UNUSED jclass type, jobject buffer, jint offset, jint n_bytes, jboolean copy, jintArray result) {
+METHOD jlong JNICALL model_open(JNIEnv *env, UNUSED jclass type, jobject buffer, jint offset, jint n_bytes, jboolean copy, jintArray result) {
   const uint8_t *at = (const uint8_t *)(*env)->GetDirectBufferAddress(env, buffer);
   jint said[2] = { WHIT_E_MEMORY, 0 };
   model *m = (model *)pages_take(sizeof *m);
@@ -104,7 +88,7 @@ static jlong JNICALL model_open(JNIEnv *env, UNUSED jclass type, jobject buffer,
     if (copy) {
       m->n_copy = (size_t)n_bytes + 1;   /* of nothing, too, there are pages */
       m->copy = pages_take(m->n_copy);
-      if (m->copy) bytes_copy(m->copy, at, (size_t)n_bytes);
+      if (m->copy) whit_bytes_copy(m->copy, at, (size_t)n_bytes);
       at = (const uint8_t *)m->copy;
     }
     if (at) said[0] = (jint)whit_open(&m->m, at, (size_t)n_bytes);
@@ -119,20 +103,20 @@ static jlong JNICALL model_open(JNIEnv *env, UNUSED jclass type, jobject buffer,
   return handle_of(m);
 }
 
-static void JNICALL model_close(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle) {
+METHOD void JNICALL model_close(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle) {
   model *m = (model *)pointer_of(handle);
   pages_give(m->copy, m->n_copy);
   pages_give(m, sizeof *m);
 }
 
 /* The file, to be read only, as long as the model is open. */
-static jobject JNICALL model_bytes(JNIEnv *env, UNUSED jclass type, jlong handle) {
+METHOD jobject JNICALL model_bytes(JNIEnv *env, UNUSED jclass type, jlong handle) {
   const whit_model *m = &((model *)pointer_of(handle))->m;
   return (*env)->NewDirectByteBuffer(env, (void *)(uintptr_t)m->bytes, (jlong)m->n_bytes);
 }
 
 enum { TEXT_ENTRY, TEXT_PORT, TEXT_SYMBOL, TEXT_OPERATOR, TEXT_NODE };
-static jbyteArray JNICALL model_text(JNIEnv *env, UNUSED jclass type, jlong handle, jint what, jint a, jint outputs, jint k, jint d) {
+METHOD jbyteArray JNICALL model_text(JNIEnv *env, UNUSED jclass type, jlong handle, jint what, jint a, jint outputs, jint k, jint d) {
   const whit_model *m = &((model *)pointer_of(handle))->m;
   whit_port_info port;
   if (what == TEXT_ENTRY) return text_to(env, whit_entry_name(m, (uint32_t)a));
@@ -143,7 +127,7 @@ static jbyteArray JNICALL model_text(JNIEnv *env, UNUSED jclass type, jlong hand
 }
 
 /* Input or output k: kind, dtype, rank, dimensions, and whether it is optional. False if there is none. */
-static jboolean JNICALL model_port(JNIEnv *env, UNUSED jclass type, jlong handle, jint e, jint outputs, jint k, jintArray result) {
+METHOD jboolean JNICALL model_port(JNIEnv *env, UNUSED jclass type, jlong handle, jint e, jint outputs, jint k, jintArray result) {
   whit_port_info port;
   if (whit_port_get(&((model *)pointer_of(handle))->m, (uint32_t)e, outputs, (uint32_t)k, &port)) return JNI_FALSE;
   jint said[RECORD + 1] = { port.kind, port.dtype, port.rank };
@@ -154,37 +138,37 @@ static jboolean JNICALL model_port(JNIEnv *env, UNUSED jclass type, jlong handle
 }
 
 enum { NUMBER_NODES, NUMBER_STATE_BYTES, NUMBER_INSTANCE_BYTES };
-static jlong JNICALL model_number(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle, jint what) {
+METHOD jlong JNICALL model_number(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle, jint what) {
   const whit_model *m = &((model *)pointer_of(handle))->m;
   if (what == NUMBER_NODES) return m->n_nodes;
   return (jlong)(what == NUMBER_STATE_BYTES ? whit_state_bytes(m) : whit_instance_bytes(m));
 }
 
-static jbyteArray JNICALL status_text(JNIEnv *env, UNUSED jclass type, jint status) {
+METHOD jbyteArray JNICALL status_text(JNIEnv *env, UNUSED jclass type, jint status) {
   return text_to(env, whit_status_text((whit_status)status));
 }
 
 /* ---- memory that instances share ---- */
 
-static jlong JNICALL memory_take(UNUSED JNIEnv *env, UNUSED jclass type, jlong n_bytes) { return handle_of(pages_take((size_t)n_bytes)); }
-static void JNICALL memory_give(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle, jlong n_bytes) {
+METHOD jlong JNICALL memory_take(UNUSED JNIEnv *env, UNUSED jclass type, jlong n_bytes) { return handle_of(pages_take((size_t)n_bytes)); }
+METHOD void JNICALL memory_give(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle, jlong n_bytes) {
   pages_give(pointer_of(handle), (size_t)n_bytes);
 }
 
 /* ---- threads ---- */
 
-static jlong JNICALL pool_open(UNUSED JNIEnv *env, UNUSED jclass type, jint n) { return handle_of(whit_threads_create((uint32_t)n)); }
-static void JNICALL pool_work(UNUSED JNIEnv *env, UNUSED jclass type, jlong pool) { helper(pointer_of(pool)); }
-static void JNICALL pool_stop(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle) {
+METHOD jlong JNICALL pool_open(UNUSED JNIEnv *env, UNUSED jclass type, jint n) { return handle_of(whit_threads_create((uint32_t)n)); }
+METHOD void JNICALL pool_work(UNUSED JNIEnv *env, UNUSED jclass type, jlong pool) { helper(pointer_of(pool)); }
+METHOD void JNICALL pool_stop(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle) {
   struct whit_threads *t = (struct whit_threads *)pointer_of(handle);
   atomic_store(&t->stop, 1);
   wake_all(t);
 }
-static void JNICALL pool_close(UNUSED JNIEnv *env, UNUSED jclass type, jlong pool) { whit_threads_destroy((whit_threads *)pointer_of(pool)); }
+METHOD void JNICALL pool_close(UNUSED JNIEnv *env, UNUSED jclass type, jlong pool) { whit_threads_destroy((whit_threads *)pointer_of(pool)); }
 
 /* ---- sessions: an instance of one entry point ---- */
 
-static void JNICALL session_close(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle) {
+METHOD void JNICALL session_close(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle) {
   session *s = (session *)pointer_of(handle);
   pages_give(s->arena, s->n_arena);
   pages_give(s->items, s->n_items);
@@ -193,13 +177,13 @@ static void JNICALL session_close(UNUSED JNIEnv *env, UNUSED jclass type, jlong 
   pages_give(s, s->n_pages);
 }
 
-static jint JNICALL session_state(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle, jlong state, jboolean reset) {
+METHOD jint JNICALL session_state(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle, jlong state, jboolean reset) {
   session *s = (session *)pointer_of(handle);
   return (jint)whit_state_set(s->instance, pointer_of(state), whit_state_bytes(s->m), reset);
 }
 
 /* 0 if there is no memory. cancel: a direct buffer of an int. */
-static jlong JNICALL session_open(JNIEnv *env, UNUSED jclass type, jlong of, jint entry, jlong pool, jint n_threads, jobject cancel, jlong max_steps) {
+METHOD jlong JNICALL session_open(JNIEnv *env, UNUSED jclass type, jlong of, jint entry, jlong pool, jint n_threads, jobject cancel, jlong max_steps) {
   const whit_model *m = &((model *)pointer_of(of))->m;
   const size_t head = (sizeof(session) + 63) / 64 * 64, n_tables = whit_instance_bytes(m);
   session *s = (session *)pages_take(head + n_tables);
@@ -229,39 +213,29 @@ static whit_status items_room(session *s, size_t n) {
   return s->items ? WHIT_OK : WHIT_E_MEMORY;
 }
 
-static void item_set(whit_tensor *t, const jint *record, void *data) {
-  *t = (whit_tensor){ .data = data, .dtype = (uint8_t)record[1], .rank = (uint8_t)record[2], .kind = WHIT_TENSOR };
-  int32_t stride = 1;
-  for (int a = record[2] - 1; a >= 0; a--) {
-    t->shape[a] = record[3 + a];
-    t->stride[a] = stride;
-    stride *= record[3 + a];
-  }
+static whit_status tensor_of(whit_tensor *t, const jint *record, void *data) {
+  const whit_status status = whit_tensor_set(t, (unsigned)record[1], (unsigned)record[2], (const int32_t *)(record + 3));
+  t->data = data;
+  return status ? status : (uintptr_t)data % whit_type_size(t->dtype) ? WHIT_E_ALIGN : WHIT_OK;
 }
 
-/* Hands all inputs over: RECORD ints and a buffer each, the items of a sequence behind it, whose record has their number in
- * place of a dtype. */
-static whit_status inputs_set(session *s, JNIEnv *env, const jint *records, jsize n, jobjectArray buffers, const jint *offsets) {
+/* Hands all inputs over: FEED ints and a buffer each, the items of a sequence behind it, whose record has their number in place of a
+ * dtype. */
+static whit_status inputs_set(session *s, JNIEnv *env, const jint *records, jsize n, jobjectArray buffers) {
   whit_status status = items_room(s, (size_t)n);
   uint32_t k = 0;
-  for (jsize r = 0; r < n && !status; r++, k++) {
-    const jint *record = records + r * RECORD;
-    if (record[0] == IS_ABSENT) {
-      status = whit_input_absent(s->instance, k);
-    } else if (record[0] == IS_SEQUENCE) {
-      whit_tensor *first = s->items + r;
-      for (jint left = record[1]; left > 0; left--) {
-        r++;
-        void *data = address_of(env, buffers, r, offsets[r]);
-        if ((uintptr_t)data % element_bytes(records[r * RECORD + 1])) return WHIT_E_ALIGN;
-        item_set(s->items + r - 1, records + r * RECORD, data);
-      }
-      status = whit_input_sequence(s->instance, k, first, (uint32_t)record[1]);
-    } else {
-      void *data = address_of(env, buffers, r, offsets[r]);
-      if ((uintptr_t)data % element_bytes(record[1])) return WHIT_E_ALIGN;
-      status = whit_input_set(s->instance, k, record[1], record[2], (const int32_t *)(record + 3), data);
-    }
+  for (jsize r = 0; r < n && !status; r++) {
+    const jint *record = records + r * FEED;
+    if (record[0] == IS_TENSOR || record[0] == IS_ITEM) status = tensor_of(s->items + r, record, address_of(env, buffers, r, record[RECORD]));
+  }
+  for (jsize r = 0; r < n && !status; r++) {
+    const jint *record = records + r * FEED;
+    const whit_tensor *t = s->items + r;
+    if (record[0] == IS_ITEM) continue;
+    if (record[0] == IS_ABSENT) status = whit_input_absent(s->instance, k);
+    else if (record[0] == IS_SEQUENCE) status = whit_input_sequence(s->instance, k, t + 1, (uint32_t)record[1]);
+    else status = whit_input_set(s->instance, k, t->dtype, t->rank, t->shape, t->data);
+    k++;
   }
   return status;
 }
@@ -270,7 +244,7 @@ static whit_status arena_take(session *s, size_t n_bytes, bool keep) {
   if (s->n_arena < n_bytes) {
     uint8_t *arena = (uint8_t *)pages_take(n_bytes);
     if (!arena) return WHIT_E_MEMORY;
-    if (keep) bytes_copy(arena, s->arena, s->n_arena);
+    if (keep) whit_bytes_copy(arena, s->arena, s->n_arena);
     const whit_status status = whit_arena_set(s->instance, arena, n_bytes);
     pages_give(s->arena, s->n_arena);
     s->arena = arena;
@@ -282,21 +256,19 @@ static whit_status arena_take(session *s, size_t n_bytes, bool keep) {
 
 /* Sets the inputs and plans for their shapes; outputs will be bound. */
 static whit_status session_plan(session *s) {
-  size_t n_bytes;
   whit_output_bind(s->instance, 0, NULL, 0);
   for (uint32_t k = 1; !whit_output_bind(s->instance, k, NULL, 0);) k++;
-  const whit_status status = whit_plan(s->instance, &n_bytes);
-  return status ? status : arena_take(s, n_bytes, false);
+  const whit_status status = whit_plan(s->instance, &s->n_planned);
+  return status ? status : arena_take(s, s->n_planned, false);
 }
 
 /* plan: the shapes are not those of the last time. */
-static jint JNICALL session_set(JNIEnv *env, UNUSED jclass type, jlong handle, jintArray records, jobjectArray buffers, jintArray offsets, jboolean plan) {
+METHOD jint JNICALL session_set(JNIEnv *env, UNUSED jclass type, jlong handle, jintArray records, jobjectArray buffers, jboolean plan) {
   session *s = (session *)pointer_of(handle);
-  const jsize n = (*env)->GetArrayLength(env, offsets);
-  jint *r = (*env)->GetIntArrayElements(env, records, NULL), *o = (*env)->GetIntArrayElements(env, offsets, NULL);
-  whit_status status = r && o ? inputs_set(s, env, r, n, buffers, o) : WHIT_E_MEMORY;
+  const jsize n = (*env)->GetArrayLength(env, buffers);
+  jint *r = (*env)->GetIntArrayElements(env, records, NULL);
+  whit_status status = r ? inputs_set(s, env, r, n, buffers) : WHIT_E_MEMORY;
   if (r) (*env)->ReleaseIntArrayElements(env, records, r, JNI_ABORT);
-  if (o) (*env)->ReleaseIntArrayElements(env, offsets, o, JNI_ABORT);
   if (!status && plan) status = session_plan(s);
   return (jint)status;
 }
@@ -315,23 +287,23 @@ static int observe(void *context, whit_instance *i, uint32_t node, int after) {
   return stop;
 }
 
-/* Binds the outputs for which there is a buffer, and runs. owner: its onNode is called for watched nodes; what that throws ends
+/* Binds the outputs for which there is a buffer (places: offset in it and bytes, -1 if it could not be), and runs. owner: its onNode is called for watched nodes; what that throws ends
  * the run, and is thrown when this returns. */
-static jint JNICALL session_run(JNIEnv *env, UNUSED jclass type, jlong handle, jobjectArray outputs, jintArray offsets, jintArray n_bytes, jobject owner) {
+METHOD jint JNICALL session_run(JNIEnv *env, UNUSED jclass type, jlong handle, jobjectArray outputs, jintArray places, jobject owner) {
   session *s = (session *)pointer_of(handle);
-  const jsize n = (*env)->GetArrayLength(env, offsets);
+  const jsize n = (*env)->GetArrayLength(env, outputs);
   whit_status status = WHIT_OK;
   for (jsize k = 0; k < n && !status; k++) {
-    jint offset, size;
-    (*env)->GetIntArrayRegion(env, offsets, k, 1, &offset);
-    (*env)->GetIntArrayRegion(env, n_bytes, k, 1, &size);
-    void *at = address_of(env, outputs, k, offset);
+    jint place[2];
+    (*env)->GetIntArrayRegion(env, places, 2 * k, 2, place);
+    void *at = address_of(env, outputs, k, place[0]);
     if (!at) continue;
-    if ((uintptr_t)at % element_bytes(whit_output(s->instance, (uint32_t)k)->dtype)) return WHIT_E_ALIGN;
-    status = whit_output_bind(s->instance, (uint32_t)k, at, (size_t)size);
+    const uint32_t size = whit_type_size(whit_output(s->instance, (uint32_t)k)->dtype);
+    if (size && (uintptr_t)at % size) return WHIT_E_ALIGN;
+    status = whit_output_bind(s->instance, (uint32_t)k, at, (size_t)place[1]);
     if (status == WHIT_E_UNSUPPORTED) {  /* its shape is the run's */
-      const jint not_bound = -1;
-      (*env)->SetIntArrayRegion(env, n_bytes, k, 1, &not_bound);
+      place[1] = -1;
+      (*env)->SetIntArrayRegion(env, places, 2 * k, 2, place);
       status = WHIT_OK;
     }
   }
@@ -348,8 +320,8 @@ static jint JNICALL session_run(JNIEnv *env, UNUSED jclass type, jlong handle, j
   whit_observe(s->instance, s->watch || s->times ? observe : NULL, s);
   status = whit_run(s->instance);
   while (status == WHIT_E_MEMORY) {
-    const size_t needed = whit_arena_needed(s->instance);
-    status = needed > s->n_arena ? arena_take(s, needed + needed / 2, true) : WHIT_E_MEMORY;
+    const size_t needed = whit_arena_needed(s->instance), more = needed - s->n_planned;
+    status = needed > s->n_arena ? arena_take(s, needed + more / 2, true) : WHIT_E_MEMORY; /* half as much again of what was not planned */
     if (!status) status = whit_run(s->instance);
     else break;
   }
@@ -360,34 +332,6 @@ static jint JNICALL session_run(JNIEnv *env, UNUSED jclass type, jlong handle, j
 }
 
 /* ---- what came out ---- */
-
-/* Copies a tensor densely; false if a dimension's stride lets it reach nothing (it does not). */
-static void tensor_copy(uint8_t *to, const whit_tensor *t) {
-  const size_t size = element_bytes(t->dtype);
-  size_t n = 1, dense = 1;
-  bool is_dense = true;
-  for (int a = t->rank - 1; a >= 0; a--) {
-    n *= (size_t)t->shape[a];
-    if (t->shape[a] != 1 && t->stride[a] != (int32_t)dense) is_dense = false;
-    dense *= (size_t)t->shape[a];
-  }
-  if (!n) return;
-  if (is_dense) {
-    bytes_copy(to, t->data, n * size);
-    return;
-  }
-  int32_t at[WHIT_MAX_RANK] = { 0 };
-  const uint8_t *from = (const uint8_t *)t->data;
-  for (size_t k = 0; k < n; k++, to += size) {
-    bytes_copy(to, from, size);
-    for (int a = t->rank - 1; a >= 0; a--) {
-      from += (ptrdiff_t)t->stride[a] * (ptrdiff_t)size;
-      if (++at[a] < t->shape[a]) break;
-      from -= (ptrdiff_t)t->stride[a] * (ptrdiff_t)size * at[a];
-      at[a] = 0;
-    }
-  }
-}
 
 /* Describes a value, or element item of a sequence (-1: the value itself), and copies it to a buffer if there is one. False if
  * there is no such value. */
@@ -401,22 +345,26 @@ static jboolean value_read(JNIEnv *env, session *s, const whit_tensor *t, jint i
   jint said[RECORD];
   describe(t, said);
   (*env)->SetIntArrayRegion(env, result, 0, RECORD, said);
-  if (to && t->data) tensor_copy((uint8_t *)(*env)->GetDirectBufferAddress(env, to), t);
+  whit_tensor dense;
+  if (to && t->data && !whit_tensor_set(&dense, t->dtype, t->rank, t->shape)) {
+    dense.data = (*env)->GetDirectBufferAddress(env, to);
+    whit_copy(&dense, t);
+  }
   return JNI_TRUE;
 }
 
-static jboolean JNICALL output_read(JNIEnv *env, UNUSED jclass type, jlong handle, jint k, jint item, jintArray result, jobject to) {
+METHOD jboolean JNICALL output_read(JNIEnv *env, UNUSED jclass type, jlong handle, jint k, jint item, jintArray result, jobject to) {
   session *s = (session *)pointer_of(handle);
   return value_read(env, s, whit_output(s->instance, (uint32_t)k), item, result, to);
 }
 
-static jboolean JNICALL node_read(JNIEnv *env, UNUSED jclass type, jlong handle, jint node, jboolean after, jint k, jint item, jintArray result, jobject to) {
+METHOD jboolean JNICALL node_read(JNIEnv *env, UNUSED jclass type, jlong handle, jint node, jboolean after, jint k, jint item, jintArray result, jobject to) {
   session *s = (session *)pointer_of(handle);
   return value_read(env, s, whit_node_value(s->instance, (uint32_t)node, after, (uint32_t)k), item, result, to);
 }
 
 /* Iterations of the loops around the node at hand, the outermost first. */
-static jint JNICALL loop_path(JNIEnv *env, UNUSED jclass type, jlong handle, jlongArray result) {
+METHOD jint JNICALL loop_path(JNIEnv *env, UNUSED jclass type, jlong handle, jlongArray result) {
   session *s = (session *)pointer_of(handle);
   const uint32_t n = whit_loop_depth(s->instance);
   for (uint32_t d = 0; d < n && d < WHIT_MAX_DEPTH; d++) {
@@ -427,20 +375,20 @@ static jint JNICALL loop_path(JNIEnv *env, UNUSED jclass type, jlong handle, jlo
 }
 
 enum { SESSION_STEPS, SESSION_ARENA_BYTES, SESSION_ERROR_NODE };
-static jlong JNICALL session_number(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle, jint what) {
+METHOD jlong JNICALL session_number(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle, jint what) {
   session *s = (session *)pointer_of(handle);
   if (what == SESSION_STEPS) return (jlong)whit_steps(s->instance);
   return what == SESSION_ARENA_BYTES ? (jlong)s->n_arena : (jlong)(int32_t)whit_error_node(s->instance);
 }
 
-static jbyteArray JNICALL error_text(JNIEnv *env, UNUSED jclass type, jlong handle) {
+METHOD jbyteArray JNICALL error_text(JNIEnv *env, UNUSED jclass type, jlong handle) {
   return text_to(env, whit_error_text(((session *)pointer_of(handle))->instance));
 }
 
 /* ---- looking inside ---- */
 
 /* What is to be seen: a WATCH_... per node, or NULL for nothing. False if there is no memory. */
-static jboolean JNICALL session_watch(JNIEnv *env, UNUSED jclass type, jlong handle, jbyteArray nodes) {
+METHOD jboolean JNICALL session_watch(JNIEnv *env, UNUSED jclass type, jlong handle, jbyteArray nodes) {
   session *s = (session *)pointer_of(handle);
   const size_t n = s->m->n_nodes + 1u;
   if (!nodes) {
@@ -455,7 +403,7 @@ static jboolean JNICALL session_watch(JNIEnv *env, UNUSED jclass type, jlong han
 }
 
 /* Begins to measure, all counts 0, or ends it. False if there is no memory. */
-static jboolean JNICALL session_profile(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle, jboolean on) {
+METHOD jboolean JNICALL session_profile(UNUSED JNIEnv *env, UNUSED jclass type, jlong handle, jboolean on) {
   session *s = (session *)pointer_of(handle);
   const size_t n = s->m->n_nodes + 1u;
   pages_give(s->times, n * 16);
@@ -465,7 +413,7 @@ static jboolean JNICALL session_profile(UNUSED JNIEnv *env, UNUSED jclass type, 
 }
 
 /* Nanoseconds of every node, then counts, as measured so far. */
-static void JNICALL profile_read(JNIEnv *env, UNUSED jclass type, jlong handle, jlongArray result) {
+METHOD void JNICALL profile_read(JNIEnv *env, UNUSED jclass type, jlong handle, jlongArray result) {
   session *s = (session *)pointer_of(handle);
   const jsize n = (jsize)s->m->n_nodes;
   if (!s->times) return;
@@ -475,43 +423,59 @@ static void JNICALL profile_read(JNIEnv *env, UNUSED jclass type, jlong handle, 
 
 /* ---- the table ---- */
 
+/* Name in Java, signature, function. Addresses in constant data would be relocations, 24 bytes each on 64-bit machines: the distances
+ * of the functions from the table's head are known when the library is linked. */
 #define BUFFER "Ljava/nio/ByteBuffer;"
 #define BUFFERS "[Ljava/nio/Buffer;"
-static const JNINativeMethod methods[] = {
-  { "modelOpen", "(" BUFFER "IIZ[I)J", (void *)model_open },
-  { "modelClose", "(J)V", (void *)model_close },
-  { "modelBytes", "(J)" BUFFER, (void *)model_bytes },
-  { "modelText", "(JIIIII)[B", (void *)model_text },
-  { "modelPort", "(JIII[I)Z", (void *)model_port },
-  { "modelNumber", "(JI)J", (void *)model_number },
-  { "statusText", "(I)[B", (void *)status_text },
-  { "memoryTake", "(J)J", (void *)memory_take },
-  { "memoryGive", "(JJ)V", (void *)memory_give },
-  { "poolOpen", "(I)J", (void *)pool_open },
-  { "poolWork", "(J)V", (void *)pool_work },
-  { "poolStop", "(J)V", (void *)pool_stop },
-  { "poolClose", "(J)V", (void *)pool_close },
-  { "sessionOpen", "(JIJI" BUFFER "J)J", (void *)session_open },
-  { "sessionClose", "(J)V", (void *)session_close },
-  { "sessionState", "(JJZ)I", (void *)session_state },
-  { "sessionSet", "(J[I" BUFFERS "[IZ)I", (void *)session_set },
-  { "sessionRun", "(J" BUFFERS "[I[ILjava/lang/Object;)I", (void *)session_run },
-  { "sessionNumber", "(JI)J", (void *)session_number },
-  { "sessionWatch", "(J[B)Z", (void *)session_watch },
-  { "sessionProfile", "(JZ)Z", (void *)session_profile },
-  { "profileRead", "(J[J)V", (void *)profile_read },
-  { "outputRead", "(JII[I" BUFFER ")Z", (void *)output_read },
-  { "nodeRead", "(JIZII[I" BUFFER ")Z", (void *)node_read },
-  { "loopPath", "(J[J)I", (void *)loop_path },
-  { "errorText", "(J)[B", (void *)error_text },
-};
+#define METHODS(X) \
+  X("modelOpen", "(" BUFFER "IIZ[I)J", model_open) \
+  X("modelClose", "(J)V", model_close) \
+  X("modelBytes", "(J)" BUFFER, model_bytes) \
+  X("modelText", "(JIIIII)[B", model_text) \
+  X("modelPort", "(JIII[I)Z", model_port) \
+  X("modelNumber", "(JI)J", model_number) \
+  X("statusText", "(I)[B", status_text) \
+  X("memoryTake", "(J)J", memory_take) \
+  X("memoryGive", "(JJ)V", memory_give) \
+  X("poolOpen", "(I)J", pool_open) \
+  X("poolWork", "(J)V", pool_work) \
+  X("poolStop", "(J)V", pool_stop) \
+  X("poolClose", "(J)V", pool_close) \
+  X("sessionOpen", "(JIJI" BUFFER "J)J", session_open) \
+  X("sessionClose", "(J)V", session_close) \
+  X("sessionState", "(JJZ)I", session_state) \
+  X("sessionSet", "(J[I" BUFFERS "Z)I", session_set) \
+  X("sessionRun", "(J" BUFFERS "[ILjava/lang/Object;)I", session_run) \
+  X("sessionNumber", "(JI)J", session_number) \
+  X("sessionWatch", "(J[B)Z", session_watch) \
+  X("sessionProfile", "(JZ)Z", session_profile) \
+  X("profileRead", "(J[J)V", profile_read) \
+  X("outputRead", "(JII[I" BUFFER ")Z", output_read) \
+  X("nodeRead", "(JIZII[I" BUFFER ")Z", node_read) \
+  X("loopPath", "(J[J)I", loop_path) \
+  X("errorText", "(J)[B", error_text)
+#define METHOD_TEXT(name, signature, function) name "\0" signature "\0"
+#define METHOD_ONE(name, signature, function) + 1
+#define METHOD_DISTANCE(name, signature, function) ".long " #function " - whit_methods\n"
+enum { N_METHODS = 0 METHODS(METHOD_ONE) };
+extern const int32_t whit_methods[] __attribute__((visibility("hidden")));
+__asm__(".section .rodata.whit_methods,\"a\",%progbits\n.balign 4\n.hidden whit_methods\nwhit_methods:\n" METHODS(METHOD_DISTANCE) ".text\n");
 
-JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, UNUSED void *reserved) {
+JNIEXPORT FROM_JAVA jint JNICALL JNI_OnLoad(JavaVM *vm, UNUSED void *reserved) {
   JNIEnv *env;
+  JNINativeMethod methods[N_METHODS];
+  char *text = (char *)(uintptr_t)(METHODS(METHOD_TEXT));
+  for (int k = 0; k < N_METHODS; k++) {
+    methods[k].name = text;
+    while (*text++) {}
+    methods[k].signature = text;
+    while (*text++) {}
+    methods[k].fnPtr = (uint8_t *)(uintptr_t)whit_methods + whit_methods[k];
+  }
   if ((*vm)->GetEnv(vm, (void **)&env, JNI_VERSION_1_6)) return JNI_ERR;
   jclass type = (*env)->FindClass(env, "dev/whit/Native");
   if (!type) return JNI_ERR;
-  const jint failed = (*env)->RegisterNatives(env, type, methods, sizeof methods / sizeof *methods);
+  const jint failed = (*env)->RegisterNatives(env, type, methods, N_METHODS);
   (*env)->DeleteLocalRef(env, type);
   return failed ? JNI_ERR : JNI_VERSION_1_6;
 }

@@ -83,13 +83,17 @@ def _javadoc(to: Path) -> None:
 
 
 def library(models: Sequence[Model], abi: str, profile: str, output: Path) -> Path:
-    """libwhit.so for an ABI: the runtime with what the models need (none: everything), and the native half of dev.whit."""
+    """libwhit.so for an ABI: the runtime with what the models need (none: everything), and the native half of dev.whit. In profile size
+    one for some models has no sentences that explain an error: its node and the name of its status."""
     target = _targets.target(f"android-{abi}")
     # Before Android 6 there is no GNU hash.
     ldflags = (*target.ldflags, "-Wl,--hash-style=both")
-    target = dataclasses.replace(target, ldflags=ldflags)
+    # Functions that Java calls align their stack themselves; no other needs to.
+    cflags = tuple(f for f in target.cflags if f != "-mstackrealign")
+    target = dataclasses.replace(target, cflags=cflags, ldflags=ldflags)
     jni, java = home() / "jni", jdk() / "include"
-    with _build.source(models, target, profile, texts=1, avx512=0) as s:
+    texts = not models or profile != "size"
+    with _build.source(models, target, profile, texts=int(texts), avx512=0) as s:
         includes = [
             s.path.parent,
             jni / "libc",

@@ -67,8 +67,17 @@ static inline float rows_max(const float *lane) {
 }
 
 #if WHIT_ISAS & WHIT_ISA_SCALAR
+/* On x86 they make a fused multiply-add of many instructions, and there is nothing to lose. */
+#if WHIT_SMALL && defined __clang__ && (defined __x86_64__ || defined __i386__)
+#define WHIT_LEAST
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+#endif
 #include "isa/scalar.h"
 #include "every.inc"
+#ifdef WHIT_LEAST
+#pragma clang attribute pop
+#undef WHIT_LEAST
+#endif
 #endif
 #if WHIT_ISAS & WHIT_ISA_AVX2
 #include "isa/avx2.h"

@@ -131,7 +131,7 @@ static void machine_start(void *library) {
 
 /* ---- cases ---- */
 
-enum { RECORD = 11, MOST = 64, ENTRIES = 4 };
+enum { RECORD = 11, FEED, MOST = 64, ENTRIES = 4 };
 static char *read_file(const char *folder, const char *name, long *n) {
   char path[1024];
   snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -215,16 +215,19 @@ static void compare(jlong s, int k, int item, const value *want, const void *in_
 static void run_case(model *m, run *c) {
   int entry;
   const jlong s = session_of(m, c->entry, &entry);
-  object *records = make(4, c->n_in * RECORD), *buffers = make(sizeof(void *), c->n_in), *offsets = make(4, c->n_in);
-  for (int k = 0; k < c->n_in; k++) {
-    record_of(&c->in[k], (jint *)records->data + k * RECORD);
+  object *records = make(4, c->n_in * FEED), *buffers = make(sizeof(void *), c->n_in);
+  for (int k = 0, left = 0; k < c->n_in; k++) {
+    jint *record = (jint *)records->data + k * FEED;
+    record_of(&c->in[k], record);
+    if (left > 0) left--, record[0] = 3; /* an item of a sequence */
+    if (record[0] == 1) left = record[1];
     if (!*c->in[k].shape && !c->in[k].n_bytes && strcmp(c->in[k].what, "float32")) continue;
     object *b = make(1, c->in[k].n_bytes);
     memcpy(b->data, vectors + c->in[k].at, (size_t)c->in[k].n_bytes);
     ((object **)buffers->data)[k] = b;
   }
-  int status = CALL(jint, "sessionSet", s, records, buffers, offsets, JNI_TRUE);
-  object *outs = make(sizeof(void *), MOST), *out_offsets = make(4, MOST), *sizes = make(4, MOST), *r = make(4, RECORD);
+  int status = CALL(jint, "sessionSet", s, records, buffers, JNI_TRUE);
+  object *outs = make(sizeof(void *), MOST), *places = make(4, 2 * MOST), *r = make(4, RECORD);
   int n = 0;
   for (; !status && CALL(jboolean, "outputRead", s, n, -1, r, NULL); n++) {
     const jint *d = r->data;
@@ -232,14 +235,15 @@ static void run_case(model *m, run *c) {
     jint size = 8;
     for (int a = 0; a < d[2]; a++) size *= d[3 + a];
     ((object **)outs->data)[n] = make(1, size);
-    ((jint *)sizes->data)[n] = size;
+    ((jint *)places->data)[2 * n + 1] = size;
   }
-  outs->n = out_offsets->n = sizes->n = n;
+  outs->n = n;
+  places->n = 2 * n;
   object *watch = make(1, CALL(jlong, "modelNumber", m->handle, 0));
   memset(watch->data, 3, (size_t)watch->n);
   NEED(CALL(jboolean, "sessionWatch", s, watch) && CALL(jboolean, "sessionProfile", s, JNI_TRUE));
   n_calls = 0;
-  if (!status) status = CALL(jint, "sessionRun", s, outs, out_offsets, sizes, cls);
+  if (!status) status = CALL(jint, "sessionRun", s, outs, places, cls);
   NEED(status == c->status);
   if (!status) {
     NEED(CALL(jlong, "sessionNumber", s, 0) == c->steps && n_calls >= 2 * c->steps);
@@ -252,7 +256,7 @@ static void run_case(model *m, run *c) {
     for (int k = 0, v = 0; v < c->n_out; k++, v++) {
       object *b = ((object **)outs->data)[k];
       const int items = c->out[v].items;
-      if (strcmp(c->out[v].what, "list")) compare(s, k, -1, &c->out[v], b && ((jint *)sizes->data)[k] >= 0 ? b->data : NULL);
+      if (strcmp(c->out[v].what, "list")) compare(s, k, -1, &c->out[v], b && ((jint *)places->data)[2 * k + 1] >= 0 ? b->data : NULL);
       for (int i = 0; i < items; i++) compare(s, k, i, &c->out[++v], NULL);
     }
   } else {
@@ -265,7 +269,7 @@ static void run_case(model *m, run *c) {
   NEED(n_references == 0 && n_given_back == 0);
   for (int k = 0; k < c->n_in; k++) drop(((object **)buffers->data)[k]);
   for (int k = 0; k < n; k++) drop(((object **)outs->data)[k]);
-  drop(records), drop(buffers), drop(offsets), drop(outs), drop(out_offsets), drop(sizes), drop(r), drop(watch);
+  drop(records), drop(buffers), drop(outs), drop(places), drop(r), drop(watch);
 }
 
 static void *worker(void *pool) {

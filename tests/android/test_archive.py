@@ -73,7 +73,7 @@ def test_classes(aar: zipfile.ZipFile) -> None:
     assert "dev.whit.Native" in rules and "dev/whit/Native" in jni
     assert "void onNode(int, boolean)" in rules and '"onNode", "(IZ)V"' in jni
     declared = set(re.findall(r"static native \S+ (\w+)\(", native))
-    registered = set(re.findall(r'^  \{ "(\w+)", ', jni, re.M))
+    registered = set(re.findall(r'^  X\("(\w+)", ', jni, re.M))
     assert declared == registered
 
 

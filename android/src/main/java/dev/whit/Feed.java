@@ -21,7 +21,6 @@ import java.util.Map;
 final class Feed {
     int[] records = new int[0];
     Buffer[] buffers = new Buffer[0];
-    int[] offsets = new int[0];
     private int n;
     private final Map<Integer, ByteBuffer> staging = new HashMap<>();
     private int[] planned = new int[0];
@@ -33,9 +32,8 @@ final class Feed {
         int total = ports.size();
         for (Object v : values) if (v instanceof Collection) total += ((Collection<?>) v).size();
         if (buffers.length != total) {
-            records = new int[total * Native.RECORD];
+            records = new int[total * Native.FEED];
             buffers = new Buffer[total];
-            offsets = new int[total];
         }
         Map<String, Object[]> symbols = new HashMap<>();
         for (int k = 0; k < values.length; k++) {
@@ -77,7 +75,7 @@ final class Feed {
         if (nPlanned < 0) return false;
         int a = 0, b = 0;
         while (a < n && b < nPlanned) {
-            int x = a * Native.RECORD, y = b * Native.RECORD;
+            int x = a * Native.FEED, y = b * Native.FEED;
             if (records[x] != planned[y]) return false;
             if (records[x] == Native.SEQUENCE) {
                 a += records[x + 1];
@@ -92,14 +90,14 @@ final class Feed {
     }
 
     private void add(int kind, int dtype, int[] shape, Buffer buffer, int offset) {
-        int at = n * Native.RECORD;
-        Arrays.fill(records, at, at + Native.RECORD, 0);
+        int at = n * Native.FEED;
+        Arrays.fill(records, at, at + Native.FEED, 0);
         records[at] = kind;
         records[at + 1] = dtype;
         records[at + 2] = shape.length;
         System.arraycopy(shape, 0, records, at + 3, shape.length);
-        buffers[n] = buffer;
-        offsets[n++] = offset;
+        records[at + Native.RECORD] = offset;
+        buffers[n++] = buffer;
     }
 
     private void tensor(int kind, Port port, String name, Object value) {
@@ -250,7 +248,7 @@ final class Feed {
         int[] want = port.dimensions();
         for (int a = 0; want != null && a < want.length; a++) {
             if (want[a] >= 0 || port.symbol(a).isEmpty()) continue;
-            int size = records[(n - 1) * Native.RECORD + 3 + a];
+            int size = records[(n - 1) * Native.FEED + 3 + a];
             Object[] known = symbols.get(port.symbol(a));
             if (known == null) symbols.put(port.symbol(a), new Object[] {size, port.name()});
             else if ((Integer) known[0] != size)

@@ -91,7 +91,9 @@ public final class Model implements AutoCloseable {
     private static WhitException refusal(String name, int status, int detail) {
         String text = name + ": " + Native.text(Native.statusText(status));
         if (status == Native.E_FORMAT) text += ": at byte " + (detail & 0xffffffffL);
-        if (status == Native.E_OPERATOR) text += " (its hash is 0x" + Integer.toHexString(detail) + "): build the library with this model, or whole";
+        if (status == Native.E_OPERATOR)
+            text = name + ": this library lacks an operator of the model (its hash is 0x" + Integer.toHexString(detail)
+                + "): build it with this model, or whole";
         return new WhitException(status, "", "", text);
     }
 

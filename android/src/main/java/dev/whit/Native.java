@@ -13,6 +13,8 @@ final class Native {
     static final int E_CANCELLED = 0x44;
     /** Ints that describe a value: what it is, its dtype, rank and dimensions. */
     static final int RECORD = 11, UNKNOWN_RANK = 255;
+    /** The same of an input, and behind them where in its buffer it lies. */
+    static final int FEED = RECORD + 1;
     static final int TENSOR = 0, SEQUENCE = 1, ABSENT = 2, ITEM = 3;
     static final int TEXT_ENTRY = 0, TEXT_PORT = 1, TEXT_SYMBOL = 2, TEXT_OPERATOR = 3, TEXT_NODE = 4;
     static final int NUMBER_NODES = 0, NUMBER_STATE_BYTES = 1, NUMBER_INSTANCE_BYTES = 2;
@@ -65,9 +67,9 @@ final class Native {
 
     static native int sessionState(long session, long state, boolean reset);
 
-    static native int sessionSet(long session, int[] records, Buffer[] buffers, int[] offsets, boolean plan);
+    static native int sessionSet(long session, int[] records, Buffer[] buffers, boolean plan);
 
-    static native int sessionRun(long session, Buffer[] outputs, int[] offsets, int[] bytes, Object owner);
+    static native int sessionRun(long session, Buffer[] outputs, int[] offsetsAndBytes, Object owner);
 
     static native long sessionNumber(long session, int what);
 

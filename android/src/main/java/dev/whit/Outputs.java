@@ -17,9 +17,8 @@ import java.util.Map;
  */
 final class Outputs {
     final Buffer[] buffers;
-    final int[] offsets;
-    /** Room that the run may write; -1 afterwards for one that it could not write in place. */
-    final int[] bytes;
+    /** Of each: offset in its buffer, and bytes that the run may write; these are -1 afterwards if it could not write in place. */
+    final int[] places;
     private final long instance;
     private final Signature signature;
     private final Object[] given;
@@ -32,8 +31,7 @@ final class Outputs {
         this.signature = signature;
         int n = signature.outputs().size();
         buffers = new Buffer[n];
-        offsets = new int[n];
-        bytes = new int[n];
+        places = new int[2 * n];
         given = new Object[n];
         made = new Tensor[n];
         if (wanted != null) {
@@ -58,14 +56,14 @@ final class Outputs {
             Buffer direct = direct(given[k]);
             if (direct != null) {
                 buffers[k] = direct;
-                offsets[k] = given[k] instanceof Tensor ? 0 : Feed.offset(direct, dtype);
-                bytes[k] = needed;
+                places[2 * k] = given[k] instanceof Tensor ? 0 : Feed.offset(direct, dtype);
+                places[2 * k + 1] = needed;
             }
         }
         if (buffers[k] == null) {
             made[k] = Tensor.zeros(dtype, shape);
             buffers[k] = made[k].memory;
-            bytes[k] = needed;
+            places[2 * k + 1] = needed;
         }
     }
 
@@ -87,15 +85,15 @@ final class Outputs {
 
     /** Which outputs the run wrote in place. */
     boolean[] bound() {
-        boolean[] found = new boolean[bytes.length];
-        for (int k = 0; k < found.length; k++) found[k] = buffers[k] != null && bytes[k] >= 0;
+        boolean[] found = new boolean[buffers.length];
+        for (int k = 0; k < found.length; k++) found[k] = buffers[k] != null && places[2 * k + 1] >= 0;
         return found;
     }
 
     /** Output k after the run. */
     Object value(int k) {
         Object value;
-        if (buffers[k] != null && bytes[k] >= 0) {
+        if (buffers[k] != null && places[2 * k + 1] >= 0) {
             value = made[k];
         } else {
             Native.outputRead(instance, k, -1, record, null);
@@ -123,7 +121,7 @@ final class Outputs {
         }
         DType dtype = DType.of(record[1]);
         if (memory != null) {
-            memory.limit(memory.position() + bytes[k]);
+            memory.limit(memory.position() + places[2 * k + 1]);
             return Tensor.wrap(memory, dtype, shape(record));
         }
         Tensor copy = Tensor.zeros(dtype, shape(record)); // of a FloatBuffer and the like there is no ByteBuffer

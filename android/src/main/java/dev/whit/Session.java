@@ -144,7 +144,7 @@ public final class Session implements AutoCloseable {
     private Result run(Signature signature, long instance, Feed feed, Object[] inputs, RunOptions options) {
         boolean plan = feed.set(signature.inputs(), inputs);
         if (plan) feed.unplanned();
-        check(instance, Native.sessionSet(instance, feed.records, feed.buffers, feed.offsets, plan));
+        check(instance, Native.sessionSet(instance, feed.records, feed.buffers, plan));
         int n = signature.outputs().size();
         if (plan) {
             feed.planned();
@@ -152,7 +152,7 @@ public final class Session implements AutoCloseable {
         }
         Outputs outputs = new Outputs(instance, signature, options.outputs, planned[signature.index]);
         watch(instance, signature);
-        int status = Native.sessionRun(instance, outputs.buffers, outputs.offsets, outputs.bytes, this);
+        int status = Native.sessionRun(instance, outputs.buffers, outputs.places, this);
         check(instance, status);
         planned[signature.index] = outputs.bound();
         Object[] values = new Object[n];
