@@ -33,16 +33,20 @@ NARROW = frozenset((10, 16, 17, 18, 19, 20, 23, 24))
 """Floats below f32."""
 LOAD, IMM, STORE, ADD, MUL, MIN, MAX, FMA, CLAMP = 0, 1, 2, 12, 14, 16, 17, 25, 26
 DIRECT, STRIPS, WINOGRAD, DEPTHWISE, WIDE = range(5)
+PROD, ANY = 1, 5
+"""Of runtime_c/ops/reduce.c."""
 CONTROL = frozenset(("if", "loop"))
 
 
 @dataclass
 class Value:
-    """What a plan knows of a value. shape: None if it depends on what the caller gives. channels: the last axis, of an image."""
+    """What a plan knows of a value. shape: None if it depends on what the caller gives. channels: the last axis, of an image.
+    dense: it lies without gaps."""
 
     dtype: int | None = None
     shape: tuple[int, ...] | None = None
     channels: int | None = None
+    dense: bool = False
 
 
 @dataclass
@@ -57,6 +61,8 @@ class Selection:
     convs: set[int] = field(default_factory=set)
     reduces: set[int] = field(default_factory=set)
     programs: bool = False
+    gates: bool = False
+    packs: bool = False
     wide: bool = False
     known: bool = False
     states: bool = False
@@ -73,7 +79,7 @@ class Selection:
             "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
-            "programs": int(self.programs), "wide": int(self.wide), "known": int(self.known), "states": int(self.states),
+            "programs": int(self.programs), "gates": int(self.gates or self.programs), "packs": int(self.packs), "wide": int(self.wide), "known": int(self.known), "states": int(self.states),
             "dynamic": int(self.dynamic or bool(self.ops & CONTROL)),
             "avx512": int(avx512),
         }  # fmt: skip
@@ -179,12 +185,19 @@ class _Reader:
         if name == "conv":
             kind = self._conv(node, given, x)
             self.chosen.convs |= {kind} if kind is not None else set(range(5))
+            panels = given["panels"] and (
+                given["group"] == 1 or given["channels"] != given["group"]
+            )
+            self.chosen.packs |= kind is None or (kind in (DIRECT, STRIPS) and not panels)
         elif name == "reduce":
             self.chosen.reduces.add(given["kind"])
+            if given["kind"] == PROD or x.dtype != F32 or not x.shape or not all(x.shape):
+                self.chosen.reduces.add(ANY)
         elif name == "matmul":
             w = self._value(node, 1)
             dtype = x.dtype or w.dtype
             self.chosen.wide |= dtype is None or (dtype != F32 and dtype not in NARROW)
+            self.chosen.packs |= not given["panels"] or bool(given["trans_a"]) or not x.dense
         if given.get("epilogue"):
             program = list(given["epilogue"])
             self.epilogues.append(program)
@@ -233,6 +246,7 @@ class _Reader:
             more = self._value(node, 2 + k)
             like[k] = more.dtype == F32 and more.shape == y.shape
         done = finish(program, like)
+        self.chosen.gates |= done is not None and "gate" in done
         return done is not None and (
             gate if "gate" in done else limit and (add or "add" not in done)
         )
@@ -337,6 +351,15 @@ def _feeds(entry: Entry, size: int) -> list[Any] | None:
     return feeds
 
 
+def _is_dense(t: Any) -> bool:
+    dense = 1
+    for n, step in zip(reversed(t.shape[: t.rank]), reversed(t.stride[: t.rank]), strict=True):
+        if n != 1 and step != dense:
+            return False
+        dense *= n
+    return True
+
+
 def _read_values(
     file: File, instance: Instance, nodes: range, fixed: bool, found: dict[int, Value]
 ) -> bool:
@@ -356,7 +379,9 @@ def _read_values(
                 if t.kind == TENSOR and t.dtype and t.rank != _native.UNKNOWN_RANK:
                     shape = tuple(t.shape[: t.rank])
                     channels = shape[-1] if shape else None
-                    found[value] = Value(int(t.dtype), shape if fixed else None, channels)
+                    found[value] = Value(
+                        int(t.dtype), shape if fixed else None, channels, fixed and _is_dense(t)
+                    )
                 else:
                     all_known = False
     return all_known

@@ -148,6 +148,8 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
   if (!(WHIT_CONVS >> p->kind & 1)) return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks this kind of it");
   p->pack = p->kind != CONV_DEPTHWISE && p->kind != CONV_WINOGRAD &&
             (!c->attr[1] || conv_is_depthwise(x, p->group, c->attr[2]));
+  if (!WHIT_PACKS && p->pack && p->kind != CONV_WIDE)
+    return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks weights that are not stored in panels");
   p->slot = 0;
   p->n_jobs = 1;
   p->padded = false;
@@ -155,7 +157,7 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
   p->slot += (uint64_t)w->outer;  /* the list of lines */
   p->slot = (p->slot + 15) / 16 * 16;
   /* scratch: panels; zeros or, of other types, the bias behind them; x with padding; a slot a job; the epilogue */
-  p->at_bias = p->pack && p->kind < CONV_DEPTHWISE ? (uint64_t)p->group * whit_panels_floats(p->k, p->n_out) : 0;
+  p->at_bias = WHIT_PACKS && p->pack && p->kind < CONV_DEPTHWISE ? (uint64_t)p->group * whit_panels_floats(p->k, p->n_out) : 0;
   p->at_x = p->at_bias + (conv_zeros(p) + (uint64_t)(WHIT_CONVERTS(p) ? channels : 0) + 15) / 16 * 16;
   p->at_slots = p->at_x;
   if (!WHIT_SMALL && p->padded) p->at_slots += ((uint64_t)conv_lines(p) * (uint64_t)p->width * (uint64_t)p->n_in + 15) / 16 * 16;
@@ -415,7 +417,7 @@ static void conv_prepare(conv_plan *p) {
     p->bias = p->zeros + conv_zeros(p);
     whit_load_f32(p->bias, bias->dtype, bias->data, 1, channels);
   }
-  if (!p->pack) return;
+  if (!WHIT_PACKS || !p->pack) return;
   p->panels = scratch;
   for (int32_t g = 0; g < p->group; g++)
     whit_panels_pack(p->panels + (size_t)g * (size_t)whit_panels_floats(p->k, p->n_out), w->dtype,

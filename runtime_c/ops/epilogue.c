@@ -27,7 +27,7 @@ static unsigned epilogue_step(whit_epilogue *e, epilogue_progress *at, unsigned 
   whit_finish *f = &e->finish;
   const bool free = epilogue_free(f);
   if (f->gate) return EPILOGUE_OTHER;
-  if (op == WHIT_MICRO_fma || op == WHIT_MICRO_clamp) {
+  if (WHIT_GATES && (op == WHIT_MICRO_fma || op == WHIT_MICRO_clamp)) {
     /* x * slope + shift, or the limits of that: the gate of a sum that stays as it is */
     if (!epilogue_number(b) || !epilogue_number(c) || !free || f->add_row || f->leak != 1 ||
         at->gated != (op == WHIT_MICRO_clamp) || a->kind != (at->gated ? EPILOGUE_GATE : EPILOGUE_SUM))
@@ -43,15 +43,15 @@ static unsigned epilogue_step(whit_epilogue *e, epilogue_progress *at, unsigned 
     b = swap;
   }
   if (a->kind != EPILOGUE_SUM || at->gated != (op == WHIT_MICRO_mul && b->kind == EPILOGUE_GATE)) return EPILOGUE_OTHER;
-  if (at->gated) {
+  if (WHIT_GATES && at->gated) {
     f->gate = true;
-  } else if (op == WHIT_MICRO_mul) {
+  } else if (WHIT_PROGRAMS && op == WHIT_MICRO_mul) { /* _select.py knows no leak but as a program */
     /* neither 0 nor an infinity, whose products may be NaN */
     if (!epilogue_number(b) || !free || at->leaked || b->number - b->number != 0 || b->number == 0) return EPILOGUE_OTHER;
     f->leak = b->number;
     at->leaked = at->waits = true;
     return EPILOGUE_LEAK;
-  } else if (op == WHIT_MICRO_max && b->kind == EPILOGUE_LEAK) {
+  } else if (WHIT_PROGRAMS && op == WHIT_MICRO_max && b->kind == EPILOGUE_LEAK) {
     at->waits = false;
   } else if (op == WHIT_MICRO_add && b->kind == EPILOGUE_INPUT) {
     const whit_tensor *x = e->in[(unsigned)b->number];

@@ -55,22 +55,25 @@ static whit_status matmul_plan(matmul *p, whit_call *c) {
   p->c = c;
   p->a = *c->in[0];
   p->b = c->in[1];
-  if (c->attr[2]) matmul_swap(&p->a);
-  p->packed = c->attr[0];
+  if (WHIT_PACKS && c->attr[2]) matmul_swap(&p->a);
+  p->packed = !WHIT_PACKS || c->attr[0];
   p->m = p->a.shape[p->a.rank - 2];
   p->k = p->a.shape[p->a.rank - 1];
   p->n = y->shape[y->rank - 1];
-  p->b_k = p->b->stride[p->b->rank - (c->attr[3] ? 1 : 2)];
-  p->b_n = p->b->stride[p->b->rank - (c->attr[3] ? 2 : 1)];
+  if (WHIT_PACKS) {
+    p->b_k = p->b->stride[p->b->rank - (c->attr[3] ? 1 : 2)];
+    p->b_n = p->b->stride[p->b->rank - (c->attr[3] ? 2 : 1)];
+  }
   p->convert = p->a.dtype != WHIT_F32;
-  p->copy_a = WHIT_CONVERTS(p) || (p->a.stride[p->a.rank - 1] != 1 && p->k != 1);
+  p->copy_a = WHIT_CONVERTS(p) || (WHIT_PACKS && p->a.stride[p->a.rank - 1] != 1 && p->k != 1);
   if (p->copy_a)                /* dense from now on, but for the data */
     for (unsigned d = p->a.rank, n = 1; d--; n *= (unsigned)whit_max_i32(1, p->a.shape[d])) p->a.stride[d] = (int32_t)n;
   p->batch = 1;
   bool one_b = true;
-  for (unsigned d = 0; d + 2 < y->rank; d++) p->batch *= y->shape[d];
-  for (unsigned d = 0; d + 2 < p->b->rank; d++) one_b = one_b && (p->packed || p->b->shape[d] == 1);
-  if (one_b && matmul_merges(&p->a)) {
+  for (unsigned d = 0; !WHIT_PACKS && d + 2 < y->rank; d++) p->m *= y->shape[d];
+  for (unsigned d = 0; WHIT_PACKS && d + 2 < y->rank; d++) p->batch *= y->shape[d];
+  for (unsigned d = 0; WHIT_PACKS && d + 2 < p->b->rank; d++) one_b = one_b && (p->packed || p->b->shape[d] == 1);
+  if (WHIT_PACKS && one_b && matmul_merges(&p->a)) {
     const unsigned r = p->a.rank;
     for (unsigned d = r - 2; d-- > 0;)
       if (p->m == 1) {
@@ -123,7 +126,9 @@ whit_status whit_matmul_shape(whit_call *c) {
   const int32_t m = a->shape[a->rank - (c->attr[2] ? 1 : 2)], k = a->shape[a->rank - (c->attr[2] ? 2 : 1)];
   int32_t n = c->attr[1];
   for (unsigned d = 0; d + 2 < a->rank; d++) shape[d] = a->shape[d];
-  if (packed) {
+  if (!WHIT_PACKS && (!packed || c->attr[2] || !whit_is_dense(a)))
+    return whit_fail(c, WHIT_E_OPERATOR, "matmul: this build of the runtime lacks products of matrices that lie like this");
+  if (!WHIT_PACKS || packed) {
     if (a->dtype != WHIT_F32) return whit_fail(c, WHIT_E_TYPE, "matmul: panels must be f32");
     if (n < 0 || b->rank != 3 || b->shape[0] != ((int64_t)n + 15) / 16 || b->shape[1] != k || b->shape[2] != 16 ||
         !whit_is_dense(b))
@@ -157,7 +162,7 @@ static ptrdiff_t matmul_offset(const whit_tensor *y, const whit_tensor *t, int32
 
 static void matmul_item(const matmul *p, int32_t item, whit_gemm *g) {
   const whit_tensor *y = p->c->out[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
-  g->a = (const float *)p->a.data + (p->batch > 1 ? matmul_offset(y, &p->a, item) : 0);
+  g->a = (const float *)p->a.data + (WHIT_PACKS && p->batch > 1 ? matmul_offset(y, &p->a, item) : 0);
   g->bias = (const float *)(bias ? bias->data : NULL);
   g->c = p->y + (ptrdiff_t)item * p->m * p->n;
   g->m = p->m;
@@ -179,17 +184,18 @@ static void matmul_job(void *arg, uint32_t job) {
   int32_t last, row1;
   const int32_t first = whit_part(job, p->n_jobs, p->n_units, &last);
   for (int32_t u = first; u < last; u++) {
-    const int32_t part = u / p->row_parts % p->column_parts, item = u / p->row_parts / p->column_parts;
+    const int32_t part = WHIT_PACKS ? u / p->row_parts % p->column_parts : u / p->row_parts;
+    const int32_t item = WHIT_PACKS ? u / p->row_parts / p->column_parts : 0;
     const int32_t row = u % p->row_parts, column = part * p->block;
-    const ptrdiff_t at = (p->batch > 1 ? matmul_offset(p->c->out[0], p->b, item) : 0) + column * p->b_n;
+    const ptrdiff_t at = !WHIT_PACKS ? 0 : (p->batch > 1 ? matmul_offset(p->c->out[0], p->b, item) : 0) + column * p->b_n;
     whit_gemm g;
     matmul_item(p, item, &g);
     g.n = whit_min_i32(p->block, p->n - column);
-    g.b = p->packed ? (const float *)p->b->data + (ptrdiff_t)column * p->k : panels;
+    g.b = !WHIT_PACKS || p->packed ? (const float *)p->b->data + (ptrdiff_t)column * p->k : panels;
     g.c += column;
     if (g.bias) g.bias += column;
     if (g.finish.add) g.finish.add += column;
-    if (!p->packed && (u == first || at != had))
+    if (WHIT_PACKS && !p->packed && (u == first || at != had))
       whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), p->k, g.n, p->b_k, p->b_n);
     had = at;
     const int32_t row0 = whit_part((uint32_t)row, p->row_parts, p->m, &row1);

@@ -7,7 +7,8 @@ WHIT_OP(reduce, .version = 1, .in = "x axes?", .out = "y",
                "or none if noop). Types below f64 accumulate in f32, integers in i64. Maximum "
                "and minimum are NaN if an element is.");
 
-enum { RED_SUM, RED_PROD, RED_MAX, RED_MIN, RED_MEAN };
+enum { RED_SUM, RED_PROD, RED_MAX, RED_MIN, RED_MEAN, RED_ANY }; /* any: also products, other types than f32, of nothing */
+#define RED_HAS_ANY (WHIT_REDUCES >> RED_ANY & 1)
 
 /* Is p of this kind, which this build has? */
 #define RED_IS(p, which) ((WHIT_REDUCES >> RED_##which & 1) && (p)->kind == RED_##which)
@@ -57,7 +58,7 @@ whit_status whit_reduce_shape(whit_call *c) {
   unsigned rank = 0;
   if (c->attr[0] < RED_SUM || c->attr[0] > RED_MEAN)
     return whit_fail(c, WHIT_E_VALUE, "reduce: no such kind");
-  if (!(WHIT_REDUCES >> c->attr[0] & 1))
+  if (!(WHIT_REDUCES >> c->attr[0] & 1) || (!RED_HAS_ANY && (x->dtype != WHIT_F32 || c->attr[0] == RED_PROD || !whit_count(x))))
     return whit_fail(c, WHIT_E_OPERATOR, "reduce: this build of the runtime lacks this kind of it");
   WHIT_TRY(red_axes(c, &mask));
   for (unsigned a = 0; a < x->rank; a++) {
@@ -222,7 +223,7 @@ whit_status whit_reduce_run(whit_call *c) {
       p.size[p.n++] = dim;
   }
   if (!p.n) p.size[p.n++] = 1;
-  if (x->dtype != WHIT_F32 || p.kind == RED_PROD || !p.n_reduced || !p.n_kept) {
+  if (RED_HAS_ANY && (x->dtype != WHIT_F32 || p.kind == RED_PROD || !p.n_reduced || !p.n_kept)) {
     red_any(&p);
     return WHIT_OK;
   }

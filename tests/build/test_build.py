@@ -12,6 +12,7 @@ from pathlib import Path
 
 import built
 import numpy as np
+import onnx.parser
 import pytest
 import runners
 from onnx import TensorProto, helper
@@ -332,3 +333,62 @@ def test_from_an_installed_wheel(folder: Path, tmp_path: Path) -> None:
     )
     subprocess.run([*python, code], check=True, cwd=tmp_path)
     assert (tmp_path / "made/libwhit.so").is_file()
+
+
+@pytest.fixture(scope="module")
+def plain(folder: Path) -> ctypes.CDLL:
+    """The library of a network of the plainest kind: weights in panels, a mean over pixels, no epilogue but limits."""
+    model = folder / "plain.whit"
+    whit.convert(_network(PLAIN, {"w": (8, 3, 3, 3), "m": (8, 5)}, "float[1, 3, 8, 8] x"), model)
+    chosen = _select.select([whit.load(model)])
+    assert not chosen.packs and not chosen.gates and chosen.reduces == {4}
+    made = built.build([model], "linux-x86_64", folder / "plain", "--profile", "size")
+    return ctypes.CDLL(str(made / "libwhit.so"))
+
+
+PLAIN = """
+  c = Conv<pads = [1, 1, 1, 1]>(x, w)
+  r = Relu(c)
+  p = GlobalAveragePool(r)
+  f = Flatten(p)
+  y = MatMul(f, m)"""
+
+
+def _network(nodes: str, weights: dict[str, tuple[int, ...]], inputs: str) -> onnx.ModelProto:
+    model = onnx.parser.parse_model(
+        f'<ir_version: 10, opset_import: ["": 21]> g ({inputs}) => (float y) {{ {nodes} }}'
+    )
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    rng = np.random.default_rng(1)
+    for name, shape in weights.items():
+        value = rng.standard_normal(shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    return model
+
+
+@pytest.mark.slow
+@pytest.mark.native
+@pytest.mark.parametrize(
+    ("nodes", "weights", "inputs", "shapes"),
+    [
+        ("y = MatMul(x, z)", {}, "float[2, 3] x, float[3, 4] z", [(2, 3), (3, 4)]),
+        ("t = Transpose<perm = [1, 0]>(x)  y = MatMul(t, m)", {"m": (3, 4)}, "float[3, 2] x", [(3, 2)]),
+        ("y = Conv(x, w)", {}, "float[1, 3, 8, 8] x, float[4, 3, 3, 3] w", [(1, 3, 8, 8), (4, 3, 3, 3)]),
+        ("y = ReduceProd<keepdims = 0>(x)", {}, "float[2, 3] x", [(2, 3)]),
+        ("y = ReduceMean<keepdims = 0>(x)", {}, "float[0, 3] x", [(0, 3)]),
+        ("c = Conv(x, w)  y = HardSwish(c)", {"w": (8, 3, 3, 3)}, "float[1, 3, 8, 8] x", [(1, 3, 8, 8)]),
+        ("c = Conv(x, w)  y = LeakyRelu<alpha = 0.1>(c)", {"w": (8, 3, 3, 3)}, "float[1, 3, 8, 8] x", [(1, 3, 8, 8)]),
+    ],
+    ids=["two inputs", "transposed", "weights given", "product", "of nothing", "gate", "leak"],
+)  # fmt: skip
+def test_part_of_an_operator_that_is_not_there(
+    plain: ctypes.CDLL, nodes: str, weights: dict[str, tuple[int, ...]], inputs: str, shapes: list[tuple[int, ...]], tmp_path: Path,
+) -> None:  # fmt: skip
+    """Refused by whit_open or whit_plan, where the whole library runs it."""
+    model = tmp_path / "needs.whit"
+    whit.convert(_network(nodes, weights, inputs), model)
+    feeds = [np.ones(s, np.float32) for s in shapes]
+    whit.load(model)(*feeds)
+    status, _, opened, _memory = _open(plain, model)
+    assert (status or _plan(plain, opened, feeds)[0]) == 0x22
