@@ -104,7 +104,7 @@ made when the goals of this project were set; they are not built again here, and
 
 ## By component
 Profile size, {size_cases.TARGET}. core: the executor, the verifier, the planner, tensors; literals: strings and numbers without a name; shared: the
-file, whose segments start on pages. aar: `libwhit.so` of an Android archive by ABI, its Java half's part and the sentences of errors included.
+file, whose segments start on pages. aar: `libwhit.so` of an Android archive by ABI, with the native half of its Java API and, where it holds everything, the sentences of errors.
 
 {table(("case", *head), [(case, *(sizes.get(k, "") for k in head)) for case, sizes in found.items()])}
 
