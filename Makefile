@@ -35,7 +35,7 @@ ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead bench-arena \
   bench-check bench-arm64 whit_bench counts same-bits lint format wheel clean distclean help tools torch test-sanitize \
-  run-sanitized size amalgamation targets dist conformance-sanitized conformance-isas ios test-swift android
+  run-sanitized size amalgamation targets dist conformance-sanitized conformance-isas ios test-swift test-swift-debian android
 
 all: lib
 
@@ -58,6 +58,7 @@ help:
 	@echo 'make targets         the library for every target: built, checked, executed in emulators, bits compared'
 	@echo 'make dist            the files of a release, with checksums, the same bytes on every run'
 	@echo 'make ios             build/ios: Whit.xcframework, the Swift package (from source, and over the framework)'
+	@echo 'make test-swift-debian  the Swift package compiled and tested, for machines without Swift (root, 3.5 GB)'
 	@echo 'make android         the Android archive: a Maven repository in build/android/maven'
 	@echo 'make lint | format | wheel | clean | distclean'
 
@@ -264,7 +265,12 @@ run-sanitized: $(ASAN_LIB)
 test-swift: lib $(VENV)/.packages
 	@if command -v swift >/dev/null; then $(RUN) ios/package.py --only source && \
 	  swift test --package-path $(B)/ios/whit-swift -Xswiftc -strict-concurrency=complete; \
-	  else echo 'whit: there is no swift here; the Swift sources are parsed, not compiled' >&2; fi
+	  else echo 'whit: there is no swift here; the Swift sources are parsed, not compiled (make test-swift-debian does both)' >&2; fi
+
+# The same where there is none: in a folder with a Debian that has one.
+test-swift-debian: lib $(VENV)/.packages
+	@$(RUN) ios/package.py --only source
+	@sh tests/ios/swift_in_debian.sh $(B)/ios/whit-swift $(or $(FOLDER),$(B)/debian-13)
 
 # Lint needs no library; it is part of check so that a clean check means a clean change.
 lint: $(VENV)/.packages

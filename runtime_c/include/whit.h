@@ -124,7 +124,7 @@ typedef struct WHIT_SWIFT("WhitHost") whit_host {
                                      void *WHIT_NULLABLE arg, uint32_t n);
   uint32_t n_threads;            /* how many parallel_for uses; results never depend on it */
   uint32_t cpu;                  /* WHIT_CPU_* features that the processor has; 0: plain C kernels */
-  const volatile int *WHIT_NULLABLE cancel;   /* non-zero ends the run with WHIT_E_CANCELLED */
+  const volatile int *WHIT_NULLABLE cancel;   /* non-zero ends the run with WHIT_E_CANCELLED; any thread may set it, atomically */
   uint64_t max_steps;            /* nodes executed in one run before WHIT_E_BUDGET; 0: no limit */
 } whit_host;
 

@@ -142,7 +142,7 @@ static bool tell_observer(whit_instance *i, uint32_t pc, int after) {
 }
 
 static whit_status before_node(whit_instance *i, uint32_t pc) {
-  if (i->host.cancel && *i->host.cancel) return WHIT_E_CANCELLED;
+  if (i->host.cancel && __atomic_load_n(i->host.cancel, __ATOMIC_RELAXED)) return WHIT_E_CANCELLED;
   if (i->host.max_steps && i->steps_done >= i->host.max_steps) return WHIT_E_BUDGET;
   return i->observer && tell_observer(i, pc, 0) ? WHIT_STOPPED : WHIT_OK;
 }

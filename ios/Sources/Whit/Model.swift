@@ -1,43 +1,45 @@
 import CWhit
 import Foundation
 
-/// An input or output of an entry point.
-public struct Port: Equatable, Sendable, CustomStringConvertible {
-    /// One axis of an input or output.
-    public enum Axis: Equatable, Sendable, CustomStringConvertible {
-        /// Always so many elements.
-        case fixed(Int)
-        /// As many as the caller likes, the same wherever the name stands.
-        case named(String)
-        /// As many as the caller likes.
-        case unknown
+extension Model {
+    /// An input or output of an entry point.
+    public struct Port: Equatable, Sendable, CustomStringConvertible {
+        /// One axis of an input or output.
+        public enum Axis: Equatable, Sendable, CustomStringConvertible {
+            /// Always so many elements.
+            case fixed(Int)
+            /// As many as the caller likes, the same wherever the name stands.
+            case named(String)
+            /// As many as the caller likes.
+            case unknown
 
-        /// A number, a name or `?`.
-        public var description: String {
-            switch self {
-            case .fixed(let count): return "\(count)"
-            case .named(let name): return name
-            case .unknown: return "?"
+            /// A number, a name or `?`.
+            public var description: String {
+                switch self {
+                case .fixed(let count): return "\(count)"
+                case .named(let name): return name
+                case .unknown: return "?"
+                }
             }
         }
-    }
 
-    /// Its name in the source model.
-    public let name: String
-    /// The type of its elements.
-    public let elementType: ElementType
-    /// Its axes, or nil if not even their number is known. Of a sequence: those of its items.
-    public let shape: [Axis]?
-    /// Whether it is a sequence of tensors.
-    public let isSequence: Bool
-    /// Whether it may be left out.
-    public let isOptional: Bool
+        /// Its name in the source model.
+        public let name: String
+        /// The type of its elements.
+        public let elementType: ElementType
+        /// Its axes, or nil if not even their number is known. Of a sequence: those of its items.
+        public let shape: [Axis]?
+        /// Whether it is a sequence of tensors.
+        public let isSequence: Bool
+        /// Whether it may be left out.
+        public let isOptional: Bool
 
-    /// `optional float32 [batch, 3]`
-    public var description: String {
-        let axes = shape.map { $0.map { $0.description }.joined(separator: ", ") } ?? "..."
-        let kind = (isOptional ? "optional " : "") + (isSequence ? "sequence of " : "")
-        return "\(kind)\(elementType.name) [\(axes)]"
+        /// `optional float32 [batch, 3]`
+        public var description: String {
+            let axes = shape.map { $0.map { $0.description }.joined(separator: ", ") } ?? "..."
+            let kind = (isOptional ? "optional " : "") + (isSequence ? "sequence of " : "")
+            return "\(kind)\(elementType.name) [\(axes)]"
+        }
     }
 }
 
@@ -48,9 +50,9 @@ public struct Entry: Equatable, Sendable {
     /// Its number.
     public let index: Int
     /// What it takes.
-    public let inputs: [Port]
+    public let inputs: [Model.Port]
     /// What it gives.
-    public let outputs: [Port]
+    public let outputs: [Model.Port]
 }
 
 /// A model file, opened and checked. It never changes: any number of threads and sessions may use one.
@@ -69,9 +71,9 @@ public final class Model: Sendable {
     /// Bytes of the file.
     public var byteCount: Int { return opened.bytes.count }
     /// Inputs of the first entry point.
-    public var inputs: [Port] { return entries[0].inputs }
+    public var inputs: [Model.Port] { return entries[0].inputs }
     /// Outputs of the first entry point.
-    public var outputs: [Port] { return entries[0].outputs }
+    public var outputs: [Model.Port] { return entries[0].outputs }
 
     private let opened: OpenedModel
 
@@ -148,12 +150,12 @@ private final class OpenedModel: @unchecked Sendable {
         return found
     }
 
-    private func ports(_ entry: Int, outputs: Int32) throws -> [Port] {
+    private func ports(_ entry: Int, outputs: Int32) throws -> [Model.Port] {
         let count = whit_port_count(pointer, UInt32(entry), outputs)
         return try (0..<count).map { k in try port(UInt32(entry), outputs, k) }
     }
 
-    private func port(_ entry: UInt32, _ outputs: Int32, _ k: UInt32) throws -> Port {
+    private func port(_ entry: UInt32, _ outputs: Int32, _ k: UInt32) throws -> Model.Port {
         let place = UnsafeMutablePointer<WhitPortInfo>.allocate(capacity: 1)
         defer { place.deallocate() }
         memset(place, 0, MemoryLayout<WhitPortInfo>.size)
@@ -164,17 +166,17 @@ private final class OpenedModel: @unchecked Sendable {
         guard let type = ElementType(rawValue: info.dtype) else {
             throw WhitError(.type, "'\(name)' has elements of a type (\(info.dtype)) that this version does not know")
         }
-        return Port(
+        return Model.Port(
             name: name, elementType: type, shape: info.rank > 8 ? nil : OpenedModel.axes(info),
             isSequence: info.kind == 1, isOptional: info.optional != 0)
     }
 
-    private static func axes(_ info: WhitPortInfo) -> [Port.Axis] {
+    private static func axes(_ info: WhitPortInfo) -> [Model.Port.Axis] {
         let counts = withUnsafeBytes(of: info.dims) { raw in Array(raw.bindMemory(to: Int32.self)) }
         let symbols = withUnsafeBytes(of: info.symbols) { raw in
             Array(raw.bindMemory(to: Optional<UnsafePointer<CChar>>.self))
         }
-        return (0..<Int(info.rank)).map { a -> Port.Axis in
+        return (0..<Int(info.rank)).map { a -> Model.Port.Axis in
             if counts[a] >= 0 { return .fixed(Int(counts[a])) }
             guard let symbol = symbols[a], symbol.pointee != 0 else { return .unknown }
             return .named(String(cString: symbol))

@@ -242,7 +242,7 @@ extension Entry {
     }
 }
 
-extension Port {
+extension Model.Port {
     /// sizes: what the named dimensions have been so far.
     func check(_ value: Value, _ sizes: inout [String: Int]) throws {
         switch value {

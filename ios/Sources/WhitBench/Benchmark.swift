@@ -143,7 +143,7 @@ struct MadeUp {
         return made
     }
 
-    private mutating func tensor(_ port: Port, _ shape: [Int]) throws -> AnyTensor {
+    private mutating func tensor(_ port: Model.Port, _ shape: [Int]) throws -> AnyTensor {
         let count = shape.reduce(1, *)
         switch port.elementType {
         case .float32:
