@@ -261,8 +261,8 @@ def test_after_an_interrupted_build(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     apple.clang()
     words = ["build", "--target", "ios", "--xcframework", "--profile", "size", "-o", str(tmp_path)]
     words.append(str(apple.ROOT / "tests/vectors/triple.whit"))
-    with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as m:
         m.setattr(_xcframework, "_framework", interrupted)
-        cli.main(words)
+        assert cli.main(words) != 0
     assert (tmp_path / "Whit.xcframework").exists()
     assert cli.main(words) == 0
