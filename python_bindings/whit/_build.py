@@ -32,8 +32,12 @@ SMALLER_GCC = (
     "-fno-tree-loop-distribute-patterns", "-fno-tree-dominator-opts", "-fno-move-loop-invariants", "-fno-schedule-insns2",
     "-fno-thread-jumps",
 )  # fmt: skip
-SMALLER_ARM64 = ("disable-lsr", "enable-misched=0", "enable-post-misched=0", "enable-load-pre=0")
-"""Of LLVM: loops keep the counters that they have, instructions their order; nothing is loaded early."""
+SMALLER_CLANG = ("-fno-vectorize", "-fno-slp-vectorize")
+SMALLER_LLVM = ("enable-pre=0", "sink-common-insts")
+"""Of LLVM: nothing is computed early on the paths that lack it, and what all paths end with once, behind them."""
+SMALLER_64 = ("disable-lsr",)
+SMALLER_ARM64 = ("enable-misched=0", "enable-post-misched=0")
+"""Loops keep the counters that they have (of 32-bit ARM's they would take more), instructions their order."""
 
 
 @dataclass
@@ -65,8 +69,10 @@ def _smaller(target: Target, using: Compiler) -> tuple[str, ...]:
         () if target.output == "macho" else ("-fomit-frame-pointer",)
     )  # Apple's systems want them
     arm64 = any(x.startswith(("aarch64", "arm64")) for x in target.triples)
-    known = [x for x in SMALLER_ARM64 if arm64 and _accepts(using.path, x)]
-    return (*frames, *(word for x in known for word in ("-mllvm", f"-{x}")))
+    arm32 = any(x.startswith(("armv7", "thumb")) for x in target.triples)
+    flags = (*SMALLER_LLVM, *(() if arm32 else SMALLER_64), *(SMALLER_ARM64 if arm64 else ()))
+    known = [x for x in flags if _accepts(using.path, x)]
+    return (*frames, *SMALLER_CLANG, *(word for x in known for word in ("-mllvm", f"-{x}")))
 
 
 @cache

@@ -121,15 +121,17 @@ def build(made: Source, folder: Path) -> tuple[Path, Path, str]:
         if not (root / "Info.plist").is_file():
             raise ToolError(f"{root} is there and is no .xcframework: move it away")
         shutil.rmtree(root)
-    for s in SLICES:
-        source = Source(made.path, _targets.target(s.target), made.profile, made.selection)
-        _framework(s, source, root / s.identifier)
+    root.mkdir(parents=True)
     content = {
         "AvailableLibraries": [_entry(s) for s in SLICES],
         "CFBundlePackageType": "XFWK",
         "XCFrameworkFormatVersion": "1.0",
     }
+    # First, so that what an interrupted build leaves is known for what it is.
     (root / "Info.plist").write_bytes(plist(content))
+    for s in SLICES:
+        source = Source(made.path, _targets.target(s.target), made.profile, made.selection)
+        _framework(s, source, root / s.identifier)
     packed = pack(root)
     return root, packed, hashlib.sha256(packed.read_bytes()).hexdigest()
 

@@ -17,7 +17,32 @@
 #define FINISH_LATER 0
 #endif
 
-#if !WHIT_SMALL
+#if WHIT_SMALL
+typedef void small_tile(float *sums, const float *const *a, const float *b, const float *from, int32_t k);
+typedef void small_finish(const whit_finish *f, const float *add, float *sums, float *y, int32_t n);
+
+/* The walk over the product's tiles, whose code is an instruction set's. Some rows at a time, which stay in a second-level cache while
+ * the panels go by. */
+static void small_gemm(const whit_gemm *g, int32_t row0, int32_t row1, small_tile *tile, small_finish *finish) {
+  enum { BLOCK = 192 };
+  for (int32_t end; row0 < row1; row0 = end) {
+    end = whit_min_i32(row0 + BLOCK, row1);
+    for (int32_t j = 0; j < g->n; j += 16) {
+      const int32_t width = whit_min_i32(g->n - j, 16);
+      float from[16] = { 0 }, sums[64];
+      if (g->bias) whit_bytes_copy(from, g->bias + j, (size_t)width * sizeof *from);
+      for (int32_t row = row0; row < end; row += 4) {
+        const float *a[4];
+        for (int32_t r = 0; r < 4; r++) a[r] = g->a + whit_min_i32(row + r, end - 1) * g->a_row;
+        tile(sums, a, g->b + (ptrdiff_t)j * g->k, from, g->k);
+        for (int32_t r = 0; r < 4 && row + r < end; r++)
+          finish(&g->finish, g->finish.add ? g->finish.add + (row + r) * g->finish.add_row + j : NULL, sums + r * 16,
+                 g->c + (row + r) * g->c_row + j, width);
+      }
+    }
+  }
+}
+#else
 /* One element of a fold: rows that are shorter than a vector. */
 static float fold_sum_one(const whit_fold *f, int32_t flip, ptrdiff_t at) {
   float acc = 0;

@@ -60,5 +60,5 @@ static void avg_pool_line(const whit_pool *p, int32_t o, const int32_t *lines) {
 }
 
 whit_status whit_avg_pool_run(whit_call *c) {
-  return whit_pool_run(c, c->in[0]->dtype == WHIT_F32 ? WHIT_FOLD_SUM : WHIT_POOL_NONE, avg_pool_line);
+  return whit_pool_run(c, c->in[0]->dtype == WHIT_F32 ? (int)WHIT_FOLD_SUM : (int)WHIT_POOL_NONE, avg_pool_line);
 }

@@ -38,7 +38,7 @@ whit_status whit_cumulative_run(whit_call *c) {
     const ptrdiff_t start = (k / inner * n * inner + k % inner) * size + first;
     const uint8_t *p = (const uint8_t *)x->data + start;
     uint8_t *y = (uint8_t *)c->out[0]->data + start;
-    whit_number sum = { kind }, next;
+    whit_number sum = { (double)kind }, next;
     if (!is_float) sum.i = (int64_t)kind;
     for (ptrdiff_t i = 0; i < n; i++, p += step, y += step, sum = next) {
       next = whit_combined(kind, dtype, sum, whit_get(dtype, p));

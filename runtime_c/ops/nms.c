@@ -67,8 +67,8 @@ static const float *nms_float(const whit_call *c, unsigned i) {
 static whit_status nms_all(whit_call *c, whit_ranked *space, int64_t *y, int32_t *count) {
   const whit_tensor *boxes = c->in[0], *scores = c->in[1];
   const float *iou = nms_float(c, 3);
-  nms_rules r = { .boxes = (const float *)boxes->data, .scores = (const float *)scores->data, .n = scores->shape[2],
-                  .iou = iou ? *iou : 0, .least = nms_float(c, 4), .centre = c->attr[0] != 0 };
+  nms_rules r = { .boxes = (const float *)boxes->data, .scores = (const float *)scores->data, .least = nms_float(c, 4),
+                  .n = scores->shape[2], .iou = iou ? *iou : 0, .centre = c->attr[0] != 0 };
   if (whit_in(c, 2)) WHIT_TRY(whit_int(c, 2, &r.most));
   *count = 0;
   for (int32_t image = 0; image < scores->shape[0]; image++, r.boxes += (ptrdiff_t)r.n * 4) {

@@ -91,7 +91,7 @@ static void red_any(const red_plan *p) {
   const bool is_float = whit_type_is_float(dtype);
   const uint8_t *x = (const uint8_t *)p->x;
   uint8_t *y = (uint8_t *)p->y;
-  whit_number start = { kind };
+  whit_number start = { (double)kind };
   if (kind == RED_MAX) start.f = is_float || whit_type_is_signed(dtype) ? -__builtin_inf() : 0;
   if (kind == RED_MIN) start.f = __builtin_inf();
   for (int32_t k = 0; k < p->n_kept; k++, y += size) {

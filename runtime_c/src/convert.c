@@ -121,7 +121,7 @@ void whit_set_f64(unsigned dtype, void *p, double x) {
     whit_set_i64(dtype, p, bits == 1 ? x != 0 : truncated(x, bits));
   } else if (WHIT_HAS_DTYPE(WHIT_F8E8M0) && dtype == WHIT_F8E8M0) {
     *(uint8_t *)p = e8m0_encode(x);
-  } else if (HAS_HALVES || HAS_BYTES) {
+  } else if (HAS_HALVES | HAS_BYTES) {
     const narrow_format *f = narrow_of(dtype);
     const unsigned code = narrow_encode(f, x);
     if (HAS_HALVES && f->sign == 15) *(uint16_t *)p = (uint16_t)code;

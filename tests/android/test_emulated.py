@@ -19,7 +19,7 @@ PROGRAMS: dict[str, tuple[list[str], list[str]]] = {
                     ["qemu-arm", "-cpu", "cortex-a8", "-L", "/usr/arm-linux-gnueabi"]),
     "armeabi-v7a with VFPv4": (["arm-linux-gnueabi-gcc", "-march=armv7-a", "-mfpu=neon", "-mfloat-abi=softfp"],
                                ["qemu-arm", "-cpu", "cortex-a15", "-L", "/usr/arm-linux-gnueabi"]),
-    "x86": (["i686-linux-gnu-gcc", "-Wl,--dynamic-linker=/usr/i686-linux-gnu/lib/ld-linux.so.2", "-Wl,-rpath=/usr/i686-linux-gnu/lib"], []),
+    "x86": (["i686-linux-gnu-gcc", "-mpreferred-stack-boundary=2", "-Wl,--dynamic-linker=/usr/i686-linux-gnu/lib/ld-linux.so.2", "-Wl,-rpath=/usr/i686-linux-gnu/lib"], []),
 }  # fmt: skip
 PACKAGES = "apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabi libc6-dev-armel-cross qemu-user gcc-i686-linux-gnu libc6-dev-i386-cross"
 

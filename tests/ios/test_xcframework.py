@@ -250,3 +250,19 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     assert "is no .xcframework" in capsys.readouterr().err
     with pytest.raises(_targets.ToolError):
         _targets.target("ios")
+
+
+def test_after_an_interrupted_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it leaves is taken for a framework, and replaced."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    apple.clang()
+    words = ["build", "--target", "ios", "--xcframework", "--profile", "size", "-o", str(tmp_path)]
+    words.append(str(apple.ROOT / "tests/vectors/triple.whit"))
+    with monkeypatch.context() as m:
+        m.setattr(_xcframework, "_framework", interrupted)
+        assert cli.main(words) != 0
+    assert (tmp_path / "Whit.xcframework").exists()
+    assert cli.main(words) == 0

@@ -57,19 +57,29 @@ static inline float scalar_float(int32_t i) {
   return u.f;
 }
 
+#if !(defined __FMA__ || defined __aarch64__ || defined __ARM_FEATURE_FMA || defined __FP_FAST_FMAF || defined __wasm__)
+/* The sum s of p and d, rounded to odd: its error decides the last bit, which makes a second rounding right. An infinite or NaN sum has
+ * a NaN error and stays as it is. */
+static __attribute__((noinline)) float scalar_odd(double p, double d, double s) {
+  const double t = s - p, e = (p - (s - t)) + (d - t);
+  union { double f; uint64_t i; } u = { s };
+  if ((e > 0 || e < 0) && !(u.i & 1)) u.i += (e > 0) == (s > 0) ? 1 : UINT64_MAX;
+  return (float)u.f;
+}
+#endif
+
 static inline float scalar_fma(float a, float b, float c) {
 #if defined __FMA__ || defined __aarch64__ || defined __ARM_FEATURE_FMA || defined __FP_FAST_FMAF
   return __builtin_fmaf(a, b, c);
 #elif defined __wasm__ /* the stated exception to "the same bits everywhere" */
   return a * b + c;
 #else
-  /* The product is exact in double. The sum is rounded to odd (its error decides the last bit), which makes the
-   * second rounding, to float, right. An infinite or NaN sum has a NaN error and stays as it is. */
-  const double p = (double)a * (double)b, d = (double)c, s = p + d;
-  const double t = s - p, e = (p - (s - t)) + (d - t);
-  union { double f; uint64_t i; } u = { s };
-  if ((e > 0 || e < 0) && !(u.i & 1)) u.i += (e > 0) == (s > 0) ? 1 : UINT64_MAX;
-  return (float)u.f;
+  /* The product is exact in double, the sum is rounded, and rounded again to float. That errs only where the first rounding hits the
+   * middle between two floats, which normal ones have where the last 29 bits begin. */
+  const double p = (double)a * (double)b, d = (double)c;
+  const union { double f; uint64_t i; } s = { p + d };
+  const int safe = (s.i & 0x1fffffff) != 0x10000000 && (uint32_t)(s.i >> 32) << 1 >= 0x70200000u; /* from 2^-126 on */
+  return __builtin_expect(safe, 1) ? (float)s.f : scalar_odd(p, d, s.f);
 #endif
 }
 
