@@ -87,7 +87,11 @@ def test_file_names_are_unique_in_c() -> None:
 def test_no_test_file_is_left_out(request: pytest.FixtureRequest) -> None:
     """pytest passes over folders of certain names (build, dist) without a word, unless it is told otherwise."""
     options = request.config.option
-    if [Path(a).resolve() for a in request.config.args] != [ROOT / "tests"] or options.keyword or options.markexpr:
+    if (
+        [Path(a).resolve() for a in request.config.args] != [ROOT / "tests"]
+        or options.keyword
+        or options.markexpr
+    ):
         pytest.skip("says something only of a run of all tests")
     collected = {item.path for item in request.session.items}
     assert collected == set((ROOT / "tests").rglob("test_*.py"))
