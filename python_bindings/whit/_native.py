@@ -398,7 +398,7 @@ def grow_arena(handle: int, old: Array, planned: int) -> Array:
     interrupted. The old one must be kept until this returns."""
     c = lib()
     needed = int(c.whit_arena_needed(handle))
-    arena = aligned(needed + max((needed - planned) // 2, 4096))
+    arena = aligned(needed + max((needed - planned) // 2, 1024))
     arena[: old.nbytes] = old
     status = c.whit_arena_set(handle, address(arena), arena.nbytes)
     if status:

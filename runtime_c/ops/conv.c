@@ -37,7 +37,7 @@ typedef struct conv_plan {
   whit_depthwise depthwise;
   size_t at_epilogue;           /* bytes */
   uint8_t kind;
-  bool convert, pack, copies;   /* copies: patches, or at least those at the border, are copied */
+  bool convert, pack, copies;   /* copies: patches, or at least those that hang over an end of a line, are copied */
   bool padded;                  /* no patch hangs over the end of a line, for x has been copied with its padding there */
   int32_t width;                /* positions of a line of x */
   int32_t group, n_in, n_out;   /* channels of a group */
@@ -45,6 +45,7 @@ typedef struct conv_plan {
   int32_t lines;                /* of y */
   ptrdiff_t pitch;              /* floats from pixel to pixel of y */
   int32_t n_strips, strip;      /* and most pixels of one */
+  int32_t n_patches;            /* that are copied of a strip, at most */
   int32_t n_jobs;
 } conv_plan;
 
@@ -85,7 +86,7 @@ static uint64_t conv_at_patches(const conv_plan *p) {
   return (uint64_t)p->strip * (uint64_t)p->pieces * sizeof(float *) / sizeof(float);
 }
 static uint64_t conv_at_sums(const conv_plan *p) {
-  return conv_at_patches(p) + (p->copies ? (uint64_t)p->strip * (uint64_t)p->k : 0);
+  return conv_at_patches(p) + (uint64_t)p->n_patches * (uint64_t)p->k;
 }
 
 static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
@@ -94,8 +95,8 @@ static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
   p->copies = CONV_IS(p, STRIPS) &&
               (WHIT_SMALL || WHIT_CONVERTS(p) || (p->n_in <= 16 && p->group == 1 && p->w.dilation[last] == 1));
   /* a few of a line's patches are copied faster than the line */
-  const int32_t inside = whit_max_i32(0, in - p->w.kernel[last] + 1) / p->w.stride[last];
-  p->padded = !WHIT_SMALL && p->copies && !WHIT_CONVERTS(p) && out - inside > out / 8;
+  const int32_t hanging = out - whit_max_i32(0, in - p->w.kernel[last] + 1) / p->w.stride[last];
+  p->padded = !WHIT_SMALL && p->copies && !WHIT_CONVERTS(p) && hanging > out / 8;
   p->width = p->padded ? in + p->w.before[last] + p->w.after[last] : in;
   p->pieces = WHIT_SMALL ? 0 : p->copies ? p->w.outer : p->w.taps;
   /* 64K floats of patches, a multiple of the tile heights 6 and 8 if it can be; a whole number of rounds for all threads */
@@ -104,6 +105,9 @@ static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
   if (pixels / 8 >= threads) p->n_strips = (p->n_strips + threads - 1) / threads * threads;
   p->strip = p->n_strips ? (pixels + p->n_strips - 1) / p->n_strips : 0;
   p->n_jobs = whit_min_i32(threads, p->n_strips);
+  p->n_patches = p->copies ? p->strip : 0;
+  if (!WHIT_SMALL && !WHIT_CONVERTS(p) && p->copies)
+    p->n_patches = p->padded ? 0 : whit_min_i32(p->strip, (p->strip / out + 2) * hanging);
   p->slot = conv_at_sums(p) + (WHIT_CONVERTS(p) ? (uint64_t)p->strip * (uint64_t)p->n_out : 0);
 }
 
@@ -269,9 +273,10 @@ static void conv_point(const conv_plan *p, const float **rows, const int32_t *li
     }
 }
 
-/* The same, a pointer a line of taps: into x, or into a copy of the patch where it hangs over the border. */
-static void conv_point_lines(const conv_plan *p, const float **rows, float *patches, const int32_t *lines, int32_t j, int32_t n,
-                             int32_t pitch, int32_t g) {
+/* The same, a pointer a line of taps: into x, or into a copy of the patch where it hangs over an end. Returns where the next copy
+ * goes. */
+static float *conv_point_lines(const conv_plan *p, const float **rows, float *patch, const int32_t *lines, int32_t j, int32_t n,
+                               int32_t pitch, int32_t g) {
   const whit_window *w = &p->w;
   const uint32_t last = w->n - 1;
   const int32_t in = p->width, kernel = w->kernel[last], stride = w->stride[last];
@@ -283,15 +288,16 @@ static void conv_point_lines(const conv_plan *p, const float **rows, float *patc
   for (int32_t i = 0; i < n; i++) {
     if (i == low) i = high;     /* all of these lie inside */
     if (i >= n) break;
-    conv_patch(p, patches + (ptrdiff_t)i * p->k, lines, j + i, g);
-    for (int32_t t = 0; t < w->outer; t++) rows[(ptrdiff_t)t * pitch + i] = patches + (ptrdiff_t)i * p->k + t * piece;
+    conv_patch(p, patch, lines, j + i, g);
+    for (int32_t t = 0; t < w->outer; t++, patch += piece) rows[(ptrdiff_t)t * pitch + i] = patch;
   }
-  if (low == high) return;
+  if (low == high) return patch;
   for (int32_t t = 0; t < w->outer; t++, rows += pitch) {
     const float *x = p->zeros;
     if (lines[t] >= 0) x = p->x + ((ptrdiff_t)lines[t] * in + at) * p->n_in + low * step;
     for (int32_t i = low; i < high; i++, x += lines[t] < 0 ? 0 : step) rows[i] = x;
   }
+  return patch;
 }
 
 #endif
@@ -325,12 +331,12 @@ static void conv_rows(const conv_plan *p, whit_gemm *gemm, float *slot, int32_t 
   }
 #else
   const float **rows = (const float **)(void *)slot;
-  float *patches = slot + conv_at_patches(p);
+  float *patch = slot + conv_at_patches(p);
   for (int32_t i = 0, m; i < n; i += m) {
     const int32_t line = (first + i) / width, j = (first + i) % width;
     m = whit_min_i32(n - i, width - j);
     whit_window_lines(&p->w, line, lines);
-    if (p->copies) conv_point_lines(p, rows + i, patches + (ptrdiff_t)i * p->k, lines, j, m, n, g);
+    if (p->copies) patch = conv_point_lines(p, rows + i, patch, lines, j, m, n, g);
     else conv_point(p, rows + i, lines, j, m, n, g);
   }
   gemm->rows = rows;

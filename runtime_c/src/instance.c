@@ -38,7 +38,7 @@ typedef struct layout { size_t ops, values, steps, pointers, known, end; } layou
 static layout layout_of(const whit_model *m) {
   layout l;
   l.values = sizeof(whit_instance);
-  l.steps = l.values + m->n_values * sizeof(whit_value);
+  l.steps = l.values + (m->n_values + WHIT_PLACE_TRIES) * sizeof(whit_value);
   l.ops = l.steps + m->n_nodes * sizeof(whit_step);
   l.pointers = l.ops + m->n_ops * sizeof(whit_op *);
   l.known = whit_round(l.pointers + m->n_pointers * sizeof(whit_tensor *), 64);

@@ -336,7 +336,7 @@ struct whit_instance {
   whit_host host;
   const whit_kernels *kernels;
   const whit_op **ops;        /* per Program.ops */
-  whit_value *values;
+  whit_value *values;         /* the model's; then scratch that is placed as if it were one, WHIT_PLACE_TRIES of them */
   whit_step *steps;
   uint8_t *known;             /* pool for data computed while planning */
   size_t known_used, known_bytes;
@@ -359,7 +359,8 @@ struct whit_instance {
 /* ---- between the files of src/ ------------------------------------------------------------------- */
 
 enum { WHIT_KNOWN_MAX = 64,      /* bytes of the largest tensor that is computed while planning */
-       WHIT_KNOWN_POOL = 4096 }; /* scratch for it */
+       WHIT_KNOWN_POOL = 4096,   /* scratch for it */
+       WHIT_PLACE_TRIES = WHIT_SMALL ? 0 : 8 }; /* of placing all values */
 
 static inline size_t whit_round(size_t n_bytes, size_t to) { return (n_bytes + to - 1) / to * to; }
 static inline const uint32_t *whit_args(const whit_instance *i, const whit_node *n) {

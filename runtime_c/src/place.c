@@ -108,11 +108,9 @@ static void share_memory(whit_instance *i, uint32_t pc) {
 
 /* ---- places --------------------------------------------------------------------------------------------- */
 
-enum { PLACE_TRIES = 8 };
-
-/* What places are found by, largest first: bytes times lifetime; before these the values that an earlier try has put forward. */
+/* What places are found by, largest first: bytes times lifetime; before these what an earlier try has put forward. */
 static size_t order_key(const whit_value *v, unsigned by) {
-  if (v->block && v->block <= by) return SIZE_MAX - PLACE_TRIES + v->block;
+  if (v->block && v->block <= by) return SIZE_MAX - WHIT_PLACE_TRIES + v->block;
   return item_bytes(v) * (v->death - v->birth + 1);
 }
 
@@ -155,6 +153,7 @@ typedef struct placing {
   whit_step *at;                  /* of number 1, minus 1: heads of the lists are in `release` */
   uint32_t first, n;              /* node of number 0; numbers */
   size_t enough;                  /* arena bytes that are not tried to better */
+  uint32_t n_forward;             /* scratch that has been put forward: values behind those of the model */
 } placing;
 
 static uint32_t number_of(const placing *p, uint32_t node) {
@@ -205,18 +204,52 @@ static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) 
   return at;
 }
 
-/* Returns the first value that had to go beyond what is enough. */
-static whit_value *place_items(const placing *p, uint32_t lowest, unsigned by) {
+/* Scratch of a node that is put forward, or NULL. */
+static whit_value *forward_of(const placing *p, uint32_t node, unsigned by) {
+  whit_value *v = p->i->values + p->i->model->n_values;
+  for (uint32_t k = 0; WHIT_PLACE_TRIES && k < p->n_forward; k++, v++)
+    if (v->birth == node && v->block <= by) return v;
+  return NULL;
+}
+
+/* Scratch lies on top of all values if that is low enough, else between those of its node. Returns the first that had to go beyond
+ * what is enough, as a value to put forward; NULL: none. */
+static whit_value *place_scratch(placing *p, unsigned by) {
+  whit_instance *i = p->i;
+  whit_value *beyond = NULL;
+  const size_t top = i->static_bytes;
+  for (uint32_t m = 1; m <= p->n; m++) {
+    whit_step *step = &p->at[m];
+    const whit_value now = { .n_bytes = (size_t)step->scratch * 64, .birth = p->first + m, .death = p->first + m,
+                             .flags = WHIT_V_PLACED };
+    if (step->mode != WHIT_STEP_READY || !step->scratch) continue;
+    const whit_value *forward = forward_of(p, p->first + m, by);
+    const bool low = top + now.n_bytes <= p->enough;
+    if (!forward && low && i->static_bytes < top + now.n_bytes) i->static_bytes = top + now.n_bytes;
+    step->scratch_at = (uint32_t)((forward ? forward->offset : low ? top : find_place(p, &now, now.n_bytes)) / 64);
+    if (beyond || i->static_bytes <= p->enough || p->n_forward >= WHIT_PLACE_TRIES) continue;
+    beyond = i->values + i->model->n_values + p->n_forward;
+    *beyond = now;
+  }
+  return beyond;
+}
+
+static uint32_t list_before(whit_instance *i, uint32_t v, uint32_t list) {
+  i->values[v].release = list;
+  return v;
+}
+
+/* Returns the first that had to go beyond what is enough. */
+static whit_value *place_items(placing *p, uint32_t lowest, unsigned by) {
   whit_instance *i = p->i;
   whit_value *beyond = NULL;
   uint32_t list = WHIT_NONE;
   i->static_bytes = 0;
   for (uint32_t m = 1; m <= p->n; m++) p->at[m].release = WHIT_NONE;
+  for (uint32_t k = 0; WHIT_PLACE_TRIES && k < p->n_forward; k++)
+    if (i->values[i->model->n_values + k].block <= by) list = list_before(i, i->model->n_values + k, list);
   for (uint32_t v = i->next_value; v-- > lowest;)
-    if (is_item(&i->values[v])) {
-      i->values[v].release = list;
-      list = v;
-    }
+    if (is_item(&i->values[v])) list = list_before(i, v, list);
   for (list = sort_list(i->values, list, by); list != WHIT_NONE;) {
     whit_value *v = &i->values[list];
     const uint32_t next = v->release;
@@ -227,17 +260,8 @@ static whit_value *place_items(const placing *p, uint32_t lowest, unsigned by) {
     hook->release = list;
     list = next;
   }
-  const size_t top = i->static_bytes;
-  for (uint32_t m = 1; m <= p->n; m++) {    /* scratch lies on top if that is low enough, else between the values of its node */
-    whit_step *step = &p->at[m];
-    const size_t n_bytes = (size_t)step->scratch * 64;
-    if (step->mode != WHIT_STEP_READY || !n_bytes) continue;
-    const whit_value now = { .birth = p->first + m, .death = p->first + m };
-    const bool low = top + n_bytes <= p->enough;
-    if (low && i->static_bytes < top + n_bytes) i->static_bytes = top + n_bytes;
-    step->scratch_at = (uint32_t)((low ? top : find_place(p, &now, n_bytes)) / 64);
-  }
-  return beyond;
+  whit_value *scratch = place_scratch(p, by);
+  return beyond ? beyond : scratch;
 }
 
 /* Bytes of the largest set of values that live at once. */
@@ -259,17 +283,18 @@ static size_t live_bytes(const placing *p, uint32_t lowest) {
   return (size_t)most * 64;
 }
 
-/* Nearly always the first try comes near what lives at once. If not, the first value that went beyond is put forward. */
+/* Nearly always the first try comes near what lives at once. If not, the first value or scratch that went beyond is put forward. */
 static void place_best(placing *p, uint32_t lowest) {
   const size_t live = live_bytes(p, lowest);
   size_t least = SIZE_MAX;
-  p->enough = live + live / 64 + 4096;
+  p->enough = live + live / 64;
   unsigned best = 0, by = 0;
   for (;; by++) {
     whit_value *beyond = place_items(p, lowest, by);
     if (p->i->static_bytes < least) least = p->i->static_bytes, best = by;
-    if (least <= p->enough || by + 1 == PLACE_TRIES || !beyond || beyond->block) break;
+    if (least <= p->enough || by + 1 == WHIT_PLACE_TRIES || !beyond || beyond->block) break;
     beyond->block = by + 1;
+    if (beyond >= p->i->values + p->i->model->n_values) p->n_forward++;
   }
   if (p->i->static_bytes > least) place_items(p, lowest, best);
 }

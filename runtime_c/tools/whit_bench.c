@@ -251,7 +251,7 @@ static void run(bench *b) {
   whit_status s = whit_run(b->i);
   while (s == WHIT_E_MEMORY) {
     size_t n = whit_arena_needed(b->i), more = (n - b->n_planned) / 2;  /* half as much again of what the plan did not foresee */
-    n += more > 4096 ? more : 4096;
+    n += more > 1024 ? more : 1024;
     uint8_t *next = bench_memory(n, b->o->model);
     memcpy(next, b->arena, b->n_arena);
     s = whit_arena_set(b->i, next, n);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import onnx
@@ -61,6 +62,14 @@ def arena_and_living(
     model: onnx.ModelProto, feeds: dict[str, Any], **options: Any
 ) -> tuple[int, int]:
     """Bytes of the arena, and of the largest set of values that are still to be read after some node."""
+    arena, most, _ = arena_living_handle(model, feeds, lambda _: 0, **options)
+    return arena, most
+
+
+def arena_living_handle(
+    model: onnx.ModelProto, feeds: dict[str, Any], ask: Callable[[int], int], **options: Any
+) -> tuple[int, int, int]:
+    """The same, and what `ask` says of the instance's handle."""
     subject = whit.load(whit.convert(model, **options))
     instance, arrays = subject.instance(feeds)
     instance.run(arrays)  # the arena has grown by what is dynamic
@@ -88,4 +97,4 @@ def arena_and_living(
 
     instance.run_observed(arrays, observe)
     assert instance.arena.nbytes == high - low
-    return high - low, most
+    return high - low, most, ask(instance.handle)

@@ -220,7 +220,7 @@ final class Instance {
 
     private func grow() throws {
         let needed = whit_arena_needed(handle)
-        let larger = Block(needed + max((needed - plannedBytes) / 2, 4096))  // half as much again of what the plan did not foresee
+        let larger = Block(needed + max((needed - plannedBytes) / 2, 1024))  // half as much again of what the plan did not foresee
         larger.pointer.copyMemory(from: arena.pointer, byteCount: arena.count)
         try check(whit_arena_set(handle, larger.pointer, larger.count))
         arena = larger
