@@ -135,5 +135,6 @@ uint32_t whit_gemm_parts(const whit_call *c, int32_t m, int32_t n, int32_t k) {
 void whit_gemm_all(const whit_call *c, const whit_gemm *g, whit_gemm_after after, const void *context) {
   gemm_job job = { .k = c->k, .g = g, .after = after, .context = context };
   const uint32_t n_parts = gemm_divide(c, &job, g->m, g->n, g->k);
-  whit_parallel(c, gemm_part, &job, n_parts);
+  if (n_parts == 1 && !after) whit_gemm_rows(c->k, g, 0, g->m);
+  else whit_parallel(c, gemm_part, &job, n_parts);
 }

@@ -49,6 +49,23 @@ static bool matmul_merges(const whit_tensor *a) {
   return true;
 }
 
+/* How the product is divided. 32K floats of panels stay in a second-level cache, 4K, for few rows, in the first; but four panels
+ * at least. */
+static void matmul_units(matmul *p) {
+  const int32_t threads = whit_workers(p->c, (double)p->batch * p->m * p->n * p->k);
+  const int32_t n_panels = (p->n + 15) / 16;
+  p->block = whit_min_i32(whit_max_i32(4, (p->m > 8 ? 2048 : 256) / whit_max_i32(p->k, 1)), whit_max_i32(1, n_panels)) * 16;
+  if (p->packed) p->block = whit_min_i32((n_panels + threads - 1) / (p->m / 24 < threads ? threads : 1), 1 << 20) * 16;
+  p->column_parts = (p->n + p->block - 1) / p->block;
+  p->row_parts = 1;
+  const int64_t units = (int64_t)p->batch * p->column_parts;
+  if (units && units < threads)
+    p->row_parts = whit_max_i32(1, whit_min_i32((threads + (int32_t)units - 1) / (int32_t)units, p->m / 24));
+  p->n_units = (int32_t)units * p->row_parts;
+  p->n_jobs = whit_min_i32(threads, p->n_units);
+  if (!p->packed) p->slot = (size_t)whit_panels_floats(p->k, p->block);
+}
+
 /* Everything about the call that follows from types, shapes and strides. */
 static whit_status matmul_plan(matmul *p, whit_call *c) {
   const whit_tensor *y = c->out[0];
@@ -84,20 +101,9 @@ static whit_status matmul_plan(matmul *p, whit_call *c) {
       }
     p->batch = 1;
   }
-  /* 32K floats of panels stay in a second-level cache, 4K, for few rows, in the first; but four panels at least */
-  const int32_t threads = whit_workers(c, (double)p->batch * p->m * p->n * p->k);
-  const int32_t n_panels = (p->n + 15) / 16;
-  p->block = whit_min_i32(whit_max_i32(4, (p->m > 8 ? 2048 : 256) / whit_max_i32(p->k, 1)), whit_max_i32(1, n_panels)) * 16;
-  if (WHIT_SMALL && p->packed)
-    p->block = whit_min_i32((n_panels + threads - 1) / (p->m / 24 < threads ? threads : 1), 1 << 20) * 16;
-  p->column_parts = (p->n + p->block - 1) / p->block;
-  p->row_parts = 1;
-  const int64_t units = (int64_t)p->batch * p->column_parts;
-  if (units && units < threads)
-    p->row_parts = whit_max_i32(1, whit_min_i32((threads + (int32_t)units - 1) / (int32_t)units, p->m / 24));
-  p->n_units = (int32_t)units * p->row_parts;
-  p->n_jobs = !WHIT_SMALL && p->packed ? (int32_t)whit_gemm_parts(c, p->m, p->n, p->k) : whit_min_i32(threads, p->n_units);
-  p->slot = p->packed ? 0 : (size_t)whit_panels_floats(p->k, p->block);
+  p->slot = 0;
+  if (!WHIT_SMALL && p->packed) p->n_jobs = (int32_t)whit_gemm_parts(c, p->m, p->n, p->k);
+  else matmul_units(p);
   return whit_epilogue_read(&p->e, c, 3, 4, 0, p->c->in[0]->dtype == WHIT_F32 ? WHIT_EPILOGUE_ALL : 0);
 }
 

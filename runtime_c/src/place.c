@@ -207,7 +207,7 @@ static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) 
 /* Scratch of a node that is put forward, or NULL. */
 static whit_value *forward_of(const placing *p, uint32_t node, unsigned by) {
   whit_value *v = p->i->values + p->i->model->n_values;
-  for (uint32_t k = 0; WHIT_PLACE_TRIES && k < p->n_forward; k++, v++)
+  for (uint32_t k = 0; !WHIT_SMALL && k < p->n_forward; k++, v++)
     if (v->birth == node && v->block <= by) return v;
   return NULL;
 }
@@ -246,7 +246,7 @@ static whit_value *place_items(placing *p, uint32_t lowest, unsigned by) {
   uint32_t list = WHIT_NONE;
   i->static_bytes = 0;
   for (uint32_t m = 1; m <= p->n; m++) p->at[m].release = WHIT_NONE;
-  for (uint32_t k = 0; WHIT_PLACE_TRIES && k < p->n_forward; k++)
+  for (uint32_t k = 0; !WHIT_SMALL && k < p->n_forward; k++)
     if (i->values[i->model->n_values + k].block <= by) list = list_before(i, i->model->n_values + k, list);
   for (uint32_t v = i->next_value; v-- > lowest;)
     if (is_item(&i->values[v])) list = list_before(i, v, list);
