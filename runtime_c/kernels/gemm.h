@@ -17,6 +17,8 @@ typedef struct gemm_tile {      /* what a micro-kernel of gemm_f32.inc gets */
   float *c;
   ptrdiff_t b_panel, c_row, from_row, add_row;
   const whit_finish *finish;    /* NULL: the sums go on */
+  const float *ahead;           /* what to ask for meanwhile, ahead_step further with each k */
+  ptrdiff_t ahead_step;
 } gemm_tile;
 
 /* Rows [row0, row1) of g, not none. One row is gemv_f32's by shape alone, for its sums have an order of their own. */
