@@ -15,7 +15,7 @@ enum { ATT_CAUSAL = 1, ATT_CAUSAL_END = 2 };
 /* A unit of work is a block of one head's queries: its scores (at most 64K, or 8 rows) stay in the second-level cache. The head's
  * k and v are packed into panels first, which a thread keeps while it stays with the head. Fewer than ATT_FEW queries, a decoder's
  * step, are not worth packing for: they walk the rows of k and v where these lie. */
-enum { ATT_FEW = 4, ATT_SCORES = 1 << 16, ATT_ROWS = 64 };
+enum { ATT_FEW = 4, ATT_SCORES = 1 << 16, ATT_ROWS = 32 };
 
 typedef struct att_plan {
   const whit_call *c;
