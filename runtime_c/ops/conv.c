@@ -45,7 +45,6 @@ typedef struct conv_plan {
   int32_t lines;                /* of y */
   ptrdiff_t pitch;              /* floats from pixel to pixel of y */
   int32_t n_strips, strip;      /* and most pixels of one */
-  int32_t n_patches;            /* that are copied of a strip, at most */
   int32_t n_jobs;
 } conv_plan;
 
@@ -85,18 +84,27 @@ static whit_status conv_read(whit_call *c, whit_window *w, int32_t *shape) {
 static uint64_t conv_at_patches(const conv_plan *p) {
   return (uint64_t)p->strip * (uint64_t)p->pieces * sizeof(float *) / sizeof(float);
 }
+/* Patches of a line that hang over an end of it, at most. */
+static int32_t conv_hanging(const conv_plan *p) {
+  const uint32_t last = p->w.n - 1;
+  return p->w.out[last] - whit_max_i32(0, p->w.in[last] - p->w.kernel[last] + 1) / p->w.stride[last];
+}
+/* Patches of a strip that are copied, at most. */
+static int32_t conv_patches(const conv_plan *p) {
+  if (WHIT_SMALL || WHIT_CONVERTS(p) || !p->copies) return p->copies ? p->strip : 0;
+  return p->padded ? 0 : whit_min_i32(p->strip, (p->strip / p->w.out[p->w.n - 1] + 2) * conv_hanging(p));
+}
 static uint64_t conv_at_sums(const conv_plan *p) {
-  return conv_at_patches(p) + (uint64_t)p->n_patches * (uint64_t)p->k;
+  return conv_at_patches(p) + (uint64_t)conv_patches(p) * (uint64_t)p->k;
 }
 
 static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
   const uint32_t last = p->w.n - 1;
-  const int32_t out = p->w.out[last], in = p->w.in[last];
+  const int32_t in = p->w.in[last];
   p->copies = CONV_IS(p, STRIPS) &&
               (WHIT_SMALL || WHIT_CONVERTS(p) || (p->n_in <= 16 && p->group == 1 && p->w.dilation[last] == 1));
   /* a few of a line's patches are copied faster than the line */
-  const int32_t hanging = out - whit_max_i32(0, in - p->w.kernel[last] + 1) / p->w.stride[last];
-  p->padded = !WHIT_SMALL && p->copies && !WHIT_CONVERTS(p) && hanging > out / 8;
+  p->padded = !WHIT_SMALL && p->copies && !WHIT_CONVERTS(p) && conv_hanging(p) > p->w.out[last] / 8;
   p->width = p->padded ? in + p->w.before[last] + p->w.after[last] : in;
   p->pieces = WHIT_SMALL ? 0 : p->copies ? p->w.outer : p->w.taps;
   /* 64K floats of patches, a multiple of the tile heights 6 and 8 if it can be; a whole number of rounds for all threads */
@@ -105,9 +113,6 @@ static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
   if (pixels / 8 >= threads) p->n_strips = (p->n_strips + threads - 1) / threads * threads;
   p->strip = p->n_strips ? (pixels + p->n_strips - 1) / p->n_strips : 0;
   p->n_jobs = whit_min_i32(threads, p->n_strips);
-  p->n_patches = p->copies ? p->strip : 0;
-  if (!WHIT_SMALL && !WHIT_CONVERTS(p) && p->copies)
-    p->n_patches = p->padded ? 0 : whit_min_i32(p->strip, (p->strip / out + 2) * hanging);
   p->slot = conv_at_sums(p) + (WHIT_CONVERTS(p) ? (uint64_t)p->strip * (uint64_t)p->n_out : 0);
 }
 

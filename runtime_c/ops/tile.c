@@ -129,7 +129,7 @@ static uint32_t tile_parts(const whit_call *c, int32_t count) {
  * they are for. */
 static int32_t tile_length(int32_t count, unsigned n_regs) {
   const int32_t fits = n_regs > 16 ? WHIT_TILE : n_regs > 8 ? 2 * WHIT_TILE : 4 * WHIT_TILE;
-  const int32_t some = count <= WHIT_TILE ? count : whit_max_i32(WHIT_TILE, count / 4);
+  const int32_t some = WHIT_SMALL || count <= WHIT_TILE ? count : whit_max_i32(WHIT_TILE, count / 4);
   return some < fits ? (some + 15) & ~15 : fits;
 }
 

@@ -220,16 +220,18 @@ static whit_value *place_scratch(placing *p, unsigned by) {
   const size_t top = i->static_bytes;
   for (uint32_t m = 1; m <= p->n; m++) {
     whit_step *step = &p->at[m];
-    const whit_value now = { .n_bytes = (size_t)step->scratch * 64, .birth = p->first + m, .death = p->first + m,
-                             .flags = WHIT_V_PLACED };
-    if (step->mode != WHIT_STEP_READY || !step->scratch) continue;
-    const whit_value *forward = forward_of(p, p->first + m, by);
-    const bool low = top + now.n_bytes <= p->enough;
-    if (!forward && low && i->static_bytes < top + now.n_bytes) i->static_bytes = top + now.n_bytes;
-    step->scratch_at = (uint32_t)((forward ? forward->offset : low ? top : find_place(p, &now, now.n_bytes)) / 64);
-    if (beyond || i->static_bytes <= p->enough || p->n_forward >= WHIT_PLACE_TRIES) continue;
+    const size_t n_bytes = (size_t)step->scratch * 64;
+    if (step->mode != WHIT_STEP_READY || !n_bytes) continue;
+    const whit_value now = { .birth = p->first + m, .death = p->first + m };
+    const whit_value *forward = forward_of(p, now.birth, by);
+    const bool low = !WHIT_SMALL && top + n_bytes <= p->enough;
+    if (!forward && low && i->static_bytes < top + n_bytes) i->static_bytes = top + n_bytes;
+    step->scratch_at = (uint32_t)((forward ? forward->offset : low ? top : find_place(p, &now, n_bytes)) / 64);
+    if (WHIT_SMALL || beyond || i->static_bytes <= p->enough || p->n_forward == WHIT_PLACE_TRIES) continue;
     beyond = i->values + i->model->n_values + p->n_forward;
     *beyond = now;
+    beyond->n_bytes = n_bytes;
+    beyond->flags = WHIT_V_PLACED;
   }
   return beyond;
 }

@@ -452,7 +452,7 @@ static whit_status plan_entry(whit_instance *i) {
   if (WHIT_DYNAMIC) list_releases(i, lowest);
   i->depth = 0;
   i->planned = true;
-  i->needed = whit_round(i->static_bytes, 64) + (i->dynamic || !i->static_bytes ? 64 : 0);
+  i->needed = whit_round(i->static_bytes, 64) + (WHIT_SMALL || i->dynamic || !i->static_bytes ? 64 : 0);
   return WHIT_OK;
 }
 
