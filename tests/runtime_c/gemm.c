@@ -43,7 +43,7 @@ int main(int argc, char **argv) {
   const whit_kernels *scalar = whit_kernels_for(0);
   int bad = 0;
   for (int t = 0; t < n_shapes; t++) {
-    const int m = t % 3 ? draw(23) + 1 : draw(3) + 1, n = draw(70) + 1, pieces = draw(4) + 1, k = pieces * (draw(t % 10 ? 40 : 900) + 1);
+    const int m = t % 3 ? draw(23) + 1 : draw(3) + 1, n = draw(130) + 1, pieces = draw(4) + 1, k = pieces * (draw(t % 10 ? 40 : 900) + 1);
     float *x = numbers(m * k), *b = numbers((n + 15) / 16 * 16 * k), *bias = numbers(n), *add = numbers(m * n);
     float *want = numbers(m * n), *got = numbers(m * n);
     const float **rows = malloc(sizeof *rows * (size_t)(m * pieces));
