@@ -84,8 +84,10 @@ def test_kotlin(built: java_tools.Built, tmp_path: Path) -> None:
         assert set(ours) == set(theirs) - {"plan_ns"}
         for key in ("outputs", "nodes", "operators"):
             assert set(ours[key][0]) == set(theirs[key][0]), key
-        for key in ("shapes", "file_bytes", "instance_bytes", "state_bytes"):
+        for key in ("shapes", "file_bytes", "state_bytes"):
             assert ours[key] == theirs[key], key
+        # the archive's profile is size, whose tables are smaller
+        assert 0 < ours["instance_bytes"] < theirs["instance_bytes"]
         shown = [{k: v for k, v in o.items() if k != "crc32"} for o in ours["outputs"]]
         if name != "dates":  # whose shapes are the run's
             assert shown == [{k: v for k, v in o.items() if k != "crc32"} for o in theirs["outputs"]]  # fmt: skip
