@@ -47,7 +47,9 @@ def main() -> int:
     near = {way: [0, 0] for way in ways}
     with tempfile.TemporaryDirectory() as folder:
         library = reader(Path(folder))
-    print("| model | optimize | arena | values | of it | with scratch | of it |\n|---|---|--:|--:|--:|--:|--:|")
+    print(
+        "| model | optimize | arena | values | of it | with scratch | of it |\n|---|---|--:|--:|--:|--:|--:|"
+    )
     for name in wanted:
         model, feeds = onnx.load(str(models.ensure(name))), models.feeds(name)
         for way in ways:
@@ -56,10 +58,20 @@ def main() -> int:
             )
             near[way][0] += arena <= NEAR * most
             near[way][1] += arena <= NEAR * both
-            row = (name, way, f"{arena:,}", f"{most:,}", f"{arena / most:.3f}", f"{both:,}", f"{arena / both:.3f}")
+            row = (
+                name,
+                way,
+                f"{arena:,}",
+                f"{most:,}",
+                f"{arena / most:.3f}",
+                f"{both:,}",
+                f"{arena / both:.3f}",
+            )
             print(f"| {' | '.join(row)} |", flush=True)
     for way, (values, both) in near.items():
-        print(f"{way}: {values} of {len(wanted)} within {100 * (NEAR - 1):.0f} % of the values, {both} of these and scratch")
+        print(
+            f"{way}: {values} of {len(wanted)} within {100 * (NEAR - 1):.0f} % of the values, {both} of these and scratch"
+        )
     return 0
 
 

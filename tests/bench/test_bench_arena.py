@@ -14,7 +14,9 @@ pytestmark = pytest.mark.native
 
 
 @pytest.mark.parametrize("way", ["balanced", "memory", "speed"])
-@pytest.mark.parametrize("name", ["tiny_resnet8", "tiny_autoencoder", "keyword_ds_cnn", "bert_tiny"])
+@pytest.mark.parametrize(
+    "name", ["tiny_resnet8", "tiny_autoencoder", "keyword_ds_cnn", "bert_tiny"]
+)
 def test_no_larger_than_what_lives_at_once(name: str, way: str, tmp_path: Path) -> None:
     """bert_tiny and tiny_resnet8: scratch that the values left a hole for, but not a large enough one."""
     ask = arena.reader(tmp_path).arena_living
