@@ -91,7 +91,8 @@ static int32_t conv_hanging(const conv_plan *p) {
 }
 /* Patches of a strip that are copied, at most. */
 static int32_t conv_patches(const conv_plan *p) {
-  if (WHIT_SMALL || WHIT_CONVERTS(p) || !p->copies) return p->copies ? p->strip : 0;
+  if (!p->copies) return 0;
+  if (WHIT_SMALL || WHIT_CONVERTS(p)) return p->strip;
   return p->padded ? 0 : whit_min_i32(p->strip, (p->strip / p->w.out[p->w.n - 1] + 2) * conv_hanging(p));
 }
 static uint64_t conv_at_sums(const conv_plan *p) {

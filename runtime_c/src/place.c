@@ -153,7 +153,7 @@ typedef struct placing {
   whit_step *at;                  /* of number 1, minus 1: heads of the lists are in `release` */
   uint32_t first, n;              /* node of number 0; numbers */
   size_t enough;                  /* arena bytes that are not tried to better */
-  uint32_t n_forward;             /* scratch that has been put forward: values behind those of the model */
+  uint32_t n_forward;             /* scratch that has been put forward */
 } placing;
 
 static uint32_t number_of(const placing *p, uint32_t node) {
@@ -204,17 +204,19 @@ static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) 
   return at;
 }
 
-/* Scratch of a node that is put forward, or NULL. */
-static whit_value *forward_of(const placing *p, uint32_t node, unsigned by) {
-  whit_value *v = p->i->values + p->i->model->n_values;
-  for (uint32_t k = 0; !WHIT_SMALL && k < p->n_forward; k++, v++)
-    if (v->birth == node && v->block <= by) return v;
+/* Scratch number k that is put forward: a value behind those of the model. */
+static whit_value *forward_at(const placing *p, uint32_t k) { return p->i->values + p->i->model->n_values + k; }
+
+/* That of a node, or NULL. */
+static const whit_value *forward_of(const placing *p, uint32_t node, unsigned by) {
+  for (uint32_t k = 0; !WHIT_SMALL && k < p->n_forward; k++)
+    if (forward_at(p, k)->birth == node && forward_at(p, k)->block <= by) return forward_at(p, k);
   return NULL;
 }
 
 /* Scratch lies on top of all values if that is low enough, else between those of its node. Returns the first that had to go beyond
  * what is enough, as a value to put forward; NULL: none. */
-static whit_value *place_scratch(placing *p, unsigned by) {
+static whit_value *place_scratch(const placing *p, unsigned by) {
   whit_instance *i = p->i;
   whit_value *beyond = NULL;
   const size_t top = i->static_bytes;
@@ -227,8 +229,8 @@ static whit_value *place_scratch(placing *p, unsigned by) {
     const bool low = !WHIT_SMALL && top + n_bytes <= p->enough;
     if (!forward && low && i->static_bytes < top + n_bytes) i->static_bytes = top + n_bytes;
     step->scratch_at = (uint32_t)((forward ? forward->offset : low ? top : find_place(p, &now, n_bytes)) / 64);
-    if (WHIT_SMALL || beyond || i->static_bytes <= p->enough || p->n_forward == WHIT_PLACE_TRIES) continue;
-    beyond = i->values + i->model->n_values + p->n_forward;
+    if (WHIT_SMALL || beyond || i->static_bytes <= p->enough) continue;
+    beyond = forward_at(p, p->n_forward);
     *beyond = now;
     beyond->n_bytes = n_bytes;
     beyond->flags = WHIT_V_PLACED;
@@ -242,14 +244,14 @@ static uint32_t list_before(whit_instance *i, uint32_t v, uint32_t list) {
 }
 
 /* Returns the first that had to go beyond what is enough. */
-static whit_value *place_items(placing *p, uint32_t lowest, unsigned by) {
+static whit_value *place_items(const placing *p, uint32_t lowest, unsigned by) {
   whit_instance *i = p->i;
   whit_value *beyond = NULL;
   uint32_t list = WHIT_NONE;
   i->static_bytes = 0;
   for (uint32_t m = 1; m <= p->n; m++) p->at[m].release = WHIT_NONE;
   for (uint32_t k = 0; !WHIT_SMALL && k < p->n_forward; k++)
-    if (i->values[i->model->n_values + k].block <= by) list = list_before(i, i->model->n_values + k, list);
+    if (forward_at(p, k)->block <= by) list = list_before(i, i->model->n_values + k, list);
   for (uint32_t v = i->next_value; v-- > lowest;)
     if (is_item(&i->values[v])) list = list_before(i, v, list);
   for (list = sort_list(i->values, list, by); list != WHIT_NONE;) {
@@ -296,7 +298,7 @@ static void place_best(placing *p, uint32_t lowest) {
     if (p->i->static_bytes < least) least = p->i->static_bytes, best = by;
     if (least <= p->enough || by + 1 == WHIT_PLACE_TRIES || !beyond || beyond->block) break;
     beyond->block = by + 1;
-    if (beyond >= p->i->values + p->i->model->n_values) p->n_forward++;
+    if (beyond == forward_at(p, p->n_forward)) p->n_forward++;
   }
   if (p->i->static_bytes > least) place_items(p, lowest, best);
 }

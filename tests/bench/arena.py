@@ -21,16 +21,14 @@ import living
 import models
 import onnx
 
-ROOT = Path(__file__).resolve().parents[2]
 NEAR = 1.05
 
 
 def reader(folder: Path) -> ctypes.CDLL:
     """arena.c, which reads the tables of an instance."""
     made = folder / "arena.so"
-    include = [f"-I{ROOT / 'runtime_c/include'}", f"-I{ROOT / 'build/gen'}"]
     source = Path(__file__).with_suffix(".c")
-    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", *include, source, "-o", made], check=True)  # fmt: skip
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", source, "-o", made], check=True)  # fmt: skip
     library = ctypes.CDLL(str(made))
     library.arena_living.restype = ctypes.c_size_t
     library.arena_living.argtypes = [ctypes.c_void_p]
@@ -53,21 +51,13 @@ def main() -> int:
     for name in wanted:
         model, feeds = onnx.load(str(models.ensure(name))), models.feeds(name)
         for way in ways:
-            arena, most, both = living.arena_living_handle(
-                model, feeds, library.arena_living, optimize=way
-            )
+            instance, arrays = living.ran(model, feeds, optimize=way)
+            arena, both = instance.arena.nbytes, library.arena_living(instance.handle)
+            most = living.most_living(instance, arrays)
             near[way][0] += arena <= NEAR * most
             near[way][1] += arena <= NEAR * both
-            row = (
-                name,
-                way,
-                f"{arena:,}",
-                f"{most:,}",
-                f"{arena / most:.3f}",
-                f"{both:,}",
-                f"{arena / both:.3f}",
-            )
-            print(f"| {' | '.join(row)} |", flush=True)
+            beside = "".join(f" {n:,} | {arena / n:.3f} |" for n in (most, both))
+            print(f"| {name} | {way} | {arena:,} |{beside}", flush=True)
     for way, (values, both) in near.items():
         print(
             f"{way}: {values} of {len(wanted)} within {100 * (NEAR - 1):.0f} % of the values, {both} of these and scratch"

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.native
 )
 def test_no_larger_than_what_lives_at_once(name: str, way: str, tmp_path: Path) -> None:
     """bert_tiny and tiny_resnet8: scratch that the values left a hole for, but not a large enough one."""
-    ask = arena.reader(tmp_path).arena_living
     model, feeds = onnx.load(str(models.ensure(name))), models.feeds(name)
-    size, _, both = living.arena_living_handle(model, feeds, ask, optimize=way)
-    assert both <= size <= arena.NEAR * both
+    instance, _ = living.ran(model, feeds, optimize=way)
+    both = arena.reader(tmp_path).arena_living(instance.handle)
+    assert both <= instance.arena.nbytes <= arena.NEAR * both

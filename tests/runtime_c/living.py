@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import onnx
@@ -10,6 +9,7 @@ import onnx
 import whit
 from whit import _native, dtypes
 from whit._file import File
+from whit._instance import Instance
 from whit._native import NONE, lib
 
 
@@ -58,22 +58,26 @@ def last_uses(file: File) -> dict[int, float]:
     return last
 
 
+def ran(
+    model: onnx.ModelProto, feeds: dict[str, Any], **options: Any
+) -> tuple[Instance, list[Any]]:
+    """An instance that has run once, so that its arena has grown by what is dynamic; and its inputs."""
+    instance, arrays = whit.load(whit.convert(model, **options)).instance(feeds)
+    instance.run(arrays)
+    return instance, arrays
+
+
 def arena_and_living(
     model: onnx.ModelProto, feeds: dict[str, Any], **options: Any
 ) -> tuple[int, int]:
     """Bytes of the arena, and of the largest set of values that are still to be read after some node."""
-    arena, most, _ = arena_living_handle(model, feeds, lambda _: 0, **options)
-    return arena, most
+    instance, arrays = ran(model, feeds, **options)
+    return instance.arena.nbytes, most_living(instance, arrays)
 
 
-def arena_living_handle(
-    model: onnx.ModelProto, feeds: dict[str, Any], ask: Callable[[int], int], **options: Any
-) -> tuple[int, int, int]:
-    """The same, and what `ask` says of the instance's handle."""
-    subject = whit.load(whit.convert(model, **options))
-    instance, arrays = subject.instance(feeds)
-    instance.run(arrays)  # the arena has grown by what is dynamic
-    file, c = subject.file, lib()
+def most_living(instance: Instance, arrays: list[Any]) -> int:
+    """Bytes of the largest set of values that are still to be read after some node of a run."""
+    file, c = instance.model.file, lib()
     low = _native.address(instance.arena)
     high = low + instance.arena.nbytes
     last = last_uses(file)
@@ -97,4 +101,4 @@ def arena_living_handle(
 
     instance.run_observed(arrays, observe)
     assert instance.arena.nbytes == high - low
-    return high - low, most, ask(instance.handle)
+    return most
