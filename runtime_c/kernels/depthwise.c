@@ -67,7 +67,7 @@ static void depthwise_strides(whit_depthwise *d, bool turned) {
 
 /* Where line number `line` begins; n: lines of a picture. */
 static ptrdiff_t depthwise_begin_of(int32_t line, ptrdiff_t step, ptrdiff_t item, int32_t n) {
-  return line * step + (item ? line / n * item : 0);
+  return line * step + (line >= n && item ? line / n * item : 0);  /* divisions are slow */
 }
 
 #if WHIT_SMALL
@@ -184,16 +184,22 @@ static void depthwise_point(const depthwise_state *s, int64_t start) {
   const whit_depthwise *d = s->d;
   const uint32_t last = d->w->n - 1;
   const int64_t in = d->w->in[last], step = d->taps > 1 ? d->w->dilation[last] : d->w->stride[last];
+  const int32_t n = d->columns, pieces = d->w->kernel[last] / d->taps;  /* of a line */
   const ptrdiff_t x_step = (ptrdiff_t)step * d->x_at;
-  const int32_t n = d->columns;
-  const float **to = s->columns;
-  for (int32_t t = 0; t < d->w->outer; t++) {
-    const ptrdiff_t line = depthwise_begin_of(s->lines[t], d->x_line, d->x_item, d->w->in[0]);
-    for (int32_t k = 0; k < d->w->kernel[last] && s->lines[t] >= 0; k += d->taps) {
-      int64_t column = start + (int64_t)k * d->w->dilation[last];
-      ptrdiff_t at = line + (ptrdiff_t)column * d->x_at;
-      for (int32_t i = 0; i < n; i++, column += step, at += x_step)
-        *to++ = (uint64_t)column < (uint64_t)in ? s->x + at : s->zeros;
+  for (int32_t k = 0; k < pieces; k++, start += (int64_t)d->taps * d->w->dilation[last]) {
+    int64_t low = 0, high = n;  /* columns [low, high) lie in x */
+    while (low < n && start + low * step < 0) low++;
+    while (high > low && start + (high - 1) * step >= in) high--;
+    const float **to = s->columns + (ptrdiff_t)k * n;
+    for (int32_t t = 0; t < d->w->outer; t++) {
+      if (s->lines[t] < 0) continue;
+      const ptrdiff_t line = depthwise_begin_of(s->lines[t], d->x_line, d->x_item, d->w->in[0]);
+      const float *x = s->x + (line + (ptrdiff_t)(start + low * step) * d->x_at), *const zeros = s->zeros;
+      int64_t i = 0;
+      for (; i < low; i++) to[i] = zeros;
+      for (; i < high; i++, x += x_step) to[i] = x;
+      for (; i < n; i++) to[i] = zeros;
+      to += (ptrdiff_t)pieces * n;
     }
   }
 }
@@ -207,8 +213,11 @@ static void depthwise_line(const depthwise_state *s, float *y, int32_t at, int32
   const int64_t extent = (int64_t)(d->w->kernel[last] - 1) * d->w->dilation[last];
   for (int32_t i = 0, m; i < n; i += m) {
     const int64_t here = start + i * step;
-    const int64_t inside = here < 0 ? 0 : (d->w->in[last] - 1 - here - extent + step) / step;  /* positions */
-    m = (int32_t)(inside < n - i ? inside : n - i) / DEPTHWISE_TILE * DEPTHWISE_TILE;
+    const int64_t room = d->w->in[last] - 1 - here - extent;
+    int64_t inside = n - i;     /* positions */
+    if (here < 0) inside = 0;
+    else if (room < (inside - 1) * step) inside = (room + step) / step;
+    m = (int32_t)inside / DEPTHWISE_TILE * DEPTHWISE_TILE;
     if (m <= 0) m = whit_min_i32(n - i, DEPTHWISE_TILE);
     depthwise_point(s, here);
     WHIT_KERNEL(s->k, depthwise_f32)(&s->run, y + i * s->run.y_step, m);

@@ -13,6 +13,7 @@ typedef struct gemm_tile {      /* what a micro-kernel of gemm_f32.inc gets */
   const float *const *a;        /* a pointer a row for the first piece; those of the next are a_piece further */
   ptrdiff_t a_piece, a_from;    /* a_from: floats to skip in each piece */
   int32_t pieces, k;            /* k: floats of a piece to go over */
+  int32_t last;                 /* columns of the last panel */
   const float *b, *from, *add;  /* from: where the sums start; add: part of the finish */
   float *c;
   ptrdiff_t b_panel, c_row, from_row, add_row;

@@ -22,6 +22,9 @@ typedef int32_t int_avx512 __attribute__((vector_size(64)));
 
 #define v_load(p) _mm512_loadu_ps(p)
 #define v_store(p, x) _mm512_storeu_ps(p, x)
+#define v_mask(n) ((VM)((n) < 16 ? (1u << (n)) - 1 : 0xffffu))
+#define v_load_some(p, m) _mm512_maskz_loadu_ps(m, p)
+#define v_store_some(p, m, x) _mm512_mask_storeu_ps(p, m, x)
 #define v_loadi(p) ((VI)_mm512_loadu_si512(p))
 #define v_storei(p, x) _mm512_storeu_si512(p, (__m512i)(x))
 #define v_set1(x) _mm512_set1_ps(x)

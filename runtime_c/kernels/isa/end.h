@@ -16,6 +16,9 @@
 #undef VM
 #undef v_load
 #undef v_store
+#undef v_mask
+#undef v_load_some
+#undef v_store_some
 #undef v_loadi
 #undef v_storei
 #undef v_set1
