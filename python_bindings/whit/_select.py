@@ -31,7 +31,9 @@ DTYPES = {
 """As in whit.h."""
 NARROW = frozenset((10, 16, 17, 18, 19, 20, 23, 24))
 """Floats below f32."""
-LOAD, IMM, STORE, ADD, MUL, MIN, MAX, FMA, CLAMP = 0, 1, 2, 12, 14, 16, 17, 25, 26
+IMM, STORE = 1, 2
+LIMITS, GATE = 2, 5
+"""Numbers of a finish, see runtime_c/ops/epilogue.c."""
 DIRECT, STRIPS, WINOGRAD, DEPTHWISE, WIDE = range(5)
 PROD, ANY = 1, 5
 """Of runtime_c/ops/reduce.c."""
@@ -114,11 +116,8 @@ def runtime() -> Path:
 def select(models: Sequence[Model]) -> Selection:
     """What the models use together."""
     chosen = Selection()
-    readers = [_Reader(model, chosen) for model in models]
-    for reader in readers:
-        reader.read()
-    for reader in readers:  # a program in one model: the runtime looks at those of all of them
-        reader.programs()
+    for model in models:
+        _Reader(model, chosen).read()
     if chosen.ops & CONTROL:
         chosen.dtypes |= {I64, BOOL}
     for name in chosen.ops:
@@ -144,8 +143,6 @@ class _Reader:
         self.values, dynamic = _planned(model)
         chosen.dynamic |= dynamic
         self.known = set(range(len(self.file.constants)))
-        self.tiles: list[list[int]] = []
-        self.epilogues: list[list[int]] = []
 
     def read(self) -> None:
         file, chosen = self.file, self.chosen
@@ -157,15 +154,13 @@ class _Reader:
         for node in range(len(file.nodes)):
             self._node(node)
 
-    def programs(self) -> None:
-        """Adds the micro-operations, when all models have been read."""
-        chosen = self.chosen
-        for program in self.tiles + self.epilogues * chosen.programs:
-            domain = ("f32", "f64", "i64")[program[0] & 0xFF]
-            for word in instructions(program):
-                chosen.micros[domain].add(word & 0xFF)
-                if word & 0xFF == STORE:
-                    chosen.dtypes.add(word >> 26)
+    def _program(self, program: list[int]) -> None:
+        """Adds its micro-operations."""
+        domain = ("f32", "f64", "i64")[program[0] & 0xFF]
+        for word in instructions(program):
+            self.chosen.micros[domain].add(word & 0xFF)
+            if word & 0xFF == STORE:
+                self.chosen.dtypes.add(word >> 26)
 
     def _node(self, node: int) -> None:
         op_id = int(self.file.ops[int(self.file.nodes[node]["op"])])
@@ -179,7 +174,7 @@ class _Reader:
             if key in given:
                 self.chosen.dtypes.add(int(given[key]))
         if name == "tile":
-            self.tiles.append(list(given["program"]))
+            self._program(list(given["program"]))
         x = self._value(node, 0)
         kind: int | None = None
         if name == "conv":
@@ -199,10 +194,11 @@ class _Reader:
             self.chosen.wide |= dtype is None or (dtype != F32 and dtype not in NARROW)
             self.chosen.packs |= not given["panels"] or bool(given["trans_a"]) or not x.dense
         if given.get("epilogue"):
-            program = list(given["epilogue"])
-            self.epilogues.append(program)
-            if not self._simple(node, name, kind, x, program):
+            numbers = len(given["finish"])
+            self.chosen.gates |= numbers > LIMITS
+            if not self._finished(node, name, kind, x, numbers):
                 self.chosen.programs = True
+                self._program(list(given["epilogue"]))
 
     def _value(self, node: int, k: int, output: bool = False) -> Value:
         numbers = self.file.node_outputs(node) if output else self.file.node_inputs(node)
@@ -233,23 +229,18 @@ class _Reader:
         plain = all(k == 1 for k in kernel) and all(s == 1 for s in given["strides"])
         return DIRECT if plain and not any(given["pads"]) else STRIPS
 
-    def _simple(self, node: int, name: str, kind: int | None, x: Value, program: list[int]) -> bool:
-        """Is an epilogue done by the kernels? See ops/epilogue.c."""
+    def _finished(self, node: int, name: str, kind: int | None, x: Value, numbers: int) -> bool:
+        """Do the kernels know what an epilogue's finish says, in so many numbers? See ops/epilogue.c."""
         y = self._value(node, 0, output=True)
-        if x.dtype != F32 or y.shape is None or (name == "conv" and kind is None):
+        if x.dtype != F32 or not 0 < numbers <= GATE or (name == "conv" and kind in (None, WIDE)):
             return False
-        limit = name != "conv" or kind != WIDE
-        add = name != "conv" or kind in (DIRECT, STRIPS, WINOGRAD)
-        gate = name != "conv" or kind in (DIRECT, STRIPS, DEPTHWISE)
-        like = {}
-        for k in range(1, 8):
-            more = self._value(node, 2 + k)
-            like[k] = more.dtype == F32 and more.shape == y.shape
-        done = finish(program, like)
-        self.chosen.gates |= done is not None and "gate" in done
-        return done is not None and (
-            gate if "gate" in done else limit and (add or "add" not in done)
-        )
+        if numbers == GATE:
+            return name != "conv" or kind in (DIRECT, STRIPS, DEPTHWISE)
+        added = self._value(node, 3)
+        if len(self.file.node_inputs(node)) <= 3:
+            return True
+        alike = added.dtype == F32 and added.shape == y.shape is not None
+        return alike and (name != "conv" or kind in (DIRECT, STRIPS, WINOGRAD))
 
 
 def instructions(program: list[int]) -> Iterator[int]:
@@ -261,50 +252,6 @@ def instructions(program: list[int]) -> Iterator[int]:
         at += 1
         if word & 0xFF == IMM:
             at += 2 if program[0] & 0xFF else 1
-
-
-def finish(program: list[int], like: dict[int, bool]) -> set[str] | None:
-    """What a program asks of a kernel's finish, "add", "limit" and "gate", or None if it is more than one; like: inputs of the
-    result's shape. A stricter reading than that of ops/epilogue.c: an order of steps that it does not know is None."""
-    asked: set[str] = set()
-    reg: dict[int, str | int] = {}
-    if program[0] & 0xFF:
-        return None
-    for word in instructions(program):
-        op, dst, a, b, c = word & 0xFF, word >> 8 & 63, word >> 14 & 63, word >> 20 & 63, word >> 26
-        kinds = reg.get(a), reg.get(b)
-        if op == STORE:
-            return asked if kinds[0] == "sum" else None
-        if op == LOAD:
-            if a == 0 and "sum" in reg.values():
-                return None
-            reg[dst] = a if a else "sum"
-        elif op == IMM:
-            reg[dst] = "number"
-        elif op in (FMA, CLAMP):
-            if (op == FMA and (kinds[0] != "sum" or asked)) or (op == CLAMP and kinds[0] != "gate"):
-                return None
-            if kinds[1] != "number" or reg.get(c) != "number":
-                return None
-            reg[dst] = "gate"
-            if op == CLAMP and a != dst:
-                reg.pop(a, None)
-        elif op in (ADD, MIN, MAX, MUL) and "sum" in kinds and "gate" not in asked and a != b:
-            other = kinds[1] if kinds[0] == "sum" else kinds[0]
-            summed = a if kinds[0] == "sum" else b
-            if op == MUL and other == "gate" and not asked:
-                asked.add("gate")
-            elif op == ADD and isinstance(other, int) and like.get(other) and not asked:
-                asked.add("add")
-            elif op in (MIN, MAX) and other == "number" and "gate" not in reg.values():
-                asked.add("limit")
-            else:
-                return None
-            reg.pop(summed, None)
-            reg[dst] = "sum"
-        else:
-            return None
-    return None
 
 
 # ---- what a plan knows ------------------------------------------------------------------------------

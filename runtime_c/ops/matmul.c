@@ -4,11 +4,12 @@
 #include "../kernels/tile.h"
 
 WHIT_OP(matmul, .version = 1, .in = "a b bias? more*", .out = "y",
-        .attr = "panels:i32 n:i32 trans_a:i32 trans_b:i32 epilogue:i32[]",
+        .attr = "panels:i32 n:i32 trans_a:i32 trans_b:i32 epilogue:i32[] finish:f32[]",
         .strided = "a b",
         .doc = "y = a b + bias with numpy's broadcasting over batch axes. trans_a, trans_b swap the last two axes. panels = "
                "1: b is a matrix [k, n] stored as [ceil(n/16)][k][16], f32. bias [n] is for f32 only. Types below f32 are "
-               "summed in f32, integers in i64 and wrap. epilogue: a tile program on y (its input 0) and more.");
+               "summed in f32, integers in i64 and wrap. epilogue: a tile program on y (its input 0) and more; finish: what "
+               "it does, in numbers (epilogue.h).");
 
 /* The product as a list of units: batch item x block of columns x block of rows. A unit packs its block of b into panels
  * in scratch of the thread's own, where it stays in the cache, and multiplies. Panels that b is stored in are units only where

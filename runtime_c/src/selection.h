@@ -23,8 +23,8 @@
 #define WHIT_HAS_shape 1
 #define WHIT_REDUCES 0x3f                       /* a bit per RED_... of ops/reduce.c */
 #define WHIT_FOLDS 3                            /* of rows: 1 sums, 2 maxima and minima */
-#define WHIT_PROGRAMS 1                         /* epilogues that are more than sums, limits and gates */
-#define WHIT_GATES 1                            /* gates among them */
+#define WHIT_PROGRAMS 1                         /* epilogues that are more than a finish */
+#define WHIT_GATES 1                            /* finishes that are more than sums and limits: leaks, gates */
 #define WHIT_PACKS 1                            /* products with matrices that are not stored in panels; of matmul also transposed, */
                                                 /* strided and batched ones */
 #define WHIT_WIDE 1                             /* products of f64 and integers */
