@@ -66,6 +66,7 @@ class Selection:
     gates: bool = False
     packs: bool = False
     wide: bool = False
+    ints: bool = False
     known: bool = False
     states: bool = False
     dynamic: bool = False
@@ -81,7 +82,7 @@ class Selection:
             "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
-            "programs": int(self.programs), "gates": int(self.gates or self.programs), "packs": int(self.packs), "wide": int(self.wide), "known": int(self.known), "states": int(self.states),
+            "programs": int(self.programs), "gates": int(self.gates or self.programs), "packs": int(self.packs), "wide": int(self.wide), "ints": int(self.ints), "known": int(self.known), "states": int(self.states),
             "dynamic": int(self.dynamic or bool(self.ops & CONTROL)),
             "avx512": int(avx512),
         }  # fmt: skip
@@ -135,6 +136,12 @@ def _made_by(op: str) -> set[int]:
     return {DTYPES[w] for w in words if w in DTYPES}
 
 
+def _reads_ints(op: str) -> bool:
+    """Does an operator take sizes, axes or positions from inputs?"""
+    text = (runtime() / "ops" / f"{op}.c").read_text()
+    return re.search(r"whit_(ints|int|sizes)\(|items\.h", text) is not None
+
+
 class _Reader:
     """Adds what one model uses to a selection."""
 
@@ -164,12 +171,15 @@ class _Reader:
 
     def _node(self, node: int) -> None:
         op_id = int(self.file.ops[int(self.file.nodes[node]["op"])])
-        name = _operators.by_id()[op_id]["name"]
+        row = _operators.by_id()[op_id]
+        name = row["name"]
         given = _operators.attributes(op_id, self.file.node_attributes(node))
         self.chosen.ops.add(name)
         if name == "shape" or {*self.file.node_inputs(node)} <= {*self.known, NONE}:
             self.known |= {*self.file.node_outputs(node)}
             self.chosen.known = True
+        given_inputs = [v for v in self.file.node_inputs(node) if v != NONE]
+        self.chosen.ints |= _reads_ints(name) and len(given_inputs) >= min(2, len(row["inputs"]))
         for key in ("dtype", "to"):
             if key in given:
                 self.chosen.dtypes.add(int(given[key]))
