@@ -255,7 +255,7 @@ static void halves_store(uint16_t *y, unsigned dtype, const float *x, int32_t n)
 #endif
 
 void whit_load_f32(float *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
-  if (dtype == WHIT_F32) {
+  if (WHIT_IS_F32(dtype)) {
     const float *p = (const float *)x;
     if (stride == 1) whit_bytes_copy(y, x, (size_t)n * sizeof *y);
 #if !WHIT_SMALL
@@ -303,7 +303,7 @@ void whit_load_i64(int64_t *y, unsigned dtype, const void *x, ptrdiff_t stride, 
 }
 
 void whit_store_f32(void *y, unsigned dtype, const float *x, int32_t n) {
-  if (dtype == WHIT_F32) {
+  if (WHIT_IS_F32(dtype)) {
     whit_bytes_copy(y, x, (size_t)n * sizeof *x);
     return;
   }

@@ -64,6 +64,7 @@ enum { WHIT_NARROW_FLOATS = 0x19f0400 };        /* dtypes that are converted bit
 
 #define WHIT_CONTROL (WHIT_HAS_if || WHIT_HAS_loop)
 #define WHIT_HAS_DTYPE(dtype) ((uint32_t)WHIT_DTYPES >> (dtype) & 1u)
+#define WHIT_IS_F32(dtype) ((dtype) == WHIT_F32 || (uint32_t)WHIT_DTYPES == 1u << WHIT_F32) /* of a type that this build has */
 #define WHIT_HAS_MICRO(domain, name) ((uint64_t)WHIT_MICROS_##domain >> (WHIT_MICRO_##name & 63) & 1u)
 
 #endif
