@@ -35,7 +35,7 @@ IMM, STORE = 1, 2
 LIMITS, GATE = 2, 5
 """Numbers of a finish, see runtime_c/ops/epilogue.c."""
 DIRECT, STRIPS, WINOGRAD, DEPTHWISE, WIDE = range(5)
-PROD, ANY = 1, 5
+PROD, ANY, ROWS = 1, 5, 6
 """Of runtime_c/ops/reduce.c."""
 CONTROL = frozenset(("if", "loop"))
 
@@ -198,6 +198,8 @@ class _Reader:
             self.chosen.reduces.add(given["kind"])
             if given["kind"] == PROD or x.dtype != F32 or not x.shape or not all(x.shape):
                 self.chosen.reduces.add(ANY)
+            if not x.shape or len(given_inputs) > 1 or _of_rows(x.shape, given["axes"]):
+                self.chosen.reduces.add(ROWS)
         elif name == "matmul":
             w = self._value(node, 1)
             dtype = x.dtype or w.dtype
@@ -251,6 +253,12 @@ class _Reader:
             return True
         alike = added.dtype == F32 and added.shape == y.shape is not None
         return alike and (name != "conv" or kind in (DIRECT, STRIPS, WINOGRAD))
+
+
+def _of_rows(shape: tuple[int, ...], axes: list[int]) -> bool:
+    """Is the last axis of more than one element among the reduced ones?"""
+    last = max((a for a, n in enumerate(shape) if n != 1), default=0)
+    return not axes or last in {a % len(shape) for a in axes}
 
 
 def instructions(program: list[int]) -> Iterator[int]:
