@@ -341,7 +341,8 @@ def plain(folder: Path) -> ctypes.CDLL:
     model = folder / "plain.whit"
     whit.convert(_network(PLAIN, {"w": (8, 3, 3, 3), "m": (8, 5)}, "float[1, 3, 8, 8] x"), model)
     chosen = _select.select([whit.load(model)])
-    assert not chosen.packs and not chosen.gates and not chosen.ints and chosen.reduces == {4}
+    assert chosen.ops == {"transpose", "conv", "reduce", "reshape", "matmul"} and chosen.reduces == {4}
+    assert not chosen.packs and not chosen.gates and not chosen.ints and not chosen.infers
     made = built.build([model], "linux-x86_64", folder / "plain", "--profile", "size")
     return ctypes.CDLL(str(made / "libwhit.so"))
 
@@ -351,7 +352,8 @@ PLAIN = """
   r = Relu(c)
   p = GlobalAveragePool(r)
   f = Flatten(p)
-  y = MatMul(f, m)"""
+  m1 = MatMul(f, m)
+  y = Relu(m1)"""
 
 
 def _network(nodes: str, weights: dict[str, tuple[int, ...]], inputs: str) -> onnx.ModelProto:
@@ -377,10 +379,12 @@ def _network(nodes: str, weights: dict[str, tuple[int, ...]], inputs: str) -> on
         ("y = Conv(x, w)", {}, "float[1, 3, 8, 8] x, float[4, 3, 3, 3] w", [(1, 3, 8, 8), (4, 3, 3, 3)]),
         ("y = ReduceProd<keepdims = 0>(x)", {}, "float[2, 3] x", [(2, 3)]),
         ("y = ReduceMean<keepdims = 0>(x)", {}, "float[0, 3] x", [(0, 3)]),
+        ("y = ReduceMean<keepdims = 0>(x)", {}, "float[2, 3] x", [(2, 3)]),
+        ("y = Flatten(x)", {}, "float[n, 3, 2] x", [(2, 3, 2)]),
         ("c = Conv(x, w)  y = HardSwish(c)", {"w": (8, 3, 3, 3)}, "float[1, 3, 8, 8] x", [(1, 3, 8, 8)]),
         ("c = Conv(x, w)  y = LeakyRelu<alpha = 0.1>(c)", {"w": (8, 3, 3, 3)}, "float[1, 3, 8, 8] x", [(1, 3, 8, 8)]),
     ],
-    ids=["two inputs", "transposed", "weights given", "product", "of nothing", "gate", "leak"],
+    ids=["two inputs", "transposed", "weights given", "product", "of nothing", "of rows", "size that is copied", "gate", "leak"],
 )  # fmt: skip
 def test_part_of_an_operator_that_is_not_there(
     plain: ctypes.CDLL, nodes: str, weights: dict[str, tuple[int, ...]], inputs: str, shapes: list[tuple[int, ...]], tmp_path: Path,
