@@ -38,15 +38,19 @@ static void matmul_swap(whit_tensor *t) {
   t->stride[r - 2] = stride;
 }
 
-/* Can a's batch axes be seen as more rows? */
-static bool matmul_merges(const whit_tensor *a) {
-  int32_t stride = a->stride[a->rank - 2], n = a->shape[a->rank - 2];
-  for (unsigned k = a->rank - 2; k-- > 0;) {
+/* Sees a's batch axes as more rows, if that can be. */
+static bool matmul_merge(matmul *p) {
+  whit_tensor *a = &p->a;
+  const unsigned row = a->rank - 2u;
+  int32_t stride = a->stride[row], n = a->shape[row];
+  for (unsigned k = row; k-- > 0;) {
     if (a->shape[k] == 1) continue;
     if (n == 1) stride = a->stride[k];
     else if ((int64_t)stride * n != a->stride[k]) return false;
     n *= a->shape[k];
   }
+  a->stride[row] = stride;
+  p->m = n;
   return true;
 }
 
@@ -56,11 +60,10 @@ static void matmul_units(matmul *p) {
   const int32_t threads = whit_workers(p->c, (double)p->batch * p->m * p->n * p->k);
   const int32_t n_panels = (p->n + 15) / 16;
   p->block = whit_min_i32(whit_max_i32(4, (p->m > 8 ? 2048 : 256) / whit_max_i32(p->k, 1)), whit_max_i32(1, n_panels)) * 16;
-  if (p->packed) p->block = whit_min_i32((n_panels + threads - 1) / (p->m / 24 < threads ? threads : 1), 1 << 20) * 16;
   p->column_parts = (p->n + p->block - 1) / p->block;
   p->row_parts = 1;
   const int64_t units = (int64_t)p->batch * p->column_parts;
-  if (units && units < threads)
+  if (!WHIT_SMALL && units && units < threads)
     p->row_parts = whit_max_i32(1, whit_min_i32((threads + (int32_t)units - 1) / (int32_t)units, p->m / 24));
   p->n_units = (int32_t)units * p->row_parts;
   p->n_jobs = whit_min_i32(threads, p->n_units);
@@ -86,22 +89,9 @@ static whit_status matmul_plan(matmul *p, whit_call *c) {
   p->copy_a = WHIT_CONVERTS(p) || (WHIT_PACKS && p->a.stride[p->a.rank - 1] != 1 && p->k != 1);
   if (p->copy_a)                /* dense from now on, but for the data */
     for (unsigned d = p->a.rank, n = 1; d--; n *= (unsigned)whit_max_i32(1, p->a.shape[d])) p->a.stride[d] = (int32_t)n;
-  p->batch = 1;
-  bool one_b = true;
-  for (unsigned d = 0; !WHIT_PACKS && d + 2 < y->rank; d++) p->m *= y->shape[d];
-  for (unsigned d = 0; WHIT_PACKS && d + 2 < y->rank; d++) p->batch *= y->shape[d];
-  for (unsigned d = 0; WHIT_PACKS && d + 2 < p->b->rank; d++) one_b = one_b && (p->packed || p->b->shape[d] == 1);
-  if (WHIT_PACKS && one_b && matmul_merges(&p->a)) {
-    const unsigned r = p->a.rank;
-    for (unsigned d = r - 2; d-- > 0;)
-      if (p->m == 1) {
-        p->a.stride[r - 2] = p->a.stride[d];
-        p->m = p->a.shape[d];
-      } else {
-        p->m *= p->a.shape[d];
-      }
-    p->batch = 1;
-  }
+  p->batch = whit_product(y->shape, y->rank - 2u);
+  if (!WHIT_PACKS) p->m *= p->batch;
+  if (!WHIT_PACKS || ((p->packed || whit_product(p->b->shape, p->b->rank - 2u) == 1) && matmul_merge(p))) p->batch = 1;
   p->slot = 0;
   if (!WHIT_SMALL && p->packed) p->n_jobs = (int32_t)whit_gemm_parts(c, p->m, p->n, p->k);
   else matmul_units(p);
