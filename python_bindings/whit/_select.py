@@ -66,6 +66,7 @@ class Selection:
     gates: bool = False
     packs: bool = False
     wide: bool = False
+    auto_pads: bool = False
     infers: bool = False
     ints: bool = False
     known: bool = False
@@ -83,7 +84,7 @@ class Selection:
             "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
-            "programs": int(self.programs), "gates": int(self.gates), "packs": int(self.packs), "wide": int(self.wide), "infers": int(self.infers), "ints": int(self.ints), "known": int(self.known), "states": int(self.states),
+            "programs": int(self.programs), "gates": int(self.gates), "packs": int(self.packs), "wide": int(self.wide), "auto_pads": int(self.auto_pads), "infers": int(self.infers), "ints": int(self.ints), "known": int(self.known), "states": int(self.states),
             "dynamic": int(self.dynamic or bool(self.ops & CONTROL)),
             "avx512": int(avx512),
         }  # fmt: skip
@@ -181,6 +182,7 @@ class _Reader:
             self.chosen.known = True
         given_inputs = [v for v in self.file.node_inputs(node) if v != NONE]
         self.chosen.ints |= _reads_ints(name) and len(given_inputs) >= min(2, len(row["inputs"]))
+        self.chosen.auto_pads |= bool(given.get("auto_pad") or given.get("ceil_mode"))
         for key in ("dtype", "to"):
             if key in given:
                 self.chosen.dtypes.add(int(given[key]))

@@ -380,11 +380,12 @@ def _network(nodes: str, weights: dict[str, tuple[int, ...]], inputs: str) -> on
         ("y = ReduceProd<keepdims = 0>(x)", {}, "float[2, 3] x", [(2, 3)]),
         ("y = ReduceMean<keepdims = 0>(x)", {}, "float[0, 3] x", [(0, 3)]),
         ("y = ReduceMean<keepdims = 0>(x)", {}, "float[2, 3] x", [(2, 3)]),
+        ('y = Conv<auto_pad = "SAME_UPPER">(x, w)', {"w": (8, 3, 3, 3)}, "float[1, 3, 8, 8] x", [(1, 3, 8, 8)]),
         ("y = Flatten(x)", {}, "float[n, 3, 2] x", [(2, 3, 2)]),
         ("c = Conv(x, w)  y = HardSwish(c)", {"w": (8, 3, 3, 3)}, "float[1, 3, 8, 8] x", [(1, 3, 8, 8)]),
         ("c = Conv(x, w)  y = LeakyRelu<alpha = 0.1>(c)", {"w": (8, 3, 3, 3)}, "float[1, 3, 8, 8] x", [(1, 3, 8, 8)]),
     ],
-    ids=["two inputs", "transposed", "weights given", "product", "of nothing", "of rows", "size that is copied", "gate", "leak"],
+    ids=["two inputs", "transposed", "weights given", "product", "of nothing", "of rows", "padding by rule", "size that is copied", "gate", "leak"],
 )  # fmt: skip
 def test_part_of_an_operator_that_is_not_there(
     plain: ctypes.CDLL, nodes: str, weights: dict[str, tuple[int, ...]], inputs: str, shapes: list[tuple[int, ...]], tmp_path: Path,
