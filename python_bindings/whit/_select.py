@@ -66,6 +66,7 @@ class Selection:
     gates: bool = False
     packs: bool = False
     wide: bool = False
+    ties: bool = False
     logs: bool = False
     auto_pads: bool = False
     infers: bool = False
@@ -85,7 +86,7 @@ class Selection:
             "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
-            "programs": int(self.programs), "gates": int(self.gates), "packs": int(self.packs), "wide": int(self.wide), "logs": int(self.logs), "auto_pads": int(self.auto_pads), "infers": int(self.infers), "ints": int(self.ints), "known": int(self.known), "states": int(self.states),
+            "programs": int(self.programs), "gates": int(self.gates), "packs": int(self.packs), "wide": int(self.wide), "ties": int(self.ties), "logs": int(self.logs), "auto_pads": int(self.auto_pads), "infers": int(self.infers), "ints": int(self.ints), "known": int(self.known), "states": int(self.states),
             "dynamic": int(self.dynamic or bool(self.ops & CONTROL)),
             "avx512": int(avx512),
         }  # fmt: skip
@@ -204,6 +205,8 @@ class _Reader:
                 self.chosen.reduces.add(ANY)
             if not x.shape or len(given_inputs) > 1 or _of_rows(x.shape, given["axes"]):
                 self.chosen.reduces.add(ROWS)
+        elif name == "gather":
+            self.chosen.ties |= any(given["panels"])
         elif name == "softmax":
             self.chosen.logs |= bool(given["log"])
         elif name == "reshape":

@@ -32,6 +32,7 @@
 #define WHIT_SMALL 0                            /* 1: the simple loop where a fast one is larger (the size profile) */
 #endif
 #define WHIT_DYNAMIC 1                          /* shapes that depend on data, sequences, optionals; control flow needs it */
+#define WHIT_TIES 1                             /* gathers out of a product's panels */
 #define WHIT_LOGS 1                             /* logarithms of softmax */
 #define WHIT_AUTO_PADS 1                        /* windows with auto_pad or ceil_mode */
 #define WHIT_INFERS 1                           /* reshapes to sizes that are copied or inferred */
