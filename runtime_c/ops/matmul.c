@@ -178,12 +178,13 @@ static void matmul_job(void *arg, uint32_t job) {
   const uint8_t *b = (const uint8_t *)p->b->data;
   float *panels = p->panels + job * p->slot;
   ptrdiff_t had = -1;           /* the block that panels holds */
+  const int32_t row_parts = WHIT_SMALL ? 1 : p->row_parts;
   int32_t last, row1;
   const int32_t first = whit_part(job, p->n_jobs, p->n_units, &last);
   for (int32_t u = first; u < last; u++) {
-    const int32_t part = WHIT_PACKS ? u / p->row_parts % p->column_parts : u / p->row_parts;
-    const int32_t item = WHIT_PACKS ? u / p->row_parts / p->column_parts : 0;
-    const int32_t row = u % p->row_parts, column = part * p->block;
+    const int32_t part = WHIT_PACKS ? u / row_parts % p->column_parts : u / row_parts;
+    const int32_t item = WHIT_PACKS ? u / row_parts / p->column_parts : 0;
+    const int32_t row = u % row_parts, column = part * p->block;
     const ptrdiff_t at = !WHIT_PACKS ? 0 : (p->batch > 1 ? matmul_offset(p->c->out[0], p->b, item) : 0) + column * p->b_n;
     whit_gemm g;
     matmul_item(p, item, &g);
@@ -192,10 +193,10 @@ static void matmul_job(void *arg, uint32_t job) {
     g.c += column;
     if (g.bias) g.bias += column;
     if (g.finish.add) g.finish.add += column;
-    if (WHIT_PACKS && !p->packed && (u == first || at != had))
+    if (WHIT_PACKS && !p->packed && (WHIT_SMALL || u == first || at != had))
       whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), p->k, g.n, p->b_k, p->b_n);
     had = at;
-    const int32_t row0 = whit_part((uint32_t)row, p->row_parts, p->m, &row1);
+    const int32_t row0 = whit_part((uint32_t)row, row_parts, p->m, &row1);
     whit_gemm_rows(p->c->k, &g, row0, row1);
     if (p->e.plan && !WHIT_CONVERTS(p)) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
   }
