@@ -52,20 +52,30 @@ static whit_status red_axes(whit_call *c, uint32_t *mask) {
 static whit_status red_read(red_plan *p, whit_call *c, int32_t *shape, unsigned *rank) {
   const whit_tensor *x = c->in[0];
   uint32_t mask;
-  *p = (red_plan){ .c = c, .x = x->data, .kind = (unsigned)c->attr[0], .dtype = x->dtype, .n_reduced = 1, .n_kept = 1, .n_parts = 1 };
-  *rank = 0;
+  unsigned n = 0, n_axes = 0;
+  bool last = false;            /* is group n - 1 reduced? */
   WHIT_TRY(red_axes(c, &mask));
+  p->c = c;
+  p->x = x->data;
+  p->kind = (unsigned)c->attr[0];
+  p->dtype = x->dtype;
+  p->first_reduced = false;
+  p->size[0] = p->n_reduced = p->n_kept = 1;
+  p->n_parts = 1;
   for (unsigned a = 0; a < x->rank; a++) {
     const bool reduced = mask >> a & 1;
     const int32_t dim = x->shape[a];
-    if (!reduced || c->attr[1]) shape[(*rank)++] = reduced ? 1 : dim;
-    *(reduced ? &p->n_reduced : &p->n_kept) *= dim;
+    if (!reduced || c->attr[1]) shape[n_axes++] = reduced ? 1 : dim;
+    if (reduced) p->n_reduced *= dim;
+    else p->n_kept *= dim;
     if (dim == 1) continue;
-    if (!p->n) p->first_reduced = reduced;
-    if (p->n && red_reduced(p, p->n - 1) == reduced) p->size[p->n - 1] *= dim;
-    else p->size[p->n++] = dim;
+    if (!n) p->first_reduced = reduced;
+    if (!n || last != reduced) p->size[n++] = 1;
+    last = reduced;
+    p->size[n - 1] *= dim;
   }
-  if (!p->n) p->size[p->n++] = 1;
+  p->n = n ? n : 1;
+  *rank = n_axes;
   return WHIT_OK;
 }
 
