@@ -55,20 +55,24 @@ static inline bool tile_native(unsigned domain, unsigned dtype) {
 
 /* ---- checking ------------------------------------------------------------------------------------- */
 
-/* Registers that a micro-operation reads, 4 if the domain lacks it. */
-static unsigned tile_reads(unsigned op, unsigned domain) {
-  unsigned known = 0;
+/* Of a micro-operation: registers that it reads, and 16 times the domains that have it. */
+static WHIT_CALLED uint8_t tile_known(unsigned op) {
   switch (op) {
 #define TILE_HAS(name, number) \
   (number < 64 ? WHIT_HAS_MICRO(F32, name) | WHIT_HAS_MICRO(F64, name) << 1 | WHIT_HAS_MICRO(I64, name) << 2 \
                : WHIT_HAS_MICRO(64, name) << 2)
 #define TILE_KNOWN(name, number, n_args, domains) \
-  case number: known = (unsigned)(n_args | ((domains) & TILE_HAS(name, number)) << 4); break;
+  case number: return (uint8_t)(n_args | ((domains) & TILE_HAS(name, number)) << 4);
     WHIT_MOVE_LIST(TILE_KNOWN) WHIT_MICRO_LIST(TILE_KNOWN)
 #undef TILE_KNOWN
 #undef TILE_HAS
-    default: break;
+    default: return 0;
   }
+}
+
+/* Registers that a micro-operation reads, 4 if the domain lacks it. */
+static unsigned tile_reads(unsigned op, unsigned domain) {
+  const unsigned known = tile_known(op);
   return known >> (4 + domain) & 1 ? known & 3 : 4;
 }
 
