@@ -31,7 +31,8 @@ DTYPES = {
 """As in whit.h."""
 NARROW = frozenset((10, 16, 17, 18, 19, 20, 23, 24))
 """Floats below f32."""
-IMM, STORE = 1, 2
+FLOATS = NARROW | {1, 11}
+LOAD, IMM, STORE = 0, 1, 2
 LIMITS, GATE = 2, 5
 """Numbers of a finish, see runtime_c/ops/epilogue.c."""
 DIRECT, STRIPS, WINOGRAD, DEPTHWISE, WIDE = range(5)
@@ -66,6 +67,7 @@ class Selection:
     gates: bool = False
     packs: bool = False
     wide: bool = False
+    casts: bool = False
     ties: bool = False
     logs: bool = False
     auto_pads: bool = False
@@ -86,7 +88,7 @@ class Selection:
             "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
-            "programs": int(self.programs), "gates": int(self.gates), "packs": int(self.packs), "wide": int(self.wide), "ties": int(self.ties), "logs": int(self.logs), "auto_pads": int(self.auto_pads), "infers": int(self.infers), "ints": int(self.ints), "known": int(self.known), "states": int(self.states),
+            "programs": int(self.programs), "gates": int(self.gates), "packs": int(self.packs), "wide": int(self.wide), "casts": int(self.casts), "ties": int(self.ties), "logs": int(self.logs), "auto_pads": int(self.auto_pads), "infers": int(self.infers), "ints": int(self.ints), "known": int(self.known), "states": int(self.states),
             "dynamic": int(self.dynamic or bool(self.ops & CONTROL)),
             "avx512": int(avx512),
         }  # fmt: skip
@@ -146,6 +148,13 @@ def _reads_ints(op: str) -> bool:
     return re.search(r"whit_(ints|int|sizes)\(|items\.h", text) is not None
 
 
+def _casts(op: str) -> bool:
+    """Does an operator's own source convert from type to type? Programs and products are looked at one by one."""
+    text = (runtime() / "ops" / f"{op}.c").read_text()
+    known = ("tile", "matmul", "conv")
+    return op not in known and re.search(r"whit_([gs]et_f64|load|store)_?", text) is not None
+
+
 class _Reader:
     """Adds what one model uses to a selection."""
 
@@ -165,13 +174,16 @@ class _Reader:
         for node in range(len(file.nodes)):
             self._node(node)
 
-    def _program(self, program: list[int]) -> None:
-        """Adds its micro-operations."""
+    def _program(self, program: list[int], inputs: list[int | None]) -> None:
+        """Adds its micro-operations. inputs: their types, None where one is not known."""
         domain = ("f32", "f64", "i64")[program[0] & 0xFF]
         for word in instructions(program):
             self.chosen.micros[domain].add(word & 0xFF)
             if word & 0xFF == STORE:
                 self.chosen.dtypes.add(word >> 26)
+            if word & 0xFF in (LOAD, STORE):
+                dtype = word >> 26 if word & 0xFF == STORE else inputs[word >> 14 & 63]
+                self.chosen.casts |= dtype is None or (dtype in FLOATS) == (domain == "i64")
 
     def _node(self, node: int) -> None:
         op_id = int(self.file.ops[int(self.file.nodes[node]["op"])])
@@ -183,13 +195,15 @@ class _Reader:
             self.known |= {*self.file.node_outputs(node)}
             self.chosen.known = True
         given_inputs = [v for v in self.file.node_inputs(node) if v != NONE]
+        self.chosen.casts |= _casts(name)
         self.chosen.ints |= _reads_ints(name) and len(given_inputs) >= min(2, len(row["inputs"]))
         self.chosen.auto_pads |= bool(given.get("auto_pad") or given.get("ceil_mode"))
         for key in ("dtype", "to"):
             if key in given:
                 self.chosen.dtypes.add(int(given[key]))
         if name == "tile":
-            self._program(list(given["program"]))
+            inputs = range(len(self.file.node_inputs(node)))
+            self._program(list(given["program"]), [self._value(node, k).dtype for k in inputs])
         x = self._value(node, 0)
         kind: int | None = None
         if name == "conv":
@@ -221,7 +235,9 @@ class _Reader:
             self.chosen.gates |= numbers > LIMITS
             if not self._finished(node, name, kind, x, numbers):
                 self.chosen.programs = True
-                self._program(list(given["epilogue"]))
+                more = range(3, len(self.file.node_inputs(node)))
+                types = [x.dtype, *(self._value(node, k).dtype for k in more)]
+                self._program(list(given["epilogue"]), types)
 
     def _value(self, node: int, k: int, output: bool = False) -> Value:
         numbers = self.file.node_outputs(node) if output else self.file.node_inputs(node)

@@ -89,6 +89,12 @@ static const char *tile_check(const whit_call *c, uint32_t w, unsigned domain, u
   return whit_type_size(tile_c(w)) ? NULL : "tile: no such type";
 }
 
+/* Does a load or store go between floats and integers? */
+static bool tile_casts(const whit_call *c, uint32_t w, unsigned domain) {
+  if (tile_op(w) > WHIT_MICRO_store || tile_op(w) == WHIT_MICRO_imm) return false;
+  return whit_type_is_float(tile_op(w) == WHIT_MICRO_load ? c->in[tile_a(w)]->dtype : tile_c(w)) == (domain == 2);
+}
+
 static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shape) {
   const uint32_t *p = (const uint32_t *)c->attr + 1, *end = p + c->attr[0];
   if (p == end) return whit_fail(c, WHIT_E_FORMAT, "tile: no program");
@@ -103,6 +109,8 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
       return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks a micro-operation of the program");
     const char *cause = tile_check(c, w, domain, written, stored);
     if (cause) return whit_fail(c, WHIT_E_FORMAT, cause);
+    if (!WHIT_CASTS && tile_casts(c, w, domain))
+      return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks conversions between floats and integers");
     if (tile_op(w) == WHIT_MICRO_store) {
       stored |= (uint64_t)1 << tile_b(w);
       n_stored++;

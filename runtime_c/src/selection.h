@@ -32,6 +32,7 @@
 #define WHIT_SMALL 0                            /* 1: the simple loop where a fast one is larger (the size profile) */
 #endif
 #define WHIT_DYNAMIC 1                          /* shapes that depend on data, sequences, optionals; control flow needs it */
+#define WHIT_CASTS 1                            /* conversions between floats and integers */
 #define WHIT_TIES 1                             /* gathers out of a product's panels */
 #define WHIT_LOGS 1                             /* logarithms of softmax */
 #define WHIT_AUTO_PADS 1                        /* windows with auto_pad or ceil_mode */
@@ -55,7 +56,8 @@
 
 /* Lanes of the shortest vectors, those of whit_kernels_for(0). */
 enum { WHIT_SHORTEST = WHIT_ISAS & WHIT_ISA_SCALAR ? 1 : 4 };
-enum { WHIT_NARROW_FLOATS = 0x19f0400 };        /* dtypes that are converted bit by bit: f16, bf16, f8..., f4 */
+enum { WHIT_NARROW_FLOATS = 0x19f0400,          /* dtypes that are converted bit by bit: f16, bf16, f8..., f4 */
+       WHIT_OTHER_FLOATS = WHIT_NARROW_FLOATS | 0x800 };  /* than f32: f64 too */
 
 /* What is called, never copied into its callers, where bytes count; elsewhere WHIT_INLINE is inline. */
 #if WHIT_SMALL
@@ -68,7 +70,9 @@ enum { WHIT_NARROW_FLOATS = 0x19f0400 };        /* dtypes that are converted bit
 
 #define WHIT_CONTROL (WHIT_HAS_if || WHIT_HAS_loop)
 #define WHIT_HAS_DTYPE(dtype) ((uint32_t)WHIT_DTYPES >> (dtype) & 1u)
-#define WHIT_IS_F32(dtype) ((dtype) == WHIT_F32 || (uint32_t)WHIT_DTYPES == 1u << WHIT_F32) /* of a type that this build has */
+/* Of a type that this build converts to f32. */
+#define WHIT_IS_F32(dtype) \
+  ((dtype) == WHIT_F32 || !((uint32_t)WHIT_DTYPES & (WHIT_CASTS ? ~(1u << WHIT_F32) : (uint32_t)WHIT_OTHER_FLOATS)))
 #define WHIT_HAS_MICRO(domain, name) ((uint64_t)WHIT_MICROS_##domain >> (WHIT_MICRO_##name & 63) & 1u)
 
 #endif

@@ -341,8 +341,21 @@ def plain(folder: Path) -> ctypes.CDLL:
     model = folder / "plain.whit"
     whit.convert(_network(PLAIN, {"w": (8, 3, 3, 3), "m": (8, 5)}, "float[1, 3, 8, 8] x"), model)
     chosen = _select.select([whit.load(model)])
-    assert chosen.ops == {"transpose", "conv", "reduce", "reshape", "matmul", "softmax"} and chosen.reduces == {4}
-    assert not chosen.packs and not chosen.gates and not chosen.ints and not chosen.infers and not chosen.logs
+    assert chosen.ops == {
+        "transpose",
+        "conv",
+        "reduce",
+        "reshape",
+        "matmul",
+        "softmax",
+    } and chosen.reduces == {4}
+    assert (
+        not chosen.packs
+        and not chosen.gates
+        and not chosen.ints
+        and not chosen.infers
+        and not chosen.logs
+    )
     made = built.build([model], "linux-x86_64", folder / "plain", "--profile", "size")
     return ctypes.CDLL(str(made / "libwhit.so"))
 
@@ -399,3 +412,27 @@ def test_part_of_an_operator_that_is_not_there(
     whit.load(model)(*feeds)
     status, _, opened, _memory = _open(plain, model)
     assert (status or _plan(plain, opened, feeds)[0]) == 0x22
+
+
+@pytest.mark.slow
+@pytest.mark.native
+def test_types_that_are_not_converted(folder: Path, tmp_path: Path) -> None:
+    """A library for floats and for integers, each by themselves, refuses a program that goes from one to the other."""
+    head = '<ir_version: 10, opset_import: ["": 21]> g (float[3] x, int64[3] k) => (float[3] y, int64[3] n)'
+    apart, mixed = folder / "apart.whit", tmp_path / "mixed.whit"
+    whit.convert(onnx.parser.parse_model(f"{head} {{ y = Tanh(x)  n = Add(k, k) }}"), apart)
+    whit.convert(
+        onnx.parser.parse_model(f"{head} {{ y = Tanh(x)  t = Cast<to = 7>(x)  n = Add(k, t) }}"),
+        mixed,
+    )
+    assert not _select.select([whit.load(apart)]).casts and _select.select([whit.load(mixed)]).casts
+    made = ctypes.CDLL(
+        str(
+            built.build([apart], "linux-x86_64", folder / "apart", "--profile", "size")
+            / "libwhit.so"
+        )
+    )
+    feeds = [np.ones(3, np.float32), np.ones(3, np.int64)]
+    for model, wanted in ((apart, 0), (mixed, 0x22)):
+        status, _, opened, _memory = _open(made, model)
+        assert (status or _plan(made, opened, feeds)[0]) == wanted
