@@ -67,6 +67,7 @@ class Selection:
     gates: bool = False
     packs: bool = False
     wide: bool = False
+    pools: bool = False
     casts: bool = False
     ties: bool = False
     logs: bool = False
@@ -88,7 +89,7 @@ class Selection:
             "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
-            "programs": int(self.programs), "gates": int(self.gates), "packs": int(self.packs), "wide": int(self.wide), "casts": int(self.casts), "ties": int(self.ties), "logs": int(self.logs), "auto_pads": int(self.auto_pads), "infers": int(self.infers), "ints": int(self.ints), "known": int(self.known), "states": int(self.states),
+            "programs": int(self.programs), "gates": int(self.gates), "packs": int(self.packs), "wide": int(self.wide), "pools": int(self.pools), "casts": int(self.casts), "ties": int(self.ties), "logs": int(self.logs), "auto_pads": int(self.auto_pads), "infers": int(self.infers), "ints": int(self.ints), "known": int(self.known), "states": int(self.states),
             "dynamic": int(self.dynamic or bool(self.ops & CONTROL)),
             "avx512": int(avx512),
         }  # fmt: skip
@@ -149,9 +150,9 @@ def _reads_ints(op: str) -> bool:
 
 
 def _casts(op: str) -> bool:
-    """Does an operator's own source convert from type to type? Programs and products are looked at one by one."""
+    """Does an operator's own source convert from type to type? Some are looked at node by node."""
     text = (runtime() / "ops" / f"{op}.c").read_text()
-    known = ("tile", "matmul", "conv")
+    known = ("tile", "matmul", "conv", "reduce", "max_pool", "avg_pool")
     return op not in known and re.search(r"whit_([gs]et_f64|load|store)_?", text) is not None
 
 
@@ -217,8 +218,13 @@ class _Reader:
             self.chosen.reduces.add(given["kind"])
             if given["kind"] == PROD or x.dtype != F32 or not x.shape or not all(x.shape):
                 self.chosen.reduces.add(ANY)
+                self.chosen.casts = True
             if not x.shape or len(given_inputs) > 1 or _of_rows(x.shape, given["axes"]):
                 self.chosen.reduces.add(ROWS)
+        elif name in ("max_pool", "avg_pool"):
+            found = [v for v in self.file.node_outputs(node) if v != NONE]
+            self.chosen.pools |= x.dtype != F32 or len(found) > 1
+            self.chosen.casts |= x.dtype != F32
         elif name == "gather":
             self.chosen.ties |= any(given["panels"])
         elif name == "softmax":

@@ -32,6 +32,7 @@
 #define WHIT_SMALL 0                            /* 1: the simple loop where a fast one is larger (the size profile) */
 #endif
 #define WHIT_DYNAMIC 1                          /* shapes that depend on data, sequences, optionals; control flow needs it */
+#define WHIT_POOLS 1                            /* pools of other types than f32, and those that say where a maximum is */
 #define WHIT_CASTS 1                            /* conversions between floats and integers */
 #define WHIT_TIES 1                             /* gathers out of a product's panels */
 #define WHIT_LOGS 1                             /* logarithms of softmax */

@@ -308,7 +308,7 @@ def test_selection_of_a_model(folder: Path) -> None:
     assert {"conv", "if", "matmul", "max_pool"} <= chosen.ops
     assert "loop" not in chosen.ops
     assert chosen.convs == {_select.STRIPS}
-    assert not chosen.wide
+    assert not chosen.wide and not chosen.pools
 
 
 @pytest.mark.slow
