@@ -1,8 +1,8 @@
 /* epilogue.h - what conv and matmul do to their results before they leave the cache: the list attribute `epilogue` is a tile
  * program (tile.c) in which load 0 is the operator's own result, load k the k-th of its inputs `more`, and store 0 replaces
- * the result. The list behind it, `finish`, says what of sums, limits and their like that is, if the kernels can do it in registers:
- * low, high, leak, slope, shift of whit_finish, as many as it takes, five of a gate; the one of `more`, if it is given, is added.
- * Anything else (and every file that is older than the list) runs on finished blocks. */
+ * the result. The list behind it, `finish`, says what of sums, limits and their like that is, if the kernels can do it in
+ * registers: low, high, leak, slope, shift of whit_finish, as many as it takes, five of a gate; the one of `more`, if it is given,
+ * is added. Anything else (and every file that is older than the list) runs on finished blocks. */
 #ifndef WHIT_EPILOGUE_H
 #define WHIT_EPILOGUE_H
 

@@ -13,7 +13,8 @@ static bool max_pool_folds(const whit_call *c) { return c->in[0]->dtype == WHIT_
 
 whit_status whit_max_pool_shape(whit_call *c) {
   whit_pool p;
-  if (!WHIT_POOLS && !max_pool_folds(c)) return whit_fail(c, WHIT_E_OPERATOR, "max_pool: this build of the runtime lacks this kind of it");
+  if (!WHIT_POOLS && !max_pool_folds(c))
+    return whit_fail(c, WHIT_E_OPERATOR, "max_pool: this build of the runtime lacks this kind of it");
   if (c->in[0]->dtype == WHIT_BOOL) return whit_fail(c, WHIT_E_TYPE, "max_pool: x must be of numbers");
   WHIT_TRY(whit_pool_shape(&p, c));
   return whit_out(c, 1, WHIT_I64, c->in[0]->rank, p.shape);
@@ -66,5 +67,6 @@ static void max_pool_line(const whit_pool *p, int32_t o, const int32_t *lines) {
 }
 
 whit_status whit_max_pool_run(whit_call *c) {
-  return !WHIT_POOLS || max_pool_folds(c) ? whit_pool_run(c, WHIT_FOLD_MAX, NULL) : whit_pool_run(c, WHIT_POOL_NONE, max_pool_line);
+  if (!WHIT_POOLS || max_pool_folds(c)) return whit_pool_run(c, WHIT_FOLD_MAX, NULL);
+  return whit_pool_run(c, WHIT_POOL_NONE, max_pool_line);
 }

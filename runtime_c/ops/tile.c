@@ -178,7 +178,8 @@ whit_status whit_tile_shape(whit_call *c) {
   for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
   const int32_t count = y ? whit_count(y) : 0;
   c->over = tile_stores_last(c) ? 0xff : 0;
-  c->scratch_bytes = WHIT_SMALL || count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count)) : ((uint32_t)c->attr[1] >> 8 & 255) * TILE_ONE * 8;
+  c->scratch_bytes = WHIT_SMALL || count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count))
+                                             : ((uint32_t)c->attr[1] >> 8 & 255) * TILE_ONE * 8;
   return WHIT_OK;
 }
 
