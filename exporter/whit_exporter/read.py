@@ -270,8 +270,10 @@ class _Reader:
         node.attrs = decode_attributes(words[n_in + n_out :], op)
         if op.name == "tile":
             node.tile = micro.decode(node.attrs.pop("program"))
-        elif ops.has_epilogue(op) and (program := node.attrs.pop("epilogue")):
-            node.tile = micro.decode(program)
+        elif ops.has_epilogue(op):
+            program = node.attrs.pop("epilogue")
+            node.attrs.pop("finish")  # written anew
+            node.tile = micro.decode(program) if program else None
         if self.t.node_names.size:
             node.name = self._debug_string(int(self.t.node_names[self.next_node]))
         self.next_node += 1

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from . import ops
 from .errors import ConvertError
+from .finish import FIRST_INPUT
 from .ir import Entry, Graph, Node, Region, Value
 from .write import IR_ONLY
 
@@ -142,7 +143,8 @@ def _primitive(node: Node) -> None:
     if node.tile is not None:
         ports = {i.port for i in node.tile.code if i.op == "store"}
         loads = {i.port for i in node.tile.code if i.op == "load"}
-        n_loads = len(node.inputs) if node.op == "tile" else 1 + max(0, len(node.inputs) - 3)
+        more = max(0, len(node.inputs) - FIRST_INPUT)
+        n_loads = len(node.inputs) if node.op == "tile" else 1 + more
         if ports != set(range(len(node.outputs))) or not loads <= set(range(n_loads)):
             _fail(node, "the tile program's loads and stores are not the node's inputs and outputs")
 

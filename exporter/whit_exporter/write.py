@@ -23,6 +23,7 @@ import numpy as np
 from . import micro, ops
 from .dtypes import DType
 from .errors import ConvertError
+from .finish import finish_of
 from .ir import Entry, Graph, Node, Region, Value
 
 VERSION = 1
@@ -461,6 +462,8 @@ def attribute_words(node: Node, op: ops.Op) -> list[int]:
     given = dict(node.attrs)
     if node.tile is not None:
         given["program" if node.op == "tile" else "epilogue"] = node.tile.encode()
+        if node.op != "tile":
+            given["finish"] = finish_of(node)
     unknown = set(given) - {a.name for a in op.attrs} - IR_ONLY.get(op.name, frozenset())
     if unknown:
         raise ConvertError(

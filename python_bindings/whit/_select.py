@@ -31,9 +31,12 @@ DTYPES = {
 """As in whit.h."""
 NARROW = frozenset((10, 16, 17, 18, 19, 20, 23, 24))
 """Floats below f32."""
-LOAD, IMM, STORE, ADD, MUL, MIN, MAX, FMA, CLAMP = 0, 1, 2, 12, 14, 16, 17, 25, 26
+FLOATS = NARROW | {1, 11}
+LOAD, IMM, STORE = 0, 1, 2
+LIMITS, GATE = 2, 5
+"""Numbers of a finish, see runtime_c/ops/epilogue.c."""
 DIRECT, STRIPS, WINOGRAD, DEPTHWISE, WIDE = range(5)
-PROD, ANY = 1, 5
+PROD, ANY, ROWS = 1, 5, 6
 """Of runtime_c/ops/reduce.c."""
 CONTROL = frozenset(("if", "loop"))
 
@@ -64,6 +67,13 @@ class Selection:
     gates: bool = False
     packs: bool = False
     wide: bool = False
+    pools: bool = False
+    casts: bool = False
+    ties: bool = False
+    logs: bool = False
+    auto_pads: bool = False
+    infers: bool = False
+    ints: bool = False
     known: bool = False
     states: bool = False
     dynamic: bool = False
@@ -79,7 +89,7 @@ class Selection:
             "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
-            "programs": int(self.programs), "gates": int(self.gates or self.programs), "packs": int(self.packs), "wide": int(self.wide), "known": int(self.known), "states": int(self.states),
+            "programs": int(self.programs), "gates": int(self.gates), "packs": int(self.packs), "wide": int(self.wide), "pools": int(self.pools), "casts": int(self.casts), "ties": int(self.ties), "logs": int(self.logs), "auto_pads": int(self.auto_pads), "infers": int(self.infers), "ints": int(self.ints), "known": int(self.known), "states": int(self.states),
             "dynamic": int(self.dynamic or bool(self.ops & CONTROL)),
             "avx512": int(avx512),
         }  # fmt: skip
@@ -114,11 +124,8 @@ def runtime() -> Path:
 def select(models: Sequence[Model]) -> Selection:
     """What the models use together."""
     chosen = Selection()
-    readers = [_Reader(model, chosen) for model in models]
-    for reader in readers:
-        reader.read()
-    for reader in readers:  # a program in one model: the runtime looks at those of all of them
-        reader.programs()
+    for model in models:
+        _Reader(model, chosen).read()
     if chosen.ops & CONTROL:
         chosen.dtypes |= {I64, BOOL}
     for name in chosen.ops:
@@ -136,6 +143,19 @@ def _made_by(op: str) -> set[int]:
     return {DTYPES[w] for w in words if w in DTYPES}
 
 
+def _reads_ints(op: str) -> bool:
+    """Does an operator take sizes, axes or positions from inputs?"""
+    text = (runtime() / "ops" / f"{op}.c").read_text()
+    return re.search(r"whit_(ints|int|sizes)\(|items\.h", text) is not None
+
+
+def _casts(op: str) -> bool:
+    """Does an operator's own source convert from type to type? Some are looked at node by node."""
+    text = (runtime() / "ops" / f"{op}.c").read_text()
+    known = ("tile", "matmul", "conv", "reduce", "max_pool", "avg_pool")
+    return op not in known and re.search(r"whit_([gs]et_f64|load|store)_?", text) is not None
+
+
 class _Reader:
     """Adds what one model uses to a selection."""
 
@@ -144,8 +164,6 @@ class _Reader:
         self.values, dynamic = _planned(model)
         chosen.dynamic |= dynamic
         self.known = set(range(len(self.file.constants)))
-        self.tiles: list[list[int]] = []
-        self.epilogues: list[list[int]] = []
 
     def read(self) -> None:
         file, chosen = self.file, self.chosen
@@ -157,29 +175,36 @@ class _Reader:
         for node in range(len(file.nodes)):
             self._node(node)
 
-    def programs(self) -> None:
-        """Adds the micro-operations, when all models have been read."""
-        chosen = self.chosen
-        for program in self.tiles + self.epilogues * chosen.programs:
-            domain = ("f32", "f64", "i64")[program[0] & 0xFF]
-            for word in instructions(program):
-                chosen.micros[domain].add(word & 0xFF)
-                if word & 0xFF == STORE:
-                    chosen.dtypes.add(word >> 26)
+    def _program(self, program: list[int], inputs: list[int | None]) -> None:
+        """Adds its micro-operations. inputs: their types, None where one is not known."""
+        domain = ("f32", "f64", "i64")[program[0] & 0xFF]
+        for word in instructions(program):
+            self.chosen.micros[domain].add(word & 0xFF)
+            if word & 0xFF == STORE:
+                self.chosen.dtypes.add(word >> 26)
+            if word & 0xFF in (LOAD, STORE):
+                dtype = word >> 26 if word & 0xFF == STORE else inputs[word >> 14 & 63]
+                self.chosen.casts |= dtype is None or (dtype in FLOATS) == (domain == "i64")
 
     def _node(self, node: int) -> None:
         op_id = int(self.file.ops[int(self.file.nodes[node]["op"])])
-        name = _operators.by_id()[op_id]["name"]
+        row = _operators.by_id()[op_id]
+        name = row["name"]
         given = _operators.attributes(op_id, self.file.node_attributes(node))
         self.chosen.ops.add(name)
         if name == "shape" or {*self.file.node_inputs(node)} <= {*self.known, NONE}:
             self.known |= {*self.file.node_outputs(node)}
             self.chosen.known = True
+        given_inputs = [v for v in self.file.node_inputs(node) if v != NONE]
+        self.chosen.casts |= _casts(name)
+        self.chosen.ints |= _reads_ints(name) and len(given_inputs) >= min(2, len(row["inputs"]))
+        self.chosen.auto_pads |= bool(given.get("auto_pad") or given.get("ceil_mode"))
         for key in ("dtype", "to"):
             if key in given:
                 self.chosen.dtypes.add(int(given[key]))
         if name == "tile":
-            self.tiles.append(list(given["program"]))
+            inputs = range(len(self.file.node_inputs(node)))
+            self._program(list(given["program"]), [self._value(node, k).dtype for k in inputs])
         x = self._value(node, 0)
         kind: int | None = None
         if name == "conv":
@@ -193,16 +218,32 @@ class _Reader:
             self.chosen.reduces.add(given["kind"])
             if given["kind"] == PROD or x.dtype != F32 or not x.shape or not all(x.shape):
                 self.chosen.reduces.add(ANY)
+                self.chosen.casts = True
+            if not x.shape or len(given_inputs) > 1 or _of_rows(x.shape, given["axes"]):
+                self.chosen.reduces.add(ROWS)
+        elif name in ("max_pool", "avg_pool"):
+            found = [v for v in self.file.node_outputs(node) if v != NONE]
+            self.chosen.pools |= x.dtype != F32 or len(found) > 1
+            self.chosen.casts |= x.dtype != F32
+        elif name == "gather":
+            self.chosen.ties |= any(given["panels"])
+        elif name == "softmax":
+            self.chosen.logs |= bool(given["log"])
+        elif name == "reshape":
+            self.chosen.infers |= len(given_inputs) > 1 or any(d < 0 for d in given["dims"])
         elif name == "matmul":
             w = self._value(node, 1)
             dtype = x.dtype or w.dtype
             self.chosen.wide |= dtype is None or (dtype != F32 and dtype not in NARROW)
             self.chosen.packs |= not given["panels"] or bool(given["trans_a"]) or not x.dense
         if given.get("epilogue"):
-            program = list(given["epilogue"])
-            self.epilogues.append(program)
-            if not self._simple(node, name, kind, x, program):
+            numbers = len(given["finish"])
+            self.chosen.gates |= numbers > LIMITS
+            if not self._finished(node, name, kind, x, numbers):
                 self.chosen.programs = True
+                more = range(3, len(self.file.node_inputs(node)))
+                types = [x.dtype, *(self._value(node, k).dtype for k in more)]
+                self._program(list(given["epilogue"]), types)
 
     def _value(self, node: int, k: int, output: bool = False) -> Value:
         numbers = self.file.node_outputs(node) if output else self.file.node_inputs(node)
@@ -233,23 +274,24 @@ class _Reader:
         plain = all(k == 1 for k in kernel) and all(s == 1 for s in given["strides"])
         return DIRECT if plain and not any(given["pads"]) else STRIPS
 
-    def _simple(self, node: int, name: str, kind: int | None, x: Value, program: list[int]) -> bool:
-        """Is an epilogue done by the kernels? See ops/epilogue.c."""
+    def _finished(self, node: int, name: str, kind: int | None, x: Value, numbers: int) -> bool:
+        """Do the kernels know what an epilogue's finish says, in so many numbers? See ops/epilogue.c."""
         y = self._value(node, 0, output=True)
-        if x.dtype != F32 or y.shape is None or (name == "conv" and kind is None):
+        if x.dtype != F32 or not 0 < numbers <= GATE or (name == "conv" and kind in (None, WIDE)):
             return False
-        limit = name != "conv" or kind != WIDE
-        add = name != "conv" or kind in (DIRECT, STRIPS, WINOGRAD)
-        gate = name != "conv" or kind in (DIRECT, STRIPS, DEPTHWISE)
-        like = {}
-        for k in range(1, 8):
-            more = self._value(node, 2 + k)
-            like[k] = more.dtype == F32 and more.shape == y.shape
-        done = finish(program, like)
-        self.chosen.gates |= done is not None and "gate" in done
-        return done is not None and (
-            gate if "gate" in done else limit and (add or "add" not in done)
-        )
+        if numbers == GATE:
+            return name != "conv" or kind in (DIRECT, STRIPS, DEPTHWISE)
+        added = self._value(node, 3)
+        if len(self.file.node_inputs(node)) <= 3:
+            return True
+        alike = added.dtype == F32 and added.shape == y.shape is not None
+        return alike and (name != "conv" or kind in (DIRECT, STRIPS, WINOGRAD))
+
+
+def _of_rows(shape: tuple[int, ...], axes: list[int]) -> bool:
+    """Is the last axis of more than one element among the reduced ones?"""
+    last = max((a for a, n in enumerate(shape) if n != 1), default=0)
+    return not axes or last in {a % len(shape) for a in axes}
 
 
 def instructions(program: list[int]) -> Iterator[int]:
@@ -261,50 +303,6 @@ def instructions(program: list[int]) -> Iterator[int]:
         at += 1
         if word & 0xFF == IMM:
             at += 2 if program[0] & 0xFF else 1
-
-
-def finish(program: list[int], like: dict[int, bool]) -> set[str] | None:
-    """What a program asks of a kernel's finish, "add", "limit" and "gate", or None if it is more than one; like: inputs of the
-    result's shape. A stricter reading than that of ops/epilogue.c: an order of steps that it does not know is None."""
-    asked: set[str] = set()
-    reg: dict[int, str | int] = {}
-    if program[0] & 0xFF:
-        return None
-    for word in instructions(program):
-        op, dst, a, b, c = word & 0xFF, word >> 8 & 63, word >> 14 & 63, word >> 20 & 63, word >> 26
-        kinds = reg.get(a), reg.get(b)
-        if op == STORE:
-            return asked if kinds[0] == "sum" else None
-        if op == LOAD:
-            if a == 0 and "sum" in reg.values():
-                return None
-            reg[dst] = a if a else "sum"
-        elif op == IMM:
-            reg[dst] = "number"
-        elif op in (FMA, CLAMP):
-            if (op == FMA and (kinds[0] != "sum" or asked)) or (op == CLAMP and kinds[0] != "gate"):
-                return None
-            if kinds[1] != "number" or reg.get(c) != "number":
-                return None
-            reg[dst] = "gate"
-            if op == CLAMP and a != dst:
-                reg.pop(a, None)
-        elif op in (ADD, MIN, MAX, MUL) and "sum" in kinds and "gate" not in asked and a != b:
-            other = kinds[1] if kinds[0] == "sum" else kinds[0]
-            summed = a if kinds[0] == "sum" else b
-            if op == MUL and other == "gate" and not asked:
-                asked.add("gate")
-            elif op == ADD and isinstance(other, int) and like.get(other) and not asked:
-                asked.add("add")
-            elif op in (MIN, MAX) and other == "number" and "gate" not in reg.values():
-                asked.add("limit")
-            else:
-                return None
-            reg.pop(summed, None)
-            reg[dst] = "sum"
-        else:
-            return None
-    return None
 
 
 # ---- what a plan knows ------------------------------------------------------------------------------

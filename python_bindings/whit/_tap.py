@@ -260,9 +260,11 @@ def micro_numbers() -> dict[str, int]:
 
 
 def _before_program(op_id: int, words: list[int]) -> int:
-    """Where the program begins in a node's attributes: it is the last list, and its count stands before it."""
+    """Where the program begins in a node's attributes: its count stands before it."""
     at = 0
-    for a in _operators.by_id()[op_id]["attrs"][:-1]:
+    for a in _operators.by_id()[op_id]["attrs"]:
+        if a["name"] in _operators.PROGRAMS:
+            break
         if a["type"].endswith("[]"):
             at += 1 + words[at] * (2 if "64" in a["type"] else 1)
         else:
@@ -288,13 +290,14 @@ def _result_dtype(name: str, domain: int, inputs: list[Array]) -> int:
 
 
 def run_tile(file: File, node: int, step: int, inputs: list[Array | None]) -> Array:
-    """The register that instruction step - 1 of a node's program writes: the node is run with the program up to there."""
+    """The register that instruction step - 1 of a node's program writes: the node is run with the program up to there, and no
+    finish."""
     micro = micro_numbers()
     numbers = {number: name for name, number in micro.items()}
     op_id = int(file.ops[int(file.nodes[node]["op"])])
     words = [int(w) for w in file.node_attributes(node)]
     first = _before_program(op_id, words)
-    program = words[first:]
+    program = words[first : first + words[first - 1]]
     domain = program[0] & 255
     kept: list[int] = []
     at, register, name = 1, 0, ""

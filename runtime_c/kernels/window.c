@@ -72,7 +72,10 @@ static whit_status window_axis(whit_call *c, whit_window *w, uint32_t a, int32_t
 
 whit_status whit_window_fit(whit_call *c, whit_window *w, int32_t auto_pad, bool ceil_mode, int32_t *out) {
   if (auto_pad < WHIT_PAD_NOTSET || auto_pad > WHIT_PAD_VALID) return whit_fail(c, WHIT_E_VALUE, "no such auto_pad");
-  for (uint32_t a = 0; a < w->n; a++) WHIT_TRY(window_axis(c, w, a, auto_pad, ceil_mode, out));
+  if (!WHIT_AUTO_PADS && (auto_pad || ceil_mode))
+    return whit_fail(c, WHIT_E_OPERATOR, "this build of the runtime lacks auto_pad and ceil_mode");
+  for (uint32_t a = 0; a < w->n; a++)
+    WHIT_TRY(window_axis(c, w, a, WHIT_AUTO_PADS ? auto_pad : WHIT_PAD_NOTSET, WHIT_AUTO_PADS && ceil_mode, out));
   w->out = out;
   return WHIT_OK;
 }

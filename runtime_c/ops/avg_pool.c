@@ -10,6 +10,8 @@ WHIT_OP(avg_pool, .version = 1, .in = "x", .out = "y",
 
 whit_status whit_avg_pool_shape(whit_call *c) {
   whit_pool p;
+  if (!WHIT_POOLS && c->in[0]->dtype != WHIT_F32)
+    return whit_fail(c, WHIT_E_OPERATOR, "avg_pool: this build of the runtime lacks this type of it");
   if (!whit_type_is_float(c->in[0]->dtype)) return whit_fail(c, WHIT_E_TYPE, "avg_pool: x must be of a float type");
   return whit_pool_shape(&p, c);
 }
@@ -53,12 +55,12 @@ static void avg_pool_line(const whit_pool *p, int32_t o, const int32_t *lines) {
   for (int32_t j = 0; j < width; j++) {
     const int32_t n = whit_max_i32(1, outer * avg_pool_taps(p, w->n - 1, j)), at = (o * width + j) * p->channels;
     float *sums = (float *)y->data + at;
-    for (int32_t channel = 0; y->dtype == WHIT_F32 && channel < p->channels; channel++) sums[channel] /= (float)n;
-    for (int32_t channel = 0; y->dtype != WHIT_F32 && channel < p->channels; channel++)
+    for (int32_t channel = 0; (!WHIT_POOLS || y->dtype == WHIT_F32) && channel < p->channels; channel++) sums[channel] /= (float)n;
+    for (int32_t channel = 0; WHIT_POOLS && y->dtype != WHIT_F32 && channel < p->channels; channel++)
       avg_pool_wide(p, lines, j, channel, n, whit_at(y, at + channel));
   }
 }
 
 whit_status whit_avg_pool_run(whit_call *c) {
-  return whit_pool_run(c, c->in[0]->dtype == WHIT_F32 ? (int)WHIT_FOLD_SUM : (int)WHIT_POOL_NONE, avg_pool_line);
+  return whit_pool_run(c, !WHIT_POOLS || c->in[0]->dtype == WHIT_F32 ? (int)WHIT_FOLD_SUM : (int)WHIT_POOL_NONE, avg_pool_line);
 }

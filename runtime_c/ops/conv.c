@@ -9,12 +9,13 @@
 
 WHIT_OP(conv, .version = 1, .in = "x w bias? more*", .out = "y",
         .attr = "group:i32 panels:i32 channels:i32 auto_pad:i32 kernel:i32[] strides:i32[] pads:i32[] dilations:i32[] "
-                "epilogue:i32[]",
+                "epilogue:i32[] finish:f32[]",
         .doc = "x [N, spatial, C], w [spatial, C/group, M], y [N, spatial, M]. panels = 1 (f32): w is stored as [group]"
                "[ceil(M/group/16)][kernel * C/group][16], M = channels; not where C/group = 1 and M = C (depthwise). panels = 2 "
                "(f32, 3x3, group, strides and dilations 1, C from 16 on): w is stored as [36][ceil(M/16)][C][16], transformed for Winograd's "
                "F(4x4, 3x3) at the points 0, +-11/16, +-3/2 and infinity. auto_pad 0 as given, 1 same, upper, 2 same, lower, 3 none. "
-               "Types below f32 are summed in f32, integers in i64. epilogue: a tile program on y (its input 0) and more.");
+               "Types below f32 are summed in f32, integers in i64. epilogue: a tile program on y (its input 0) and more; "
+               "finish: what it does, in numbers (epilogue.h).");
 
 /* Convolution is a product of patches [pixels, k] and weights [k, M/group], k = kernel * C/group. Where a patch is one
  * pixel, x itself is the matrix. Else a patch is a list of pointers into x, one a tap; with few channels one a line of taps,

@@ -1,6 +1,8 @@
 /* epilogue.h - what conv and matmul do to their results before they leave the cache: the list attribute `epilogue` is a tile
  * program (tile.c) in which load 0 is the operator's own result, load k the k-th of its inputs `more`, and store 0 replaces
- * the result. Sums, limits and their like are done by the kernels in registers; anything else runs on finished blocks. */
+ * the result. The list behind it, `finish`, says what of sums, limits and their like that is, if the kernels can do it in
+ * registers: low, high, leak, slope, shift of whit_finish, as many as it takes, five of a gate; the one of `more`, if it is given,
+ * is added. Anything else (and every file that is older than the list) runs on finished blocks. */
 #ifndef WHIT_EPILOGUE_H
 #define WHIT_EPILOGUE_H
 
@@ -18,7 +20,7 @@ typedef struct whit_epilogue {
 } whit_epilogue;
 
 /* Reads the epilogue of c, whose result c->out[0] is described: extra inputs from number `first` on, list attribute number
- * `list` after `words` scalar ones. can: what of a finish the caller's kernels know. Checks the program unless c is running. */
+ * `list` after `words` scalar ones, and the next one. can: what of a finish the caller's kernels know. Checks the program unless c is running. */
 whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, unsigned words, unsigned list, unsigned can);
 
 /* Bytes of scratch for so many jobs; whit_epilogue_begin wants them aligned to 64. */

@@ -14,14 +14,16 @@ static whit_status gather_places(whit_call *c, whit_places *p, whit_tensor *matr
   const int32_t *n_rows = whit_attr_list(c, 1, 0, &panels);
   WHIT_TRY(whit_places_check(c));
   if (axis < 0) return whit_fail(c, WHIT_E_VALUE, "gather: no such axis");
-  if (panels && n_rows[0]) {
+  if (!WHIT_TIES && panels && n_rows[0])
+    return whit_fail(c, WHIT_E_OPERATOR, "gather: this build of the runtime lacks rows of panels");
+  if (WHIT_TIES && panels && n_rows[0]) {
     if (n_rows[0] < 0 || axis || x->rank != 3 || x->shape[0] != ((int64_t)n_rows[0] + 15) / 16 || x->shape[2] != 16)
       return whit_fail(c, WHIT_E_SHAPE, "gather: panels of x do not fit the number of rows");
     *matrix = (whit_tensor){ .data = x->data, .dtype = x->dtype, .rank = 2, .shape = { n_rows[0], x->shape[1] }, .stride = { 1 } };
     x = matrix;
   }
   *p = (whit_places){ .x = x, .index = index, .axis = axis, .n_axes = 1, .rank = axis + index->rank, .own = (1u << axis) - 1,
-                      .panels = x == matrix };
+                      .panels = WHIT_TIES && x == matrix };
   return WHIT_OK;
 }
 

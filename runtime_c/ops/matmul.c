@@ -4,11 +4,12 @@
 #include "../kernels/tile.h"
 
 WHIT_OP(matmul, .version = 1, .in = "a b bias? more*", .out = "y",
-        .attr = "panels:i32 n:i32 trans_a:i32 trans_b:i32 epilogue:i32[]",
+        .attr = "panels:i32 n:i32 trans_a:i32 trans_b:i32 epilogue:i32[] finish:f32[]",
         .strided = "a b",
         .doc = "y = a b + bias with numpy's broadcasting over batch axes. trans_a, trans_b swap the last two axes. panels = "
                "1: b is a matrix [k, n] stored as [ceil(n/16)][k][16], f32. bias [n] is for f32 only. Types below f32 are "
-               "summed in f32, integers in i64 and wrap. epilogue: a tile program on y (its input 0) and more.");
+               "summed in f32, integers in i64 and wrap. epilogue: a tile program on y (its input 0) and more; finish: what "
+               "it does, in numbers (epilogue.h).");
 
 /* The product as a list of units: batch item x block of columns x block of rows. A unit packs its block of b into panels
  * in scratch of the thread's own, where it stays in the cache, and multiplies. Panels that b is stored in are units only where
@@ -37,15 +38,19 @@ static void matmul_swap(whit_tensor *t) {
   t->stride[r - 2] = stride;
 }
 
-/* Can a's batch axes be seen as more rows? */
-static bool matmul_merges(const whit_tensor *a) {
-  int32_t stride = a->stride[a->rank - 2], n = a->shape[a->rank - 2];
-  for (unsigned k = a->rank - 2; k-- > 0;) {
+/* Sees a's batch axes as more rows, if that can be. */
+static bool matmul_merge(matmul *p) {
+  whit_tensor *a = &p->a;
+  const unsigned row = a->rank - 2u;
+  int32_t stride = a->stride[row], n = a->shape[row];
+  for (unsigned k = row; k-- > 0;) {
     if (a->shape[k] == 1) continue;
     if (n == 1) stride = a->stride[k];
     else if ((int64_t)stride * n != a->stride[k]) return false;
     n *= a->shape[k];
   }
+  a->stride[row] = stride;
+  p->m = n;
   return true;
 }
 
@@ -55,11 +60,10 @@ static void matmul_units(matmul *p) {
   const int32_t threads = whit_workers(p->c, (double)p->batch * p->m * p->n * p->k);
   const int32_t n_panels = (p->n + 15) / 16;
   p->block = whit_min_i32(whit_max_i32(4, (p->m > 8 ? 2048 : 256) / whit_max_i32(p->k, 1)), whit_max_i32(1, n_panels)) * 16;
-  if (p->packed) p->block = whit_min_i32((n_panels + threads - 1) / (p->m / 24 < threads ? threads : 1), 1 << 20) * 16;
   p->column_parts = (p->n + p->block - 1) / p->block;
   p->row_parts = 1;
   const int64_t units = (int64_t)p->batch * p->column_parts;
-  if (units && units < threads)
+  if (!WHIT_SMALL && units && units < threads)
     p->row_parts = whit_max_i32(1, whit_min_i32((threads + (int32_t)units - 1) / (int32_t)units, p->m / 24));
   p->n_units = (int32_t)units * p->row_parts;
   p->n_jobs = whit_min_i32(threads, p->n_units);
@@ -85,22 +89,9 @@ static whit_status matmul_plan(matmul *p, whit_call *c) {
   p->copy_a = WHIT_CONVERTS(p) || (WHIT_PACKS && p->a.stride[p->a.rank - 1] != 1 && p->k != 1);
   if (p->copy_a)                /* dense from now on, but for the data */
     for (unsigned d = p->a.rank, n = 1; d--; n *= (unsigned)whit_max_i32(1, p->a.shape[d])) p->a.stride[d] = (int32_t)n;
-  p->batch = 1;
-  bool one_b = true;
-  for (unsigned d = 0; !WHIT_PACKS && d + 2 < y->rank; d++) p->m *= y->shape[d];
-  for (unsigned d = 0; WHIT_PACKS && d + 2 < y->rank; d++) p->batch *= y->shape[d];
-  for (unsigned d = 0; WHIT_PACKS && d + 2 < p->b->rank; d++) one_b = one_b && (p->packed || p->b->shape[d] == 1);
-  if (WHIT_PACKS && one_b && matmul_merges(&p->a)) {
-    const unsigned r = p->a.rank;
-    for (unsigned d = r - 2; d-- > 0;)
-      if (p->m == 1) {
-        p->a.stride[r - 2] = p->a.stride[d];
-        p->m = p->a.shape[d];
-      } else {
-        p->m *= p->a.shape[d];
-      }
-    p->batch = 1;
-  }
+  p->batch = whit_product(y->shape, y->rank - 2u);
+  if (!WHIT_PACKS) p->m *= p->batch;
+  if (!WHIT_PACKS || ((p->packed || whit_product(p->b->shape, p->b->rank - 2u) == 1) && matmul_merge(p))) p->batch = 1;
   p->slot = 0;
   if (!WHIT_SMALL && p->packed) p->n_jobs = (int32_t)whit_gemm_parts(c, p->m, p->n, p->k);
   else matmul_units(p);
@@ -187,12 +178,13 @@ static void matmul_job(void *arg, uint32_t job) {
   const uint8_t *b = (const uint8_t *)p->b->data;
   float *panels = p->panels + job * p->slot;
   ptrdiff_t had = -1;           /* the block that panels holds */
+  const int32_t row_parts = WHIT_SMALL ? 1 : p->row_parts;
   int32_t last, row1;
   const int32_t first = whit_part(job, p->n_jobs, p->n_units, &last);
   for (int32_t u = first; u < last; u++) {
-    const int32_t part = WHIT_PACKS ? u / p->row_parts % p->column_parts : u / p->row_parts;
-    const int32_t item = WHIT_PACKS ? u / p->row_parts / p->column_parts : 0;
-    const int32_t row = u % p->row_parts, column = part * p->block;
+    const int32_t part = WHIT_PACKS ? u / row_parts % p->column_parts : u / row_parts;
+    const int32_t item = WHIT_PACKS ? u / row_parts / p->column_parts : 0;
+    const int32_t row = u % row_parts, column = part * p->block;
     const ptrdiff_t at = !WHIT_PACKS ? 0 : (p->batch > 1 ? matmul_offset(p->c->out[0], p->b, item) : 0) + column * p->b_n;
     whit_gemm g;
     matmul_item(p, item, &g);
@@ -201,10 +193,10 @@ static void matmul_job(void *arg, uint32_t job) {
     g.c += column;
     if (g.bias) g.bias += column;
     if (g.finish.add) g.finish.add += column;
-    if (WHIT_PACKS && !p->packed && (u == first || at != had))
+    if (WHIT_PACKS && !p->packed && (WHIT_SMALL || u == first || at != had))
       whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), p->k, g.n, p->b_k, p->b_n);
     had = at;
-    const int32_t row0 = whit_part((uint32_t)row, p->row_parts, p->m, &row1);
+    const int32_t row0 = whit_part((uint32_t)row, row_parts, p->m, &row1);
     whit_gemm_rows(p->c->k, &g, row0, row1);
     if (p->e.plan && !WHIT_CONVERTS(p)) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
   }

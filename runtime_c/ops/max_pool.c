@@ -8,8 +8,13 @@ WHIT_OP(max_pool, .version = 1, .in = "x", .out = "y indices?",
         .doc = "x [N, spatial, C]. Padding never wins; NaN does. indices: where each maximum lies in x as [N, C, spatial] "
                "(storage_order 1: spatial axes column by column), the first of equals; -1 for a window of padding only.");
 
+/* Done by rows? */
+static bool max_pool_folds(const whit_call *c) { return c->in[0]->dtype == WHIT_F32 && !(c->n_out > 1 && c->out[1]); }
+
 whit_status whit_max_pool_shape(whit_call *c) {
   whit_pool p;
+  if (!WHIT_POOLS && !max_pool_folds(c))
+    return whit_fail(c, WHIT_E_OPERATOR, "max_pool: this build of the runtime lacks this kind of it");
   if (c->in[0]->dtype == WHIT_BOOL) return whit_fail(c, WHIT_E_TYPE, "max_pool: x must be of numbers");
   WHIT_TRY(whit_pool_shape(&p, c));
   return whit_out(c, 1, WHIT_I64, c->in[0]->rank, p.shape);
@@ -62,6 +67,6 @@ static void max_pool_line(const whit_pool *p, int32_t o, const int32_t *lines) {
 }
 
 whit_status whit_max_pool_run(whit_call *c) {
-  const bool fast = c->in[0]->dtype == WHIT_F32 && !(c->n_out > 1 && c->out[1]);
-  return fast ? whit_pool_run(c, WHIT_FOLD_MAX, NULL) : whit_pool_run(c, WHIT_POOL_NONE, max_pool_line);
+  if (!WHIT_POOLS || max_pool_folds(c)) return whit_pool_run(c, WHIT_FOLD_MAX, NULL);
+  return whit_pool_run(c, WHIT_POOL_NONE, max_pool_line);
 }

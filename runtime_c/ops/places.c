@@ -67,8 +67,8 @@ whit_status whit_places_move(whit_call *c, const whit_places *p, const whit_tens
       if (to < 0) return whit_fail(c, WHIT_E_INDEX, "an index is out of range");
       at += (ptrdiff_t)to * x->stride[a];
     }
-    if (p->panels) at = at / 16 * 16 * n + at % 16;
-    places_slice(x->dtype, (uint8_t *)x->data + at * (ptrdiff_t)size, p->panels ? 16 : 1,
+    if (WHIT_TIES && p->panels) at = at / 16 * 16 * n + at % 16;
+    places_slice(x->dtype, (uint8_t *)x->data + at * (ptrdiff_t)size, WHIT_TIES && p->panels ? 16 : 1,
                  (uint8_t *)slices->data + (size_t)k * (size_t)n * size, n, kind);
   }
   return WHIT_OK;

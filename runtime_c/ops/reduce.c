@@ -7,8 +7,9 @@ WHIT_OP(reduce, .version = 1, .in = "x axes?", .out = "y",
                "or none if noop). Types below f64 accumulate in f32, integers in i64. Maximum "
                "and minimum are NaN if an element is.");
 
-enum { RED_SUM, RED_PROD, RED_MAX, RED_MIN, RED_MEAN, RED_ANY }; /* any: also products, other types than f32, of nothing */
-#define RED_HAS_ANY (WHIT_REDUCES >> RED_ANY & 1)
+enum { RED_SUM, RED_PROD, RED_MAX, RED_MIN, RED_MEAN, RED_ANY, RED_ROWS }; 
+#define RED_HAS_ANY (WHIT_REDUCES >> RED_ANY & 1)    /* also products, other types than f32, of nothing */
+#define RED_HAS_ROWS (WHIT_REDUCES >> RED_ROWS & 1)  /* the last axis of more than one element among the reduced ones */
 
 /* Is p of this kind, which this build has? */
 #define RED_IS(p, which) ((WHIT_REDUCES >> RED_##which & 1) && (p)->kind == RED_##which)
@@ -29,45 +30,69 @@ static bool red_reduced(const red_plan *p, unsigned group) {
   return (group & 1) != p->first_reduced;
 }
 
+static bool red_rows(const red_plan *p) { return RED_HAS_ROWS && red_reduced(p, p->n - 1); }
+
 static whit_status red_axes(whit_call *c, uint32_t *mask) {
-  int64_t axes[WHIT_MAX_RANK];
+  int64_t given[WHIT_MAX_RANK];
   const unsigned rank = c->in[0]->rank;
+  const bool is_given = c->n_in > 1 && c->in[1];
   uint32_t n;
-  *mask = 0;
-  if (c->n_in > 1 && c->in[1]) {
-    WHIT_TRY(whit_ints(c, 1, axes, WHIT_MAX_RANK, &n));
-  } else {
-    const int32_t *list = whit_attr_list(c, 3, 0, &n);
-    if (n > WHIT_MAX_RANK) return whit_fail(c, WHIT_E_VALUE, "reduce: too many axes");
-    for (uint32_t k = 0; k < n; k++) axes[k] = list[k];
-  }
-  if (!n && !c->attr[2]) *mask = (1u << rank) - 1;
+  const int32_t *list = whit_attr_list(c, 3, 0, &n);
+  if (is_given) WHIT_TRY(whit_ints(c, 1, given, WHIT_MAX_RANK, &n));
+  *mask = n || c->attr[2] ? 0 : (1u << rank) - 1;
   for (uint32_t k = 0; k < n; k++) {
-    int32_t axis = (int32_t)axes[k];
-    if (axis != axes[k] || !whit_axis(&axis, rank))
-      return whit_fail(c, WHIT_E_VALUE, "reduce: no such axis");
+    const int32_t axis = whit_position(is_given ? given[k] : list[k], (int32_t)rank);
+    if (axis < 0) return whit_fail(c, WHIT_E_VALUE, "reduce: no such axis");
     *mask |= 1u << axis;
   }
   return WHIT_OK;
 }
 
-whit_status whit_reduce_shape(whit_call *c) {
+/* shape: the output's, *rank axes. */
+static whit_status red_read(red_plan *p, whit_call *c, int32_t *shape, unsigned *rank) {
   const whit_tensor *x = c->in[0];
-  int32_t shape[WHIT_MAX_RANK];
   uint32_t mask;
-  unsigned rank = 0;
-  if (c->attr[0] < RED_SUM || c->attr[0] > RED_MEAN)
-    return whit_fail(c, WHIT_E_VALUE, "reduce: no such kind");
-  if (!(WHIT_REDUCES >> c->attr[0] & 1) || (!RED_HAS_ANY && (x->dtype != WHIT_F32 || c->attr[0] == RED_PROD || !whit_count(x))))
-    return whit_fail(c, WHIT_E_OPERATOR, "reduce: this build of the runtime lacks this kind of it");
+  unsigned n = 0, n_axes = 0;
+  bool last = false;            /* is group n - 1 reduced? */
   WHIT_TRY(red_axes(c, &mask));
+  p->c = c;
+  p->x = x->data;
+  p->kind = (unsigned)c->attr[0];
+  p->dtype = x->dtype;
+  p->first_reduced = false;
+  p->size[0] = p->n_reduced = p->n_kept = 1;
+  p->n_parts = 1;
   for (unsigned a = 0; a < x->rank; a++) {
-    if (!(mask >> a & 1))
-      shape[rank++] = x->shape[a];
-    else if (c->attr[1])
-      shape[rank++] = 1;
+    const bool reduced = mask >> a & 1;
+    const int32_t dim = x->shape[a];
+    if (!reduced || c->attr[1]) shape[n_axes++] = reduced ? 1 : dim;
+    if (reduced) p->n_reduced *= dim;
+    else p->n_kept *= dim;
+    if (dim == 1) continue;
+    if (!n) p->first_reduced = reduced;
+    if (!n || last != reduced) p->size[n++] = 1;
+    last = reduced;
+    p->size[n - 1] *= dim;
   }
-  return whit_out(c, 0, x->dtype, rank, shape);
+  p->n = n ? n : 1;
+  *rank = n_axes;
+  return WHIT_OK;
+}
+
+/* Element by element? */
+static bool red_is_any(const red_plan *p) {
+  return p->dtype != WHIT_F32 || p->kind == RED_PROD || !p->n_reduced || !p->n_kept;
+}
+
+whit_status whit_reduce_shape(whit_call *c) {
+  int32_t shape[WHIT_MAX_RANK];
+  unsigned rank;
+  red_plan p;
+  if (c->attr[0] < RED_SUM || c->attr[0] > RED_MEAN) return whit_fail(c, WHIT_E_VALUE, "reduce: no such kind");
+  WHIT_TRY(red_read(&p, c, shape, &rank));
+  if (!(WHIT_REDUCES >> p.kind & 1) || (!RED_HAS_ANY && red_is_any(&p)) || (!RED_HAS_ROWS && red_reduced(&p, p.n - 1)))
+    return whit_fail(c, WHIT_E_OPERATOR, "reduce: this build of the runtime lacks this kind of it");
+  return whit_out(c, 0, p.dtype, rank, shape);
 }
 
 /* ---- any type ----------------------------------------------------------------------- */
@@ -147,33 +172,27 @@ static inline bool red_fold_f32(const red_plan *p, const float *x, float *y, uns
  * of runs, in that order: the only freedom is inside sum_rows_f32, which fixes its own order. */
 static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_kept, unsigned kind) {
   const unsigned last = p->n - 1;
-  const bool sum = kind == WHIT_FOLD_SUM, rows = red_reduced(p, last);
-  const int32_t n = p->size[last];
-  int32_t at[WHIT_MAX_RANK] = { 0 }, step[WHIT_MAX_RANK], stride = rows ? 1 : n;
+  const bool sum = kind == WHIT_FOLD_SUM, rows = red_rows(p);
+  const int32_t n = p->size[last], n_runs = p->n_reduced / (rows ? n : 1) * (n_kept / (rows ? 1 : n));
   const float start = sum ? 0 : kind == WHIT_FOLD_MAX ? -__builtin_inff() : __builtin_inff();
   for (int32_t k = 0; k < n_kept; k++) y[k] = start;
-  for (unsigned g = last; g--;) {
-    step[g] = red_reduced(p, g) ? 0 : stride;
-    if (step[g]) stride *= p->size[g];
-  }
-  if (!WHIT_SMALL && rows && sum && last < 2 && (last == 0 || step[0])) {
+  if (!WHIT_SMALL && rows && sum && last < 2) {
     WHIT_KERNEL(p->c->k, sum_rows_f32)(y, x, n_kept, n, n);
     return;
   }
-  float *to = y;
-  for (unsigned g = 0; g != UINT32_MAX; x += n) {
+  for (int32_t run = 0; run < n_runs; run++, x += n) {
+    float *to = y, part;
+    for (int32_t g = (int32_t)last - 1, rest = run, stride = rows ? 1 : n; g >= 0; rest /= p->size[g--]) {
+      if (red_reduced(p, (unsigned)g)) continue;
+      to += (ptrdiff_t)(rest % p->size[g]) * stride;
+      stride *= p->size[g];
+    }
     const float *lines[] = { to, x };
     const whit_fold f = { lines, 2, 1, n, 1, 0, 0 };
-    float part;
     if (!rows && sum) WHIT_KERNEL(p->c->k, add_to_f32)(to, x, n);
     else if (!rows) WHIT_KERNEL(p->c->k, fold_f32)(&f, kind, to); /* in place: once more changes nothing */
     else if (sum) WHIT_KERNEL(p->c->k, sum_rows_f32)(&part, x, 1, n, n), *to += part;
     else *to = red_max_row(p->c->k, *to, x, n, kind);
-    for (g = last - 1; g != UINT32_MAX && ++at[g] == p->size[g]; g--) {
-      to -= (ptrdiff_t)step[g] * (p->size[g] - 1);
-      at[g] = 0;
-    }
-    if (g != UINT32_MAX) to += step[g];
   }
 }
 
@@ -187,51 +206,28 @@ static void red_all_f32(const red_plan *p, const float *x, float *y, int32_t n_k
 static void red_part_f32(void *arg, uint32_t part) {
   red_plan p = *(const red_plan *)arg;
   const int64_t all = p.size[0], low = all * part / p.n_parts, high = all * (part + 1) / p.n_parts;
-  const int64_t kept = p.n_parts > 1 ? p.n_kept / all : 0,
-                whole = p.n_parts > 1 ? kept * p.n_reduced : 0;
-  if (p.n_parts > 1) {
-    if (low == high) return;
-    p.size[0] = (int32_t)(high - low);
-    p.n_kept = (int32_t)(kept * (high - low));
-  }
+  const int64_t kept = p.n_kept / all, whole = kept * p.n_reduced;
+  if (low == high) return;
+  p.size[0] = (int32_t)(high - low);
+  p.n_kept = (int32_t)(kept * (high - low));
   red_all_f32(&p, (const float *)p.x + whole * low, (float *)p.y + kept * low, p.n_kept);
 }
 
 enum { RED_PARALLEL = 1 << 15 }; /* elements; below, waking threads costs more than it saves */
 
 whit_status whit_reduce_run(whit_call *c) {
-  const whit_tensor *x = c->in[0];
-  red_plan p = { .c = c,
-                 .x = x->data,
-                 .y = c->out[0]->data,
-                 .kind = (unsigned)c->attr[0],
-                 .dtype = x->dtype,
-                 .n_reduced = 1,
-                 .n_kept = 1,
-                 .n_parts = 1 };
-  uint32_t mask;
-  WHIT_TRY(red_axes(c, &mask));
-  for (unsigned a = 0; a < x->rank; a++) {
-    const bool reduced = mask >> a & 1;
-    const int32_t dim = x->shape[a];
-    *(reduced ? &p.n_reduced : &p.n_kept) *= dim;
-    if (dim == 1) continue;
-    if (!p.n) p.first_reduced = reduced;
-    if (p.n && red_reduced(&p, p.n - 1) == reduced)
-      p.size[p.n - 1] *= dim;
-    else
-      p.size[p.n++] = dim;
-  }
-  if (!p.n) p.size[p.n++] = 1;
-  if (RED_HAS_ANY && (x->dtype != WHIT_F32 || p.kind == RED_PROD || !p.n_reduced || !p.n_kept)) {
+  int32_t shape[WHIT_MAX_RANK];
+  unsigned rank;
+  red_plan p;
+  WHIT_TRY(red_read(&p, c, shape, &rank));
+  p.y = c->out[0]->data;
+  if (RED_HAS_ANY && red_is_any(&p)) {
     red_any(&p);
     return WHIT_OK;
   }
-  if (!p.first_reduced && p.n > 1 && (int64_t)p.n_reduced * p.n_kept >= RED_PARALLEL)
+  if (!WHIT_SMALL && !p.first_reduced && p.n > 1 && (int64_t)p.n_reduced * p.n_kept >= RED_PARALLEL)
     p.n_parts = whit_threads(c);
-  if (p.n_parts > 1)
-    whit_parallel(c, red_part_f32, &p, p.n_parts);
-  else
-    red_part_f32(&p, 0);
+  if (!WHIT_SMALL && p.n_parts > 1) whit_parallel(c, red_part_f32, &p, p.n_parts);
+  else red_all_f32(&p, (const float *)p.x, (float *)p.y, p.n_kept);
   return WHIT_OK;
 }

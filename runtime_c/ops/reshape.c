@@ -8,23 +8,12 @@ WHIT_OP(reshape, .version = 1, .in = "x shape?", .out = "y", .attr = "allowzero:
                "product of the input's axes p >> 4 to (p & 15) - 1. shape: 0 copies the input's "
                "size unless allowzero, -1 is inferred.");
 
-/* Size of output axis a as asked for; -1: infer. */
-static whit_status reshape_dim(whit_call *c, const int64_t *shape, const int32_t *dims, uint32_t a,
-                               int64_t *dim) {
+/* A size below -1: -2 - p, where p says of which of the input's axes it is the product. */
+static whit_status reshape_copied(whit_call *c, int64_t *dim) {
   const whit_tensor *x = c->in[0];
-  *dim = dims ? dims[a] : shape[a];
-  if (!dims && *dim == 0 && !c->attr[0]) {
-    if (a >= x->rank)
-      return whit_fail(c, WHIT_E_SHAPE, "reshape copies an axis that the input does not have");
-    *dim = x->shape[a];
-  }
-  if (*dim >= -1 && *dim <= INT32_MAX) return WHIT_OK;
-  if (!dims) return whit_fail(c, WHIT_E_VALUE, "reshape to a size that is out of range");
-  const int32_t p = -2 - dims[a], end = p & 15;
-  if (p >> 4 > end || end > x->rank)
-    return whit_fail(c, WHIT_E_SHAPE, "reshape copies an axis that the input does not have");
-  *dim = 1;
-  for (int32_t k = p >> 4; k < end; k++) *dim *= x->shape[k];
+  const uint32_t p = (uint32_t)(-2 - *dim), first = p >> 4, end = p & 15;
+  if (first > end || end > x->rank) return whit_fail(c, WHIT_E_SHAPE, "reshape copies an axis that the input does not have");
+  *dim = whit_product(x->shape + first, end - first);
   return WHIT_OK;
 }
 
@@ -38,32 +27,32 @@ static int64_t reshape_product(const whit_tensor *x) {
 
 whit_status whit_reshape_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];
+  const bool given = c->n_in > 1 && c->in[1];
   int64_t shape[WHIT_MAX_RANK], rest = 1;
-  int32_t out[WHIT_MAX_RANK] = { 0 }, infer = -1;
+  int32_t out[WHIT_MAX_RANK], *infer = NULL;
   uint32_t rank;
-  const int32_t *dims = NULL;
   bool empty = false;
-  if (c->n_in > 1 && c->in[1])
-    WHIT_TRY(whit_ints(c, 1, shape, WHIT_MAX_RANK, &rank));
-  else
-    dims = whit_attr_list(c, 1, 0, &rank);
+  const int32_t *dims = whit_attr_list(c, 1, 0, &rank);
+  if (given) WHIT_TRY(whit_ints(c, 1, shape, WHIT_MAX_RANK, &rank));
   if (rank > WHIT_MAX_RANK) return whit_fail(c, WHIT_E_SHAPE, "reshape to too many axes");
   for (uint32_t a = 0; a < rank; a++) {
-    int64_t dim;
-    WHIT_TRY(reshape_dim(c, shape, dims, a, &dim));
-    if (dim < 0) {
-      if (infer >= 0) return whit_fail(c, WHIT_E_VALUE, "reshape can infer one axis only");
-      infer = (int32_t)a;
-      continue;
-    }
+    int64_t dim = given ? shape[a] : dims[a];
+    if (given && (dim < -1 || dim > INT32_MAX)) return whit_fail(c, WHIT_E_VALUE, "reshape to a size that is out of range");
+    if (given && !dim && !c->attr[0]) dim = -2 - (int64_t)(a << 4 | (a + 1));
+    if (!WHIT_INFERS && dim < 0)
+      return whit_fail(c, WHIT_E_OPERATOR, "reshape: this build of the runtime lacks sizes that are copied or inferred");
+    if (dim < -1) WHIT_TRY(reshape_copied(c, &dim));
     out[a] = (int32_t)dim;
-    empty |= dim == 0;
-    if (dim) rest *= dim;
-    if (rest > INT32_MAX)
-      return whit_fail(c, WHIT_E_SHAPE, "reshape to another number of elements");
+    if (dim < 0) {
+      if (infer) return whit_fail(c, WHIT_E_VALUE, "reshape can infer one axis only");
+      infer = &out[a];
+    }
+    empty |= !dim;
+    if (dim > 0) rest *= dim;
+    if (rest > INT32_MAX) return whit_fail(c, WHIT_E_SHAPE, "reshape to another number of elements");
   }
   const int64_t count = whit_count(x);
-  if (infer >= 0) out[infer] = (int32_t)((empty ? reshape_product(x) : count) / rest);
+  if (infer) *infer = (int32_t)((empty ? reshape_product(x) : count) / rest);
   WHIT_TRY(whit_out_view(c, rank, out, NULL));
   if (whit_count(c->out[0]) != count)
     return whit_fail(c, WHIT_E_SHAPE, "reshape to another number of elements");

@@ -7,18 +7,18 @@ WHIT_OP(slice, .version = 1, .in = "x starts ends axes? steps?", .out = "y", .st
                "negative positions count from the end, positions outside are moved to the "
                "nearest end.");
 
+static int64_t slice_limit(int64_t x, int64_t low, int64_t high) {
+  if (x < low) x = low;
+  return x > high ? high : x;
+}
+
 /* Cuts one axis: its new size, the first element's position, and the step (1 where it does not
  * matter). */
 static int32_t slice_axis(int32_t dim, int64_t *start, int64_t end, int64_t *step) {
-  const int64_t low = *step < 0 ? -1 : 0, high = *step < 0 ? dim - 1 : dim;
-  if (*start < 0) *start += dim;
-  if (end < 0) end += dim;
-  if (*start < 0) *start = 0;
-  if (*start > high) *start = high;
-  if (end < low) end = low;
-  if (end > high) end = high;
-  if (*step > INT32_MAX) *step = INT32_MAX; /* no axis is longer, and the rest must not overflow */
-  if (*step < -INT32_MAX) *step = -INT32_MAX;
+  const int64_t low = *step < 0 ? -1 : 0, high = dim + low;
+  *start = slice_limit(*start < 0 ? *start + dim : *start, 0, high);
+  end = slice_limit(end < 0 ? end + dim : end, low, high);
+  *step = slice_limit(*step, -INT32_MAX, INT32_MAX); /* no axis is longer, and the rest must not overflow */
   const int64_t n = (end - *start + *step - (*step < 0 ? -1 : 1)) / *step;
   if (n <= 1) *step = 1;
   if (n <= 0) *start = 0;

@@ -12,6 +12,7 @@ whit_status whit_softmax_shape(whit_call *c) {
   if (x->dtype != WHIT_F32) return whit_fail(c, WHIT_E_TYPE, "softmax: x must be f32");
   if (!x->rank) return whit_fail(c, WHIT_E_SHAPE, "softmax: x has no axis");
   if (c->attr[0] & ~1) return whit_fail(c, WHIT_E_VALUE, "softmax: log must be 0 or 1");
+  if (!WHIT_LOGS && c->attr[0]) return whit_fail(c, WHIT_E_OPERATOR, "softmax: this build of the runtime lacks its logarithm");
   return whit_out_like(c, 0, x);
 }
 
@@ -26,7 +27,7 @@ static void softmax_part(void *arg, uint32_t part) {
     const float *x = (const float *)s->c->in[0]->data + (ptrdiff_t)r * s->n;
     float *y = (float *)s->c->out[0]->data + (ptrdiff_t)r * s->n, found[2];
     WHIT_KERNEL(k, exp_row_f32)(y, x, NULL, 1.0f, s->n, found);
-    if (s->c->attr[0]) {
+    if (WHIT_LOGS && s->c->attr[0]) {
       const float p[3] = { found[0], 1.0f, -(float)whit_log_f64((double)found[1]) };
       WHIT_KERNEL(k, affine_rows_f32)(y, x, p, NULL, NULL, 1, s->n);
     } else {

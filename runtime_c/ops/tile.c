@@ -6,8 +6,8 @@
  *
  * A register is a pointer to a block of elements: to memory of its own, or straight into a dense input or output of
  * the domain's type. What is the same for every block (literals, scalars, a vector along the last axis) is loaded
- * once, if its register is written nowhere else: programs should give such values registers of their own. The size profile has
- * none of what only saves copies: all is loaded for each block, and results are computed in registers. */
+ * once, if its register is written nowhere else: programs should give such values registers of their own. The size profile
+ * has none of what only saves copies: every register has memory of its own, and all is loaded for each block. */
 #include "epilogue.h"
 #include "../kernels/tile.h"
 
@@ -55,20 +55,24 @@ static inline bool tile_native(unsigned domain, unsigned dtype) {
 
 /* ---- checking ------------------------------------------------------------------------------------- */
 
-/* Registers that a micro-operation reads, 4 if the domain lacks it. */
-static unsigned tile_reads(unsigned op, unsigned domain) {
-  unsigned known = 0;
+/* Of a micro-operation: registers that it reads, and 16 times the domains that have it. */
+static WHIT_CALLED uint8_t tile_known(unsigned op) {
   switch (op) {
 #define TILE_HAS(name, number) \
   (number < 64 ? WHIT_HAS_MICRO(F32, name) | WHIT_HAS_MICRO(F64, name) << 1 | WHIT_HAS_MICRO(I64, name) << 2 \
                : WHIT_HAS_MICRO(64, name) << 2)
 #define TILE_KNOWN(name, number, n_args, domains) \
-  case number: known = (unsigned)(n_args | ((domains) & TILE_HAS(name, number)) << 4); break;
+  case number: return (uint8_t)(n_args | ((domains) & TILE_HAS(name, number)) << 4);
     WHIT_MOVE_LIST(TILE_KNOWN) WHIT_MICRO_LIST(TILE_KNOWN)
 #undef TILE_KNOWN
 #undef TILE_HAS
-    default: break;
+    default: return 0;
   }
+}
+
+/* Registers that a micro-operation reads, 4 if the domain lacks it. */
+static unsigned tile_reads(unsigned op, unsigned domain) {
+  const unsigned known = tile_known(op);
   return known >> (4 + domain) & 1 ? known & 3 : 4;
 }
 
@@ -85,6 +89,12 @@ static const char *tile_check(const whit_call *c, uint32_t w, unsigned domain, u
   return whit_type_size(tile_c(w)) ? NULL : "tile: no such type";
 }
 
+/* Does a load or store go between floats and integers? */
+static bool tile_casts(const whit_call *c, uint32_t w, unsigned domain) {
+  if (tile_op(w) > WHIT_MICRO_store || tile_op(w) == WHIT_MICRO_imm) return false;
+  return whit_type_is_float(tile_op(w) == WHIT_MICRO_load ? c->in[tile_a(w)]->dtype : tile_c(w)) == (domain == 2);
+}
+
 static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shape) {
   const uint32_t *p = (const uint32_t *)c->attr + 1, *end = p + c->attr[0];
   if (p == end) return whit_fail(c, WHIT_E_FORMAT, "tile: no program");
@@ -99,6 +109,8 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
       return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks a micro-operation of the program");
     const char *cause = tile_check(c, w, domain, written, stored);
     if (cause) return whit_fail(c, WHIT_E_FORMAT, cause);
+    if (!WHIT_CASTS && tile_casts(c, w, domain))
+      return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks conversions between floats and integers");
     if (tile_op(w) == WHIT_MICRO_store) {
       stored |= (uint64_t)1 << tile_b(w);
       n_stored++;
@@ -134,7 +146,7 @@ static int32_t tile_length(int32_t count, unsigned n_regs) {
 }
 
 static size_t tile_part_bytes(unsigned domain, unsigned n_regs, int32_t length) {
-  return whit_round(n_regs * sizeof(void *), 64) + n_regs * tile_size(domain) * (size_t)length;
+  return (WHIT_SMALL ? 0 : whit_round(n_regs * sizeof(void *), 64)) + n_regs * tile_size(domain) * (size_t)length;
 }
 
 whit_status whit_tile_check(whit_call *c) {
@@ -166,11 +178,12 @@ whit_status whit_tile_shape(whit_call *c) {
   for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
   const int32_t count = y ? whit_count(y) : 0;
   c->over = tile_stores_last(c) ? 0xff : 0;
-  c->scratch_bytes = count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count)) : ((uint32_t)c->attr[1] >> 8 & 255) * TILE_ONE * 8;
+  c->scratch_bytes = WHIT_SMALL || count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count))
+                                             : ((uint32_t)c->attr[1] >> 8 & 255) * TILE_ONE * 8;
   return WHIT_OK;
 }
 
-/* ---- running: one element ------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------- */
 
 static void tile_load(unsigned domain, void *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
   if (WHIT_MICROS_F32 && domain == 0) whit_load_f32((float *)y, dtype, x, stride, n);
@@ -193,6 +206,9 @@ static inline void tile_micro(const whit_kernels *k, unsigned domain, unsigned o
   else if (WHIT_MICROS_I64)
     whit_micro_i64(op, (int64_t *)y, (const int64_t *)a, (const int64_t *)b, (const int64_t *)c, n);
 }
+
+#if !WHIT_SMALL
+/* ---- one element ------------------------------------------------------------------------------------ */
 
 static inline void tile_copy_one(unsigned domain, void *y, const void *x) {
   if (domain) __builtin_memcpy(y, x, 8);
@@ -226,16 +242,9 @@ static void tile_one(whit_call *c) {
     }
   }
 }
+#endif
 
-/* ---- running: many -------------------------------------------------------------------------------- */
-
-static void **tile_registers(const tile_plan *t, uint32_t part) {
-  return (void **)(void *)(t->parts + part * t->part_bytes);
-}
-
-static inline void *tile_buffer(const tile_plan *t, void **reg, unsigned r) {
-  return (uint8_t *)reg + whit_round(t->n_regs * sizeof(void *), 64) + r * tile_size(t->domain) * (size_t)t->length;
-}
+/* ---- many --------------------------------------------------------------------------------------------- */
 
 typedef uint64_t tile_words __attribute__((may_alias));
 
@@ -270,6 +279,40 @@ static void tile_gather(const tile_plan *t, const tile_input *x, uint8_t *y, con
   }
 }
 
+/* Index of an element, innermost axis first. */
+static void tile_index(const tile_plan *t, int32_t element, int32_t *at) {
+  for (unsigned a = 0; a < t->n_axes; element /= t->dims[a++]) at[a] = element % t->dims[a];
+}
+
+#if WHIT_SMALL
+/* Runs the program on elements start ... start + n - 1 of the common shape, n <= t->block. */
+static void tile_run_block(const tile_plan *t, void *part, int32_t start, int32_t n) {
+  const size_t step = tile_size(t->domain) * (size_t)t->length;
+  const uint32_t *p = t->program;
+  int32_t at[WHIT_MAX_RANK];
+  tile_index(t, start, at);
+  for (uint32_t k = t->n_ops; k; k--) {
+    const uint32_t w = *p++;
+    const unsigned op = tile_op(w);
+    uint8_t *const reg = (uint8_t *)part, *const dst = reg + tile_dst(w) * step, *const a = reg + tile_a(w) * step;
+    if (op > WHIT_MICRO_store) {
+      tile_micro(t->kernels, t->domain, op, dst, a, reg + tile_b(w) * step, reg + tile_c(w) * step, n);
+    } else if (op == WHIT_MICRO_store) {
+      const whit_tensor *y = t->out[tile_b(w)];
+      if (y) tile_store(t->domain, whit_at(y, start), y->dtype, a, n);
+    } else if (op == WHIT_MICRO_load) {
+      tile_gather(t, &t->in[tile_a(w)], dst, at, n);
+    } else {
+      tile_literal(t, dst, p);
+      p += tile_size(t->domain) / 4;
+    }
+  }
+}
+#else
+static inline void *tile_buffer(const tile_plan *t, void **reg, unsigned r) {
+  return (uint8_t *)reg + whit_round(t->n_regs * sizeof(void *), 64) + r * tile_size(t->domain) * (size_t)t->length;
+}
+
 /* The block of an input: where it lies if it can be used there (whole), else a copy in y. */
 static void *tile_fetch(const tile_plan *t, const tile_input *x, void *y, int32_t start, const int32_t *at, int32_t n,
                         bool whole) {
@@ -277,7 +320,7 @@ static void *tile_fetch(const tile_plan *t, const tile_input *x, void *y, int32_
   const uint8_t *p = (const uint8_t *)x->data;
   if (x->kind == TILE_DENSE) p += (size_t)start * whit_type_size(x->dtype);
   else if (x->kind != TILE_SPLAT) {
-    if (!WHIT_SMALL && in_place && x->stride[0] == 1 && at[0] + n <= t->dims[0]) {
+    if (in_place && x->stride[0] == 1 && at[0] + n <= t->dims[0]) {
       for (unsigned a = 0; a < t->n_axes; a++) p += at[a] * (ptrdiff_t)x->stride[a] * (ptrdiff_t)tile_size(t->domain);
       return (void *)(uintptr_t)p;
     }
@@ -292,14 +335,12 @@ static void *tile_fetch(const tile_plan *t, const tile_input *x, void *y, int32_
 
 /* Runs the program on elements start ... start + n - 1 of the common shape, n <= t->block. Where registers with a
  * period are fixed, start is a multiple of t->block. */
-static void tile_run_block(const tile_plan *t, void **reg, int32_t start, int32_t n) {
+static void tile_run_block(const tile_plan *t, void *part, int32_t start, int32_t n) {
+  void **const reg = (void **)part;
   const bool whole = t->domain || !(n & 15); /* f32 kernels round n up: not in the caller's memory */
   const uint32_t *p = t->program;
   int32_t at[WHIT_MAX_RANK];
-  if (t->general) {
-    int32_t rest = start;
-    for (unsigned a = 0; a < t->n_axes; rest /= t->dims[a++]) at[a] = rest % t->dims[a];
-  }
+  if (t->general) tile_index(t, start, at);
   for (uint32_t k = t->n_ops; k; k--) {
     const uint32_t w = *p++;
     const unsigned op = tile_op(w), dst = tile_dst(w);
@@ -307,18 +348,18 @@ static void tile_run_block(const tile_plan *t, void **reg, int32_t start, int32_
       const whit_tensor *out = t->out[tile_b(w)];
       if (!out) continue;
       void *y = (uint8_t *)out->data + (size_t)start * whit_type_size(out->dtype);
-      if (WHIT_SMALL || y != reg[tile_a(w)] || !tile_native(t->domain, out->dtype))
+      if (y != reg[tile_a(w)] || !tile_native(t->domain, out->dtype))
         tile_store(t->domain, y, out->dtype, reg[tile_a(w)], n);
       continue;
     }
     void *y = tile_buffer(t, reg, dst);
     if (op > WHIT_MICRO_store) {
       /* A result that is stored next is computed where it goes. */
-      if (!WHIT_SMALL && whole && k > 1 && tile_op(*p) == WHIT_MICRO_store && tile_a(*p) == dst &&
+      if (whole && k > 1 && tile_op(*p) == WHIT_MICRO_store && tile_a(*p) == dst &&
           tile_native(t->domain, tile_c(*p)) && t->out[tile_b(*p)])
         y = (uint8_t *)t->out[tile_b(*p)]->data + (size_t)start * tile_size(t->domain);
       tile_micro(t->kernels, t->domain, op, y, reg[tile_a(w)], reg[tile_b(w)], reg[tile_c(w)], n);
-    } else if (WHIT_SMALL || !(t->fixed >> dst & 1)) {
+    } else if (!(t->fixed >> dst & 1)) {
       if (op == WHIT_MICRO_imm) tile_literal(t, y, p);
       else y = tile_fetch(t, &t->in[tile_a(w)], y, start, at, n, whole);
     }
@@ -327,7 +368,6 @@ static void tile_run_block(const tile_plan *t, void **reg, int32_t start, int32_
   }
 }
 
-#if !WHIT_SMALL
 /* Fills the registers that stay the same. */
 static void tile_prepare(const tile_plan *t, void **reg) {
   static const int32_t origin[WHIT_MAX_RANK] = { 0 };
@@ -346,10 +386,9 @@ static void tile_prepare(const tile_plan *t, void **reg) {
 #endif
 
 void whit_tile_range(const tile_plan *t, uint32_t part, int32_t start, int32_t n) {
-  void **reg = tile_registers(t, part);
   for (int32_t m; n > 0; start += m, n -= m) {
     m = n < t->block ? n : t->block;
-    tile_run_block(t, reg, start, m);
+    tile_run_block(t, t->parts + part * t->part_bytes, start, m);
   }
 }
 
@@ -383,6 +422,7 @@ static void tile_axes(tile_plan *t, const whit_call *c, const whit_tensor *y) {
   t->n_axes = (uint8_t)n;
 }
 
+#if !WHIT_SMALL
 static uint8_t tile_kind(const tile_plan *t, const tile_input *x) {
   bool dense = true, still = true; /* still: only the innermost axis moves it */
   int64_t step = 1;
@@ -392,10 +432,9 @@ static uint8_t tile_kind(const tile_plan *t, const tile_input *x) {
   }
   if (dense) return TILE_DENSE;
   if (still && !x->stride[0]) return TILE_SPLAT;
-  return !WHIT_SMALL && still && t->n_axes > 1 ? TILE_PERIODIC : TILE_GENERAL;
+  return still && t->n_axes > 1 ? TILE_PERIODIC : TILE_GENERAL;
 }
 
-#if !WHIT_SMALL
 /* Which registers are filled once, and from that the length of a block: a multiple of the period and, for the sake of
  * whole vectors, of 16. Without such a length, what has a period is loaded like the rest. */
 static void tile_fix(tile_plan *t) {
@@ -414,7 +453,6 @@ static void tile_fix(tile_plan *t) {
     if (kind == TILE_PERIODIC) periodic |= bit;
     t->general |= kind == TILE_GENERAL || kind == TILE_PERIODIC;
   }
-  t->block = t->length;
   int32_t period = 16;
   while (period <= t->length && period % t->dims[0]) period += 16;
   if (period > t->length) periodic = 0;
@@ -443,14 +481,14 @@ tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scrat
   for (unsigned i = 0; i < c->n_in; i++) {
     t->in[i].data = (const uint8_t *)c->in[i]->data;
     t->in[i].dtype = c->in[i]->dtype;
+#if !WHIT_SMALL
     t->in[i].kind = tile_kind(t, &t->in[i]);
-    t->general |= WHIT_SMALL && t->in[i].kind == TILE_GENERAL;
+#endif
   }
-#if WHIT_SMALL
   t->block = t->length;
-#else
+#if !WHIT_SMALL
   tile_fix(t);
-  for (uint32_t part = 0; part < n_parts; part++) tile_prepare(t, tile_registers(t, part));
+  for (uint32_t part = 0; part < n_parts; part++) tile_prepare(t, (void **)(void *)(t->parts + part * t->part_bytes));
 #endif
   return t;
 }
@@ -459,8 +497,13 @@ whit_status whit_tile_run(whit_call *c) {
   const whit_tensor *y = NULL;
   for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
   const int32_t count = y ? whit_count(y) : 0;
-  if (count == 1) tile_one(c);
-  if (count <= 1) return WHIT_OK;
+#if !WHIT_SMALL
+  if (count == 1) {
+    tile_one(c);
+    return WHIT_OK;
+  }
+#endif
+  if (!count) return WHIT_OK;
   const uint32_t n_parts = tile_parts(c, count);
   whit_parallel(c, tile_part, whit_tile_begin(c, y, c->scratch, n_parts), n_parts);
   return WHIT_OK;

@@ -101,7 +101,7 @@ static int64_t truncated(double x, int32_t bits) {
 double whit_get_f64(unsigned dtype, const void *p) {
   if (dtype == WHIT_F32) return (double)*(const float *)p;
   if (dtype == WHIT_F64) return *(const double *)p;
-  if (integer_bits[dtype]) {
+  if (WHIT_CASTS && integer_bits[dtype]) {
     const int64_t v = whit_get_i64(dtype, p);
     return dtype == WHIT_U64 ? (double)(uint64_t)v : (double)v;
   }
@@ -117,7 +117,7 @@ void whit_set_f64(unsigned dtype, void *p, double x) {
     *(float *)p = (float)x;
   } else if (dtype == WHIT_F64) {
     *(double *)p = x;
-  } else if (bits) {
+  } else if (WHIT_CASTS && bits) {
     whit_set_i64(dtype, p, bits == 1 ? x != 0 : truncated(x, bits));
   } else if (WHIT_HAS_DTYPE(WHIT_F8E8M0) && dtype == WHIT_F8E8M0) {
     *(uint8_t *)p = e8m0_encode(x);
@@ -134,7 +134,7 @@ int64_t whit_get_i64(unsigned dtype, const void *p) {
   uint64_t v;
   if (!unused) return *(const int64_t *)p;
   switch (unused) {
-    case 64: return truncated(whit_get_f64(dtype, p), -64);
+    case 64: return WHIT_CASTS ? truncated(whit_get_f64(dtype, p), -64) : 0;
     case 63: return *(const uint8_t *)p != 0;
     case 48: v = *(const uint16_t *)p; break;
     case 32: v = *(const uint32_t *)p; break;
@@ -154,6 +154,7 @@ void whit_set_i64(unsigned dtype, void *p, int64_t x) {
     case 64: *(int64_t *)p = x; return;
     default: *(uint8_t *)p = (uint8_t)(x & ((1 << n_bits) - 1)); return;
   }
+  if (!WHIT_CASTS) return;
   if (dtype == WHIT_F32) {
     *(float *)p = (float)x;
     return;
@@ -255,7 +256,7 @@ static void halves_store(uint16_t *y, unsigned dtype, const float *x, int32_t n)
 #endif
 
 void whit_load_f32(float *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
-  if (dtype == WHIT_F32) {
+  if (WHIT_IS_F32(dtype)) {
     const float *p = (const float *)x;
     if (stride == 1) whit_bytes_copy(y, x, (size_t)n * sizeof *y);
 #if !WHIT_SMALL
@@ -303,7 +304,7 @@ void whit_load_i64(int64_t *y, unsigned dtype, const void *x, ptrdiff_t stride, 
 }
 
 void whit_store_f32(void *y, unsigned dtype, const float *x, int32_t n) {
-  if (dtype == WHIT_F32) {
+  if (WHIT_IS_F32(dtype)) {
     whit_bytes_copy(y, x, (size_t)n * sizeof *x);
     return;
   }

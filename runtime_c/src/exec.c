@@ -43,7 +43,7 @@ whit_status whit_dense_copy(whit_call *c) {
 
 whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth) {
   if (t->kind != WHIT_TENSOR || whit_count(t) < 1) return whit_error(i, WHIT_E_SHAPE, node, "a condition is empty");
-  *truth = t->dtype == WHIT_BOOL ? *(const uint8_t *)t->data != 0 : whit_get_f64(t->dtype, t->data) != 0;
+  *truth = whit_type_is_float(t->dtype) ? whit_get_f64(t->dtype, t->data) != 0 : whit_get_i64(t->dtype, t->data) != 0;
   return WHIT_OK;
 }
 

@@ -199,7 +199,7 @@ enum { WHIT_TILE = 256 };
 typedef struct whit_finish {
   const float *add;             /* NULL: nothing is added; else rows add_row apart, as those of the result */
   ptrdiff_t add_row;
-  float low, high;              /* infinities: no limit */
+  float low, high;              /* infinities: no limit; these five in the order of attribute `finish` (ops/epilogue.h) */
   float leak;                   /* 1: none */
   float slope, shift;
   bool gate;                    /* then nothing is added, and nothing leaks */

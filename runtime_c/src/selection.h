@@ -21,10 +21,10 @@
 #define WHIT_HAS_loop 1
 #define WHIT_HAS_identity 1
 #define WHIT_HAS_shape 1
-#define WHIT_REDUCES 0x3f                       /* a bit per RED_... of ops/reduce.c */
+#define WHIT_REDUCES 0x7f                       /* a bit per RED_... of ops/reduce.c */
 #define WHIT_FOLDS 3                            /* of rows: 1 sums, 2 maxima and minima */
-#define WHIT_PROGRAMS 1                         /* epilogues that are more than sums, limits and gates */
-#define WHIT_GATES 1                            /* gates among them */
+#define WHIT_PROGRAMS 1                         /* epilogues that are more than a finish */
+#define WHIT_GATES 1                            /* finishes that are more than sums and limits: leaks, gates */
 #define WHIT_PACKS 1                            /* products with matrices that are not stored in panels; of matmul also transposed, */
                                                 /* strided and batched ones */
 #define WHIT_WIDE 1                             /* products of f64 and integers */
@@ -32,6 +32,13 @@
 #define WHIT_SMALL 0                            /* 1: the simple loop where a fast one is larger (the size profile) */
 #endif
 #define WHIT_DYNAMIC 1                          /* shapes that depend on data, sequences, optionals; control flow needs it */
+#define WHIT_POOLS 1                            /* pools of other types than f32, and those that say where a maximum is */
+#define WHIT_CASTS 1                            /* conversions between floats and integers */
+#define WHIT_TIES 1                             /* gathers out of a product's panels */
+#define WHIT_LOGS 1                             /* logarithms of softmax */
+#define WHIT_AUTO_PADS 1                        /* windows with auto_pad or ceil_mode */
+#define WHIT_INFERS 1                           /* reshapes to sizes that are copied or inferred */
+#define WHIT_INTS 1                             /* inputs that hold sizes, axes or positions */
 #define WHIT_KNOWN 1                            /* nodes whose inputs the plan knows, computed while planning */
 #define WHIT_STATES 1                           /* state that lasts from run to run */
 #define WHIT_TEXTS 1                            /* sentences that explain an error; 0: its node and the name of its status */
@@ -50,7 +57,8 @@
 
 /* Lanes of the shortest vectors, those of whit_kernels_for(0). */
 enum { WHIT_SHORTEST = WHIT_ISAS & WHIT_ISA_SCALAR ? 1 : 4 };
-enum { WHIT_NARROW_FLOATS = 0x19f0400 };        /* dtypes that are converted bit by bit: f16, bf16, f8..., f4 */
+enum { WHIT_NARROW_FLOATS = 0x19f0400,          /* dtypes that are converted bit by bit: f16, bf16, f8..., f4 */
+       WHIT_OTHER_FLOATS = WHIT_NARROW_FLOATS | 0x800 };  /* than f32: f64 too */
 
 /* What is called, never copied into its callers, where bytes count; elsewhere WHIT_INLINE is inline. */
 #if WHIT_SMALL
@@ -63,6 +71,9 @@ enum { WHIT_NARROW_FLOATS = 0x19f0400 };        /* dtypes that are converted bit
 
 #define WHIT_CONTROL (WHIT_HAS_if || WHIT_HAS_loop)
 #define WHIT_HAS_DTYPE(dtype) ((uint32_t)WHIT_DTYPES >> (dtype) & 1u)
+/* Of a type that this build converts to f32. */
+#define WHIT_IS_F32(dtype) \
+  ((dtype) == WHIT_F32 || !((uint32_t)WHIT_DTYPES & (WHIT_CASTS ? ~(1u << WHIT_F32) : (uint32_t)WHIT_OTHER_FLOATS)))
 #define WHIT_HAS_MICRO(domain, name) ((uint64_t)WHIT_MICROS_##domain >> (WHIT_MICRO_##name & 63) & 1u)
 
 #endif

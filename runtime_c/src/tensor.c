@@ -19,13 +19,13 @@ TYPES_CALLED bool whit_type_is_float(unsigned dtype) {
   const uint32_t set = 1u << WHIT_F32 | 1u << WHIT_F16 | 1u << WHIT_F64 | 1u << WHIT_BF16 |
                        1u << WHIT_F8E4M3FN | 1u << WHIT_F8E4M3FNUZ | 1u << WHIT_F8E5M2 |
                        1u << WHIT_F8E5M2FNUZ | 1u << WHIT_F4E2M1 | 1u << WHIT_F8E8M0;
-  return dtype < 32 && (set >> dtype & 1);
+  return dtype < 32 && (set & (uint32_t)WHIT_DTYPES) >> dtype & 1;
 }
 
 bool whit_type_is_signed(unsigned dtype) {
   const uint32_t set = 1u << WHIT_I8 | 1u << WHIT_I16 | 1u << WHIT_I32 | 1u << WHIT_I64 |
                        1u << WHIT_I4 | 1u << WHIT_I2;
-  return dtype < 32 && (set >> dtype & 1);
+  return dtype < 32 && (set & (uint32_t)WHIT_DTYPES) >> dtype & 1;
 }
 
 /* ---- descriptions ------------------------------------------------------------------- */
@@ -173,6 +173,7 @@ bool whit_known(const whit_call *c, unsigned i) {
 whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32_t *n) {
   const whit_tensor *t = i < c->n_in ? c->in[i] : NULL;
   *n = 0;
+  if (!WHIT_INTS) return whit_fail(c, WHIT_E_OPERATOR, "this build of the runtime lacks sizes, axes and positions that are inputs");
   if (!t || t->kind != WHIT_TENSOR || whit_type_is_float(t->dtype) || t->dtype == WHIT_BOOL)
     return whit_fail(c, WHIT_E_TYPE,
                      "an input that holds sizes, axes or positions must be integers");

@@ -305,10 +305,10 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
 
 def test_selection_of_a_model(folder: Path) -> None:
     chosen = _select.select([whit.load(built.convert("digits", folder))])
-    assert {"conv", "if", "matmul", "max_pool"} <= chosen.ops
-    assert "loop" not in chosen.ops
-    assert chosen.convs == {_select.STRIPS}
-    assert not chosen.wide
+    assert {"conv", "if", "max_pool"} <= chosen.ops
+    assert not {"loop", "matmul"} & chosen.ops
+    assert chosen.convs == {_select.DIRECT, _select.STRIPS}
+    assert not chosen.wide and not chosen.pools
 
 
 @pytest.mark.slow
@@ -341,7 +341,21 @@ def plain(folder: Path) -> ctypes.CDLL:
     model = folder / "plain.whit"
     whit.convert(_network(PLAIN, {"w": (8, 3, 3, 3), "m": (8, 5)}, "float[1, 3, 8, 8] x"), model)
     chosen = _select.select([whit.load(model)])
-    assert not chosen.packs and not chosen.gates and chosen.reduces == {4}
+    assert chosen.ops == {
+        "transpose",
+        "conv",
+        "reduce",
+        "reshape",
+        "matmul",
+        "softmax",
+    } and chosen.reduces == {4}
+    assert (
+        not chosen.packs
+        and not chosen.gates
+        and not chosen.ints
+        and not chosen.infers
+        and not chosen.logs
+    )
     made = built.build([model], "linux-x86_64", folder / "plain", "--profile", "size")
     return ctypes.CDLL(str(made / "libwhit.so"))
 
@@ -351,7 +365,9 @@ PLAIN = """
   r = Relu(c)
   p = GlobalAveragePool(r)
   f = Flatten(p)
-  y = MatMul(f, m)"""
+  m1 = MatMul(f, m)
+  r1 = Relu(m1)
+  y = Softmax(r1)"""
 
 
 def _network(nodes: str, weights: dict[str, tuple[int, ...]], inputs: str) -> onnx.ModelProto:
@@ -377,10 +393,14 @@ def _network(nodes: str, weights: dict[str, tuple[int, ...]], inputs: str) -> on
         ("y = Conv(x, w)", {}, "float[1, 3, 8, 8] x, float[4, 3, 3, 3] w", [(1, 3, 8, 8), (4, 3, 3, 3)]),
         ("y = ReduceProd<keepdims = 0>(x)", {}, "float[2, 3] x", [(2, 3)]),
         ("y = ReduceMean<keepdims = 0>(x)", {}, "float[0, 3] x", [(0, 3)]),
+        ("y = ReduceMean<keepdims = 0>(x)", {}, "float[2, 3] x", [(2, 3)]),
+        ('y = Conv<auto_pad = "SAME_UPPER">(x, w)', {"w": (8, 3, 3, 3)}, "float[1, 3, 8, 8] x", [(1, 3, 8, 8)]),
+        ("y = LogSoftmax(x)", {}, "float[2, 3] x", [(2, 3)]),
+        ("y = Flatten(x)", {}, "float[n, 3, 2] x", [(2, 3, 2)]),
         ("c = Conv(x, w)  y = HardSwish(c)", {"w": (8, 3, 3, 3)}, "float[1, 3, 8, 8] x", [(1, 3, 8, 8)]),
         ("c = Conv(x, w)  y = LeakyRelu<alpha = 0.1>(c)", {"w": (8, 3, 3, 3)}, "float[1, 3, 8, 8] x", [(1, 3, 8, 8)]),
     ],
-    ids=["two inputs", "transposed", "weights given", "product", "of nothing", "gate", "leak"],
+    ids=["two inputs", "transposed", "weights given", "product", "of nothing", "of rows", "padding by rule", "logarithm", "size that is copied", "gate", "leak"],
 )  # fmt: skip
 def test_part_of_an_operator_that_is_not_there(
     plain: ctypes.CDLL, nodes: str, weights: dict[str, tuple[int, ...]], inputs: str, shapes: list[tuple[int, ...]], tmp_path: Path,
@@ -392,3 +412,27 @@ def test_part_of_an_operator_that_is_not_there(
     whit.load(model)(*feeds)
     status, _, opened, _memory = _open(plain, model)
     assert (status or _plan(plain, opened, feeds)[0]) == 0x22
+
+
+@pytest.mark.slow
+@pytest.mark.native
+def test_types_that_are_not_converted(folder: Path, tmp_path: Path) -> None:
+    """A library for floats and for integers, each by themselves, refuses a program that goes from one to the other."""
+    head = '<ir_version: 10, opset_import: ["": 21]> g (float[3] x, int64[3] k) => (float[3] y, int64[3] n)'
+    apart, mixed = folder / "apart.whit", tmp_path / "mixed.whit"
+    whit.convert(onnx.parser.parse_model(f"{head} {{ y = Tanh(x)  n = Add(k, k) }}"), apart)
+    whit.convert(
+        onnx.parser.parse_model(f"{head} {{ y = Tanh(x)  t = Cast<to = 7>(x)  n = Add(k, t) }}"),
+        mixed,
+    )
+    assert not _select.select([whit.load(apart)]).casts and _select.select([whit.load(mixed)]).casts
+    made = ctypes.CDLL(
+        str(
+            built.build([apart], "linux-x86_64", folder / "apart", "--profile", "size")
+            / "libwhit.so"
+        )
+    )
+    feeds = [np.ones(3, np.float32), np.ones(3, np.int64)]
+    for model, wanted in ((apart, 0), (mixed, 0x22)):
+        status, _, opened, _memory = _open(made, model)
+        assert (status or _plan(made, opened, feeds)[0]) == wanted

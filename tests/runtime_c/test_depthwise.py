@@ -80,8 +80,9 @@ def make(
         "conv", value, b.const(w), None if bias is None else b.const(bias), *more, group=case.channels,
         channels=case.channels, kernel=list(case.kernel), strides=[a[2] for a in axes],
         dilations=[a[3] for a in axes], pads=[a[4] for a in axes] + [a[5] for a in axes],
-        epilogue=epilogue.encode() if epilogue else [],
     )  # fmt: skip
+    if y.producer is not None:
+        y.producer.tile = epilogue
     b.region.results = [y]
     b.graph.entries[0].output_names = ["y"]
     return write.write(b.graph), inputs, expected

@@ -16,6 +16,7 @@ from .layout import sink_transposes
 from .norm import absorb_affine, recognise_norm
 from .panels import pack_panels
 from .peephole import simplify_programs
+from .pixels import convolve_pixels
 from .softmax import recognise_softmax
 from .tie import tie_tables
 from .winograd import store_winograd
@@ -34,6 +35,7 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("fold", fold_constants),
     ("affine", fold_affine),
     ("gains", absorb_affine),
+    ("pixels", convolve_pixels),
     ("winograd", store_winograd),
     ("panels", pack_panels),
     ("tie", tie_tables),

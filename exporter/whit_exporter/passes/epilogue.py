@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..dtypes import DType
+from ..finish import FIRST_INPUT
 from ..ir import Graph, Node, Region, Value
 from ..micro import TileProgram
 
 MAX_INPUTS = 7
 """Tensors that an epilogue may read besides the result (WHIT_EPILOGUE_INPUTS in runtime_c/ops/epilogue.h)."""
-FIRST_INPUT = 3
-"""Where they stand among the node's inputs: behind x, w and bias."""
 
 _TRUTHS = ("eq", "lt", "le", "not", "is_nan", "is_inf")
 

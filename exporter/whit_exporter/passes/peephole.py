@@ -10,8 +10,8 @@ from ..ir import Graph
 from ..micro import Instruction, TileProgram
 
 FINISH = frozenset(("load", "imm", "add", "max", "min", "store"))
-"""Epilogues of these alone are left as they are: the kernels do sums and limits in registers, and know them by these names
-(runtime_c/ops/epilogue.c). A gate is known by its fused form."""
+"""Epilogues of these alone are left as they are: the kernels do sums and limits in registers, and finish.py knows them by these
+names. A gate is known by its fused form."""
 
 
 @dataclass(slots=True)
