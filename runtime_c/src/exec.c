@@ -42,7 +42,7 @@ whit_status whit_dense_copy(whit_call *c) {
 }
 
 whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth) {
-  if (t->kind != WHIT_TENSOR || whit_count(t) < 1) return whit_error(i, WHIT_E_SHAPE, node, "a condition is empty");
+  if (!whit_is_tensor(t) || whit_count(t) < 1) return whit_error(i, WHIT_E_SHAPE, node, "a condition is empty");
   *truth = t->dtype == WHIT_BOOL ? *(const uint8_t *)t->data != 0 : whit_get_f64(t->dtype, t->data) != 0;
   return WHIT_OK;
 }
@@ -78,7 +78,7 @@ static whit_status run_with_memory(whit_instance *i, whit_call *c, const whit_op
     c->scratch = i->arena + scratch;
   }
   for (unsigned k = 0; k < c->n_out && !s; k++)
-    if (c->out[k] && c->out[k]->kind == WHIT_TENSOR) s = whit_value_take(i, (whit_value *)(void *)c->out[k]);
+    if (c->out[k] && whit_is_tensor(c->out[k])) s = whit_value_take(i, (whit_value *)(void *)c->out[k]);
   if (!s) s = op->run ? op->run(c) : whit_view_copy(c);
   whit_heap_drop(i, scratch);
   return s;
@@ -87,7 +87,7 @@ static whit_status run_with_memory(whit_instance *i, whit_call *c, const whit_op
 static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
   const whit_op *op = i->ops[i->model->nodes[pc].op];
   for (unsigned k = 0; k < c->n_in; k++)
-    if (c->in[k] && c->in[k]->kind != WHIT_TENSOR && !(op->flags & WHIT_OP_SEQUENCE)) {
+    if (c->in[k] && !whit_is_tensor(c->in[k]) && !(op->flags & WHIT_OP_SEQUENCE)) {
       if (WHIT_HAS_identity && op->shape == whit_identity_shape && c->out[0]) return share_value(i, c);
       return whit_error(i, WHIT_E_TYPE, pc, "takes a tensor, not a sequence or an absent optional");
     }
@@ -181,7 +181,7 @@ static whit_status bind_inputs(whit_instance *i) {
   }
   for (unsigned k = 0; k < r->n_params; k++) {
     whit_value *v = &i->values[m->words[r->params + k]];
-    if (!WHIT_DYNAMIC || v->t.kind == WHIT_TENSOR) {
+    if (whit_is_tensor(&v->t)) {
       if (!v->bound && whit_count(&v->t))
         return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no data: call whit_input_set");
       v->t.data = (void *)(uintptr_t)v->bound;
@@ -224,7 +224,7 @@ static whit_status finish_run(whit_instance *i) {
   const uint32_t *results = m->words + m->regions[e->region].results + e->n_outputs;
   for (unsigned k = 0; k < e->n_updates; k++) {
     const whit_value *from = &i->values[results[k]], *to = &i->values[m->n_constants + m->words[e->states + k]];
-    if (from->t.kind != WHIT_TENSOR || from->t.dtype != to->t.dtype || !whit_same_shape(&from->t, &to->t))
+    if (!whit_is_tensor(&from->t) || from->t.dtype != to->t.dtype || !whit_same_shape(&from->t, &to->t))
       return whit_error(i, WHIT_E_SHAPE, WHIT_NONE, "a state's new value has another type or shape");
   }
   for (unsigned k = 0; k < e->n_updates; k++)

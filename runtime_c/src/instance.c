@@ -135,7 +135,7 @@ whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, co
     const int32_t want = (int32_t)i->model->words[p->dims + (unsigned)a];
     if (want >= 0 && want != shape[a]) return WHIT_E_INPUT;
   }
-  if (v->t.kind != WHIT_TENSOR || v->t.dtype != dtype || !whit_same_shape(&v->t, &t)) {
+  if (!whit_is_tensor(&v->t) || v->t.dtype != dtype || !whit_same_shape(&v->t, &t)) {
     i->planned = false;
     v->t = t;
   }
@@ -146,7 +146,7 @@ whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, co
 whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor *items, uint32_t n) {
   whit_value *v = input_value(i, k);
   if (!v || (n && !items) || n > 0x7fffffff) return WHIT_E_ARGUMENT;
-  if (!WHIT_DYNAMIC) return WHIT_E_UNSUPPORTED;
+  if (!WHIT_SEQUENCES) return WHIT_E_UNSUPPORTED;
   if (!(input_port(i, k)->kind & 1)) return WHIT_E_INPUT;
   if (v->t.kind != WHIT_SEQUENCE) i->planned = false;
   v->t = (whit_tensor){ .rank = 1, .kind = WHIT_SEQUENCE, .shape = { (int32_t)n }, .stride = { 1 } };
@@ -157,7 +157,7 @@ whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor 
 whit_status whit_input_absent(whit_instance *i, uint32_t k) {
   whit_value *v = input_value(i, k);
   if (!v) return WHIT_E_ARGUMENT;
-  if (!WHIT_DYNAMIC) return WHIT_E_UNSUPPORTED;
+  if (!WHIT_SEQUENCES) return WHIT_E_UNSUPPORTED;
   if (!(input_port(i, k)->kind & 2)) return WHIT_E_INPUT;
   if (v->t.kind != WHIT_ABSENT) i->planned = false;
   v->t = (whit_tensor){ .kind = WHIT_ABSENT };
@@ -233,7 +233,7 @@ whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
 size_t whit_arena_needed(const whit_instance *i) { return i->needed; }
 
 whit_status whit_sequence_at(const whit_instance *i, const whit_tensor *sequence, uint32_t k, whit_tensor *item) {
-  if (!WHIT_DYNAMIC || sequence->kind != WHIT_SEQUENCE) return WHIT_E_TYPE;
+  if (!WHIT_SEQUENCES || sequence->kind != WHIT_SEQUENCE) return WHIT_E_TYPE;
   if (k >= (uint32_t)sequence->shape[0]) return WHIT_E_INDEX;
   const whit_call c = { .instance = (whit_instance *)(uintptr_t)i };
   whit_item_get(&c, (const whit_item *)sequence->data + k, item);

@@ -366,6 +366,9 @@ static inline size_t whit_round(size_t n_bytes, size_t to) { return (n_bytes + t
 static inline const uint32_t *whit_args(const whit_instance *i, const whit_node *n) {
   return i->model->words + n->args;
 }
+/* Constants in a build without such values. */
+static inline bool whit_is_dynamic(const whit_value *v) { return WHIT_DYNAMIC && v->flags & WHIT_V_DYNAMIC; }
+static inline bool whit_is_tensor(const whit_tensor *t) { return !WHIT_SEQUENCES || t->kind == WHIT_TENSOR; }
 whit_status whit_identity_shape(whit_call *c);  /* operators that the executor knows by heart */
 whit_status whit_shape_shape(whit_call *c);
 whit_status whit_loop_shape(whit_call *c);

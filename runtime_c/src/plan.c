@@ -21,7 +21,10 @@ static whit_value *plan_define(whit_instance *i, uint32_t v, uint32_t pc, unsign
   value->flags = (uint16_t)((value->flags & keep) | WHIT_V_DEFINED | flags);
   value->birth = value->death = value->release = pc;
   value->depth = (uint16_t)(i->depth - 1);
-  if (WHIT_DYNAMIC && flags & WHIT_V_DYNAMIC) value->t = (whit_tensor){ .rank = 255 };
+  if (flags & WHIT_V_DYNAMIC) {
+    value->t = (whit_tensor){ .rank = 255 };
+    i->dynamic = true;
+  }
   i->next_value = v + 1;
   return value;
 }
@@ -86,17 +89,21 @@ static void set_outputs(whit_instance *i, const whit_call *c, const uint32_t *ou
   }
 }
 
+static whit_status refuse_dynamic(whit_instance *i, uint32_t node) {
+  return whit_error(i, WHIT_E_UNSUPPORTED, node, "a shape depends on data: not in this build of the runtime");
+}
+
 static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) {
   const whit_node *n = &i->model->nodes[pc];
   const uint32_t *args = whit_args(i, n);
   whit_step *step = &i->steps[pc];
-  bool dynamic = op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
+  bool dynamic = WHIT_SEQUENCES && op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
   for (unsigned k = 0; k < n->n_in; k++) {
     WHIT_TRY(plan_use(i, args[k], pc));
     if (args[k] == WHIT_NONE) continue;
-    const unsigned flags = i->values[args[k]].flags;
-    dynamic |= WHIT_DYNAMIC && flags & WHIT_V_DYNAMIC;
-    known &= (flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
+    const whit_value *v = &i->values[args[k]];
+    dynamic |= whit_is_dynamic(v);
+    known &= (v->flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
   }
   whit_call c;
   whit_call_of(i, pc, &c);
@@ -112,11 +119,10 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
   }
   if (WHIT_DYNAMIC && s == WHIT_LATER) {
     step->mode = WHIT_STEP_DYNAMIC;
-    i->dynamic = true;
     set_outputs(i, &c, args + n->n_in, pc, WHIT_V_DYNAMIC);
     return WHIT_OK;
   }
-  if (s == WHIT_LATER) return whit_error(i, WHIT_E_UNSUPPORTED, pc, "its shape depends on data: not in this build of the runtime");
+  if (s == WHIT_LATER) return refuse_dynamic(i, pc);
   WHIT_TRY(s);
   step->mode = WHIT_STEP_READY;
   if (c.scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, pc, "needs more scratch than can be named");
@@ -144,7 +150,7 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
 /* ---- control nodes ------------------------------------------------------------------------------------ */
 
 static bool same_type(const whit_value *a, const whit_value *b) {
-  return !(a->flags & WHIT_V_DYNAMIC) && !(b->flags & WHIT_V_DYNAMIC) && a->t.dtype == b->t.dtype &&
+  return !whit_is_dynamic(a) && !whit_is_dynamic(b) && a->t.dtype == b->t.dtype &&
          whit_same_shape(&a->t, &b->t);
 }
 
@@ -158,10 +164,9 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
   iter->death = i->model->nodes[f->node].end - 1;
   for (unsigned k = 1; k < r->n_params; k++) {
     const whit_value *init = &i->values[args[1 + k]];
-    const bool grows = init->flags & WHIT_V_DYNAMIC || i->values[params[k]].flags & WHIT_V_GROWS;
+    const bool grows = whit_is_dynamic(init) || i->values[params[k]].flags & WHIT_V_GROWS;
     whit_value *p = plan_define(i, params[k], f->node, WHIT_V_PARAM | (grows ? WHIT_V_DYNAMIC : 0u));
     p->release = WHIT_NONE;
-    i->dynamic |= grows;
     if (grows) continue;
     p->t = init->t;
     p->t.data = NULL;
@@ -233,7 +238,6 @@ static void define_outputs(whit_instance *i, uint32_t node, const uint32_t *then
     if (outs[k] == WHIT_NONE) continue;
     if (!same_type(a, b)) {
       plan_define(i, outs[k], node, WHIT_V_DYNAMIC);
-      i->dynamic = true;
       continue;
     }
     /* Both branches write straight into the output's memory. */
@@ -274,7 +278,7 @@ static bool carried_changed(whit_instance *i, const whit_region *r) {
   bool changed = false;
   for (unsigned k = 1; k < r->n_params; k++) {
     whit_value *p = &i->values[params[k]];
-    if (p->flags & WHIT_V_DYNAMIC || same_type(p, &i->values[results[k]])) continue;
+    if (whit_is_dynamic(p) || same_type(p, &i->values[results[k]])) continue;
     p->flags |= WHIT_V_GROWS;
     changed = true;
   }
@@ -313,9 +317,8 @@ static whit_status define_loop_outputs(whit_instance *i, const whit_frame *f) {
   for (unsigned k = 0; k < n->n_out; k++) {
     whit_value *from = &i->values[k < n_carried ? params[k + 1] : results[k + 1]];
     if (outs[k] == WHIT_NONE) continue;
-    const bool is_static = !(from->flags & WHIT_V_DYNAMIC) && (k < n_carried || trips >= 0);
+    const bool is_static = !whit_is_dynamic(from) && (k < n_carried || trips >= 0);
     whit_value *out = plan_define(i, outs[k], f->node, is_static ? 0 : WHIT_V_DYNAMIC);
-    i->dynamic |= !is_static;
     if (!is_static) continue;
     out->death = n->end - 1;
     out->t = from->t;
@@ -367,6 +370,7 @@ static whit_status plan_walk(whit_instance *i) {
   WHIT_TRY(plan_open_region(i, WHIT_NONE, pc));
   for (;;) {
     const whit_frame *f = &i->frames[i->depth - 1];
+    const uint32_t at = *pc < f->end ? *pc : f->node;
     if (*pc < f->end) {
       const whit_op *op = i->ops[i->model->nodes[*pc].op];
       if (WHIT_CONTROL && op->flags & WHIT_OP_CONTROL) {
@@ -380,6 +384,7 @@ static whit_status plan_walk(whit_instance *i) {
     } else {
       WHIT_TRY(whit_is_loop(i->ops[i->model->nodes[f->node].op]) ? plan_close_loop(i, pc) : plan_close_if(i, pc));
     }
+    if (!WHIT_DYNAMIC && i->dynamic) return refuse_dynamic(i, at);
   }
 }
 
@@ -413,11 +418,11 @@ static whit_status define_inputs(whit_instance *i) {
   for (unsigned k = 0; k < r->n_params; k++) {
     const uint32_t v = region_params(i, r)[k];
     whit_value *value = plan_define(i, v, r->begin, WHIT_V_PARAM);
-    if (value->t.kind == WHIT_TENSOR && value->t.dtype == 0)
+    if (whit_is_tensor(&value->t) && value->t.dtype == 0)
       return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no shape yet: call whit_input_set");
     value->t.data = NULL;
     value->release = WHIT_NONE;
-    if (WHIT_DYNAMIC && value->t.kind != WHIT_TENSOR) {
+    if (!whit_is_tensor(&value->t)) {
       value->flags |= WHIT_V_DYNAMIC;
       i->dynamic = true;
     }

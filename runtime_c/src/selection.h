@@ -31,7 +31,8 @@
 #ifndef WHIT_SMALL                              /* tests build this one by itself */
 #define WHIT_SMALL 0                            /* 1: the simple loop where a fast one is larger (the size profile) */
 #endif
-#define WHIT_DYNAMIC 1                          /* shapes that depend on data, sequences, optionals; control flow needs it */
+#define WHIT_DYNAMIC 1                          /* shapes that depend on data */
+#define WHIT_SEQUENCES 1                        /* sequences and optionals; they need the former */
 #define WHIT_KNOWN 1                            /* nodes whose inputs the plan knows, computed while planning */
 #define WHIT_STATES 1                           /* state that lasts from run to run */
 #define WHIT_TEXTS 1                            /* sentences that explain an error; 0: its node and the name of its status */

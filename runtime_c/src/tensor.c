@@ -173,7 +173,7 @@ bool whit_known(const whit_call *c, unsigned i) {
 whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32_t *n) {
   const whit_tensor *t = i < c->n_in ? c->in[i] : NULL;
   *n = 0;
-  if (!t || t->kind != WHIT_TENSOR || whit_type_is_float(t->dtype) || t->dtype == WHIT_BOOL)
+  if (!t || !whit_is_tensor(t) || whit_type_is_float(t->dtype) || t->dtype == WHIT_BOOL)
     return whit_fail(c, WHIT_E_TYPE,
                      "an input that holds sizes, axes or positions must be integers");
   if (t->rank > 1)

@@ -74,7 +74,7 @@ def everything() -> dict[str, Any]:
     ones = 0xFFFFFFFFFFFFFFFF
     return {
         "dtypes": 0xFFFFFFFF, "micros_f32": ones, "micros_f64": ones, "micros_i64": ones, "micros_64": ones,
-        "convs": 0x1F, "reduces": 0x3F, "programs": 1, "gates": 1, "packs": 1, "wide": 1, "small": 0, "texts": 1, "dynamic": 1, "known": 1, "states": 1,
+        "convs": 0x1F, "reduces": 0x3F, "programs": 1, "gates": 1, "packs": 1, "wide": 1, "small": 0, "texts": 1, "dynamic": 1, "sequences": 1, "known": 1, "states": 1,
         "avx512": 1, "profile": "speed",
     }  # fmt: skip
 
