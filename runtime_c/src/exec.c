@@ -21,7 +21,8 @@ bool whit_view_allowed(const whit_value *out, const whit_call *c) {
   return whit_is_dense(t) ? !whit_tensor_set(t, t->dtype, t->rank, t->shape) : !(out->flags & WHIT_V_DENSE);
 }
 
-/* The shape function describes the view again; the elements it names are copied in order. */
+/* The shape function describes the view again; the elements it names are copied in order. A view of everything in order may have
+ * got its input's place: nothing is left to do. */
 whit_status whit_view_copy(whit_call *c) {
   const whit_tensor dense = *c->out[0];
   const whit_op *op = c->instance->ops[c->instance->model->nodes[c->node].op];
@@ -29,15 +30,7 @@ whit_status whit_view_copy(whit_call *c) {
   whit_tensor view = *c->out[0];
   *c->out[0] = dense;
   view.data = (uint8_t *)c->in[0]->data + c->view_offset * (ptrdiff_t)whit_type_size(view.dtype);
-  whit_copy_all(c, &dense, &view);
-  return WHIT_OK;
-}
-
-/* The same for a view of everything in order: one run of bytes. */
-whit_status whit_dense_copy(whit_call *c) {
-  const whit_tensor *out = c->out[0];
-  if (out->data == c->in[0]->data) return WHIT_OK;
-  whit_bytes_copy(out->data, c->in[0]->data, whit_bytes(out));
+  if (view.data != dense.data) whit_copy_all(c, &dense, &view);
   return WHIT_OK;
 }
 
@@ -79,7 +72,7 @@ static whit_status run_with_memory(whit_instance *i, whit_call *c, const whit_op
   }
   for (unsigned k = 0; k < c->n_out && !s; k++)
     if (c->out[k] && whit_is_tensor(c->out[k])) s = whit_value_take(i, (whit_value *)(void *)c->out[k]);
-  if (!s) s = op->run ? op->run(c) : whit_view_copy(c);
+  if (!s) s = op->run(c);
   whit_heap_drop(i, scratch);
   return s;
 }

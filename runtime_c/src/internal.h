@@ -51,13 +51,14 @@ enum { WHIT_JOINS_WHOLE = 1,  /* out[0] is the inputs' bytes one after the other
 
 typedef whit_status (*whit_op_fn)(whit_call *c);
 
-enum { WHIT_OP_SEQUENCE = 2,  /* takes or makes sequences or optionals; runs in the dynamic part */
+enum { WHIT_OP_VIEW = 1,
+       WHIT_OP_SEQUENCE = 2,  /* takes or makes sequences or optionals; runs in the dynamic part */
        WHIT_OP_IMPURE = 4,    /* not the same at each run: never folded */
        WHIT_OP_CONTROL = 8 }; /* owns regions */
 
 /* A row of the operator table, generated from WHIT_OP(...) by tools/gen.py. */
 typedef struct whit_op {
-  whit_op_fn shape, run;        /* run is NULL for pure views (a strided copy when they cannot be one) */
+  whit_op_fn shape, run;        /* run of an operator of regions is NULL */
   uint32_t id;                  /* FNV-1a of "name.version" */
   uint8_t strided;              /* a bit per input that may have any strides, the others come dense; the last bit counts for all
                                    that follow */
@@ -65,6 +66,8 @@ typedef struct whit_op {
   uint8_t flags, n_in_min, n_in_max, n_out_min, n_out_max; /* max 255: any number */
   uint16_t name;                /* where it begins in whit_op_names */
 } whit_op;
+/* The run function of operators that are views, where one needs memory of its own. */
+whit_status whit_view_copy(whit_call *c);
 extern const char whit_op_names[];
 extern const whit_op whit_ops[];
 extern const uint32_t whit_n_ops;
@@ -72,8 +75,8 @@ extern const uint32_t whit_n_ops;
 /* WHIT_OP(name, .version = 1, .in = "x w b?", .out = "y", .attr = "group:i32 pads:i32[] eps:f32 lo:i64",
  *         .strided = "x", .flags = "view", .doc = "one sentence")
  * In names, ? marks an optional one, * a variadic one (last). An attribute's type is i32, f32 (one word), i64,
- * f64 (two words, low first), i32[] or f32[] (a word that counts, then the words). .flags: "view" (no run
- * function), "sequence", "impure", "control". In C the row declares the operator's two functions. */
+ * f64 (two words, low first), i32[] or f32[] (a word that counts, then the words). .flags: "view" (run is
+ * whit_view_copy), "sequence", "impure", "control". In C the row declares the operator's two functions. */
 #define WHIT_OP(name, ...) \
   whit_status whit_##name##_shape(whit_call *c); \
   whit_status whit_##name##_run(whit_call *c)
@@ -313,7 +316,7 @@ typedef struct whit_value {
 } whit_value;
 
 typedef struct whit_step {    /* what the plan made of a node */
-  whit_op_fn run;             /* NULL: view, nothing but a pointer */
+  whit_op_fn run;
   uint32_t release;           /* first dynamic value to let go after the node */
   union {
     struct { uint32_t region, other; };       /* of a control node: its regions */
@@ -383,8 +386,6 @@ void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
 whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth);
 /* May the call's output be the view that its shape function described? */
 bool whit_view_allowed(const whit_value *out, const whit_call *c);
-whit_status whit_view_copy(whit_call *c);   /* run functions of a view that needs memory of its own */
-whit_status whit_dense_copy(whit_call *c);
 /* Data of a value's slot; second: the other one of a value that has two. */
 static inline uint8_t *whit_slot(const whit_instance *i, const whit_value *v, bool second) {
   return i->arena + v->offset + (second ? v->n_bytes : 0);

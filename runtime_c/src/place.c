@@ -21,7 +21,7 @@ static void extend_lifetimes(whit_instance *i, const whit_region *entry) {
     const whit_node *n = &i->model->nodes[pc];
     const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
     const whit_step *step = &i->steps[pc];
-    if (step->mode == WHIT_STEP_VIEW || (WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && !i->ops[n->op]->run)) {
+    if (step->mode == WHIT_STEP_VIEW || (WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && i->ops[n->op]->flags & WHIT_OP_VIEW)) {
       if (n->n_out && n->n_in && outs[0] != WHIT_NONE) outlive(i, args[0], i->values[outs[0]].death);
     } else if (step->mode == WHIT_STEP_CONTROL && whit_is_loop(i->ops[n->op])) {
       const uint32_t *results = words + i->model->regions[step->region].results;

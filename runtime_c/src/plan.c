@@ -77,7 +77,7 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
   }
   c->scratch = i->known + scratch;
   c->running = true;
-  *status = op->run ? op->run(c) : whit_view_copy(c);
+  *status = op->run(c);
   return true;
 }
 
@@ -137,12 +137,10 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
     v->offset = (size_t)(c.view_offset * (ptrdiff_t)whit_type_size(v->t.dtype));
     return WHIT_OK;
   }
-  if (!op->run) {
-    const bool run_of_bytes = whit_is_dense(c.out[0]) && !c.view_offset;
-    step->run = run_of_bytes ? whit_dense_copy : whit_view_copy;
-    step->joins = run_of_bytes && whit_count(c.out[0]) == whit_count(c.in[0]) ? WHIT_JOINS_WHOLE : 0;
+  if (c.view) {
+    if (whit_is_dense(c.out[0]) && whit_count(c.out[0]) == whit_count(c.in[0])) step->joins = WHIT_JOINS_WHOLE;
+    WHIT_TRY(plan_dense_view(&c));
   }
-  if (c.view) WHIT_TRY(plan_dense_view(&c));
   set_outputs(i, &c, args + n->n_in, pc, WHIT_V_PLACED);
   return WHIT_OK;
 }
