@@ -48,42 +48,14 @@ static layout layout_of(const whit_model *m) {
 
 size_t whit_instance_bytes(const whit_model *model) { return layout_of(model).end; }
 
-/* What does not depend on shapes: who needs dense data, and which values are results of regions. */
-static void mark_uses(whit_instance *i) {
-  const whit_model *m = i->model;
-  for (uint32_t pc = 0; pc < m->n_nodes; pc++) {
-    const whit_node *n = &m->nodes[pc];
-    const whit_op *op = i->ops[n->op];
+/* Who needs dense data does not depend on shapes. */
+static void mark_dense(whit_instance *i) {
+  for (uint32_t pc = 0; pc < i->model->n_nodes; pc++) {
+    const whit_node *n = &i->model->nodes[pc];
+    const unsigned strided = i->ops[n->op]->strided;
     const uint32_t *args = whit_args(i, n);
-    for (unsigned k = 0; k < n->n_in; k++) {
-      const bool strided = op->strided >> (k < 7 ? k : 7) & 1;
-      if (args[k] != WHIT_NONE && !strided) i->values[args[k]].flags |= WHIT_V_DENSE;
-    }
-    if (!whit_is_loop(op)) continue;
-    const uint32_t region = i->steps[pc].region;
-    const whit_region *r = &m->regions[region];
-    for (unsigned k = 1; k < r->n_params && k < r->n_results; k++)
-      if (m->words[r->results + k] != WHIT_NONE) i->values[m->words[r->results + k]].flags |= WHIT_V_TWICE;
-  }
-  for (uint32_t k = 0; k < m->n_regions; k++)
-    for (unsigned j = 0; j < m->regions[k].n_results; j++) {
-      const uint32_t v = m->words[m->regions[k].results + j];
-      if (v != WHIT_NONE) i->values[v].flags |= WHIT_V_OWN | WHIT_V_DENSE;
-    }
-}
-
-/* First region of every control node: regions are numbered as they open. A second branch opens after all that the
- * first one holds, so its number is found by its first node. */
-static void number_regions(whit_instance *i) {
-  const whit_model *m = i->model;
-  for (uint32_t k = 0, e = 0; k < m->n_regions; k++) {
-    if (e < m->n_entries && m->entries[e].region == k) {
-      e++;
-      continue;
-    }
-    const uint32_t begin = m->regions[k].begin;    /* the owner stands right before its first region */
-    if (begin && i->ops[m->nodes[begin - 1].op]->flags & WHIT_OP_CONTROL && i->steps[begin - 1].region == WHIT_NONE)
-      i->steps[begin - 1].region = k;
+    for (unsigned k = 0; k < n->n_in; k++)
+      if (args[k] != WHIT_NONE && !(strided >> (k < 7 ? k : 7) & 1)) i->values[args[k]].flags |= WHIT_V_DENSE;
   }
 }
 
@@ -107,9 +79,7 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   i->known_bytes = known_bytes(model);
   i->error_node = i->observed = WHIT_NONE;
   for (uint32_t k = 0; k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
-  for (uint32_t k = 0; k < model->n_nodes; k++) i->steps[k].region = WHIT_NONE;
-  if (WHIT_CONTROL) number_regions(i);
-  mark_uses(i);
+  mark_dense(i);
   return i;
 }
 

@@ -172,13 +172,17 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
   return WHIT_OK;
 }
 
-static whit_status plan_open_region(whit_instance *i, uint32_t node, uint32_t *pc) {
+/* Opens the next region; a loop's carried results are those that its parameters wait for. */
+static void plan_open_region(whit_instance *i, uint32_t node) {
   const uint32_t region = i->next_region++;
   const whit_region *r = &i->model->regions[region];
-  whit_frame *f = &i->frames[i->depth++];
-  *f = (whit_frame){ .node = node, .region = region, .end = r->end, .first_value = i->next_value };
-  *pc = r->begin;
-  return WHIT_OK;
+  const uint32_t *results = region_results(i, r);
+  i->frames[i->depth++] = (whit_frame){ .node = node, .region = region, .end = r->end, .first_value = i->next_value };
+  i->pc = r->begin;
+  for (unsigned k = 0; k < r->n_results; k++) {
+    const bool carried = node != WHIT_NONE && k && k < r->n_params;
+    if (results[k] != WHIT_NONE) i->values[results[k]].flags |= WHIT_V_OWN | WHIT_V_DENSE | (carried ? WHIT_V_TWICE : 0u);
+  }
 }
 
 static whit_status plan_control(whit_instance *i, uint32_t *pc, const whit_op *op) {
@@ -208,7 +212,7 @@ static whit_status plan_control(whit_instance *i, uint32_t *pc, const whit_op *o
   } else if (r->n_params || r->n_results != n->n_out) {
     return whit_error(i, WHIT_E_FORMAT, at, "if and its branches do not fit");
   }
-  WHIT_TRY(plan_open_region(i, at, pc));
+  plan_open_region(i, at);
   return loop ? plan_define_params(i, &i->frames[i->depth - 1]) : WHIT_OK;
 }
 
@@ -263,7 +267,8 @@ static whit_status plan_close_if(whit_instance *i, uint32_t *pc) {
     if (other->n_params || other->n_results != n->n_out)
       return whit_error(i, WHIT_E_FORMAT, f.node, "if and its branches do not fit");
     i->steps[f.node].other = i->next_region;
-    return plan_open_region(i, f.node, pc);
+    plan_open_region(i, f.node);
+    return WHIT_OK;
   }
   define_outputs(i, f.node, region_results(i, &i->model->regions[first]), region_results(i, r));
   *pc = n->end;
@@ -365,7 +370,7 @@ static whit_status plan_walk(whit_instance *i) {
   const struct whit_entry *e = &i->model->entries[i->entry];
   uint32_t *const pc = &i->pc;
   i->next_region = e->region;
-  WHIT_TRY(plan_open_region(i, WHIT_NONE, pc));
+  plan_open_region(i, WHIT_NONE);
   for (;;) {
     const whit_frame *f = &i->frames[i->depth - 1];
     const uint32_t at = *pc < f->end ? *pc : f->node;
