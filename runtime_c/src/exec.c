@@ -247,7 +247,7 @@ whit_status whit_run(whit_instance *i) {
     }
     s = before_node(i, pc);
     if (s) break;
-    if (WHIT_CONTROL && i->steps[pc].mode == WHIT_STEP_CONTROL) {
+    if (WHIT_CONTROL && i->steps[pc].mode >= WHIT_STEP_IF) {
       const uint32_t depth = i->depth;
       s = whit_flow_open(i, pc);
       if (!s && i->depth == depth) s = after_node(i, pc);    /* no trip at all */

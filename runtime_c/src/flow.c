@@ -87,6 +87,17 @@ static whit_status run_close_if(whit_instance *i) {
 
 /* ---- loop ----------------------------------------------------------------------------------------------- */
 
+whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, int64_t n) {
+  int32_t shape[WHIT_MAX_RANK];
+  whit_status s = WHIT_E_SIZE;
+  if (t->rank < WHIT_MAX_RANK && n <= INT32_MAX) {
+    shape[0] = (int32_t)n;
+    for (unsigned a = 0; a < t->rank; a++) shape[a + 1] = t->shape[a];
+    s = whit_tensor_set(t, t->dtype, t->rank + 1u, shape);
+  }
+  return s ? whit_error(i, s, node, "a stacked output is too large") : WHIT_OK;
+}
+
 static void begin_trip(whit_instance *i, const loop_view *l, whit_frame *f) {
   *(int64_t *)i->values[l->params[0]].t.data = f->i;
   for (unsigned k = 0; k < l->n_scans; k++) {
@@ -115,18 +126,12 @@ static whit_status empty_stack(whit_instance *i, uint32_t pc, const loop_view *l
   const int32_t *words = l->scans;
   for (unsigned k = 0; k < scan; k++) words += 2 + (words[1] == 255 ? 0 : words[1]);
   const whit_value *r = &i->values[l->results[1 + l->n_carried + scan]];
-  int32_t shape[WHIT_MAX_RANK] = { 0 };
-  unsigned rank = words[1] == 255 ? 0 : (unsigned)words[1], dtype = (unsigned)words[0];
-  if (!whit_is_dynamic(r)) {
-    rank = r->t.rank;
-    dtype = r->t.dtype;
+  *t = r->t;
+  if (whit_is_dynamic(r)) {
+    *t = (whit_tensor){ .dtype = (uint8_t)words[0], .rank = (uint8_t)(words[1] == 255 ? 0 : words[1]) };
+    for (unsigned a = 0; a < t->rank; a++) t->shape[a] = words[2 + a] < 0 ? 0 : words[2 + a];
   }
-  if (rank >= WHIT_MAX_RANK) return whit_error(i, WHIT_E_SHAPE, pc, "a stacked output has too many axes");
-  for (unsigned a = 0; a < rank; a++) {
-    const int32_t d = whit_is_dynamic(r) ? words[2 + a] : r->t.shape[a];
-    shape[a + 1] = d < 0 ? 0 : d;
-  }
-  return whit_tensor_set(t, dtype, rank + 1, shape);
+  return whit_stack(i, pc, t, 0);
 }
 
 static whit_status run_open_loop(whit_instance *i, uint32_t pc) {
@@ -163,12 +168,8 @@ static whit_status append_slice(whit_instance *i, const whit_frame *f, whit_valu
   const whit_tensor *t = &r->t;
   if (!whit_is_tensor(t)) return whit_error(i, WHIT_E_TYPE, f->node, "a stacked output must be a tensor");
   if (out->t.shape[0] == f->i + 1) return WHIT_OK;
-  int32_t shape[WHIT_MAX_RANK] = { (int32_t)f->i + 1 };
-  if (t->rank >= WHIT_MAX_RANK || f->i >= 0x7ffffffe) return whit_error(i, WHIT_E_SIZE, f->node, "a stacked output is too large");
-  for (unsigned a = 0; a < t->rank; a++) shape[a + 1] = t->shape[a];
-  whit_tensor next;
-  const whit_status s = whit_tensor_set(&next, t->dtype, t->rank + 1u, shape);
-  if (s) return whit_error(i, s, f->node, "a stacked output is too large");
+  whit_tensor next = *t;
+  WHIT_TRY(whit_stack(i, f->node, &next, f->i + 1));
   next.shape[0] = (int32_t)f->i;
   if (f->i && (next.dtype != out->t.dtype || !whit_same_shape(&next, &out->t)))
     return whit_error(i, WHIT_E_SHAPE, f->node, "slices of a stacked output must have one shape");
@@ -256,9 +257,9 @@ static whit_status run_close_loop(whit_instance *i) {
 }
 
 whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
-  return whit_is_loop(i->ops[i->model->nodes[pc].op]) ? run_open_loop(i, pc) : run_open_if(i, pc);
+  return whit_is_loop(i, pc) ? run_open_loop(i, pc) : run_open_if(i, pc);
 }
 
 whit_status whit_flow_close(whit_instance *i) {
-  return whit_is_loop(i->ops[i->model->nodes[i->frames[i->depth - 1].node].op]) ? run_close_loop(i) : run_close_if(i);
+  return whit_is_loop(i, i->frames[i->depth - 1].node) ? run_close_loop(i) : run_close_if(i);
 }

@@ -1,8 +1,6 @@
 /* instance.c - making an instance, its inputs and outputs, and what an observer may ask. */
 #include "internal.h"
 
-bool whit_is_loop(const whit_op *op) { return WHIT_HAS_loop && op->shape == whit_loop_shape; }
-
 static whit_status record_error(whit_instance *i, whit_status s, uint32_t node, const char *cause) {
   if (!i->error) {
     i->error = cause;
@@ -229,8 +227,7 @@ static const whit_frame *loop_frame(const whit_instance *i, uint32_t d, uint32_t
   const whit_frame *found = NULL;
   *n_loops = 0;
   for (uint32_t k = 0; k < i->depth; k++) {
-    const uint32_t node = i->frames[k].node;
-    if (node == WHIT_NONE || !whit_is_loop(i->ops[i->model->nodes[node].op])) continue;
+    if (!whit_is_loop(i, i->frames[k].node)) continue;
     if (*n_loops == d) found = &i->frames[k];
     ++*n_loops;
   }

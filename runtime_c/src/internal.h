@@ -325,7 +325,7 @@ typedef struct whit_step {    /* what the plan made of a node */
   uint8_t mode, over, joins;
   bool spaced;
 } whit_step;
-enum { WHIT_STEP_SKIP, WHIT_STEP_READY, WHIT_STEP_VIEW, WHIT_STEP_DYNAMIC, WHIT_STEP_CONTROL };
+enum { WHIT_STEP_SKIP, WHIT_STEP_READY, WHIT_STEP_VIEW, WHIT_STEP_DYNAMIC, WHIT_STEP_IF, WHIT_STEP_LOOP };
 
 typedef struct whit_frame {   /* an open region while running or planning */
   uint32_t node;              /* control node; WHIT_NONE: the entry */
@@ -375,7 +375,14 @@ static inline bool whit_is_tensor(const whit_tensor *t) { return !WHIT_SEQUENCES
 whit_status whit_identity_shape(whit_call *c);  /* operators that the executor knows by heart */
 whit_status whit_shape_shape(whit_call *c);
 whit_status whit_loop_shape(whit_call *c);
-bool whit_is_loop(const whit_op *op);
+/* Of operators that own regions: a loop? Else it is an if. */
+static inline bool whit_owns_loop(const whit_op *op) { return WHIT_HAS_loop && (!WHIT_HAS_if || op->shape == whit_loop_shape); }
+/* The same of a planned node that owns a region; WHIT_NONE, the owner of an entry's: false. */
+static inline bool whit_is_loop(const whit_instance *i, uint32_t node) {
+  return WHIT_HAS_loop && node != WHIT_NONE && (!WHIT_HAS_if || i->steps[node].mode == WHIT_STEP_LOOP);
+}
+/* Adds an axis of n in front of t, a slice of an output of loop `node`. */
+whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, int64_t n);
 /* The row of Program.ops[number], or NULL. */
 const whit_op *whit_op_of(const whit_model *m, uint32_t number);
 /* Describes constant k. */

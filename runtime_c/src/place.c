@@ -23,11 +23,10 @@ static void extend_lifetimes(whit_instance *i, const whit_region *entry) {
     const whit_step *step = &i->steps[pc];
     if (step->mode == WHIT_STEP_VIEW || (WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && i->ops[n->op]->flags & WHIT_OP_VIEW)) {
       if (n->n_out && n->n_in && outs[0] != WHIT_NONE) outlive(i, args[0], i->values[outs[0]].death);
-    } else if (step->mode == WHIT_STEP_CONTROL && whit_is_loop(i->ops[n->op])) {
+    } else if (step->mode >= WHIT_STEP_IF && whit_is_loop(i, pc)) {
       const uint32_t *results = words + i->model->regions[step->region].results;
       for (unsigned k = 0; k + 2 < n->n_in; k++) {
-        uint32_t death = n->end - 1;
-        if (outs[k] != WHIT_NONE && i->values[outs[k]].death > death) death = i->values[outs[k]].death;
+        const uint32_t death = outs[k] == WHIT_NONE ? n->end - 1 : i->values[outs[k]].death;
         outlive(i, args[k + 2], death);
         outlive(i, results[k + 1], death);
       }

@@ -25,7 +25,7 @@ static whit_value *plan_define(whit_instance *i, uint32_t v, uint32_t pc, unsign
     value->t = (whit_tensor){ .rank = 255 };
     i->dynamic = true;
   }
-  i->next_value = v + 1;
+  if (i->next_value <= v) i->next_value = v + 1;
   return value;
 }
 
@@ -161,6 +161,7 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
   iter->n_bytes = 64;
   iter->death = i->model->nodes[f->node].end - 1;
   for (unsigned k = 1; k < r->n_params; k++) {
+    if (args[1 + k] == WHIT_NONE) return whit_error(i, WHIT_E_FORMAT, f->node, "lacks an input");
     const whit_value *init = &i->values[args[1 + k]];
     const bool grows = whit_is_dynamic(init) || i->values[params[k]].flags & WHIT_V_GROWS;
     whit_value *p = plan_define(i, params[k], f->node, WHIT_V_PARAM | (grows ? WHIT_V_DYNAMIC : 0u));
@@ -172,106 +173,56 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
   return WHIT_OK;
 }
 
-/* Opens the next region; a loop's carried results are those that its parameters wait for. */
-static void plan_open_region(whit_instance *i, uint32_t node) {
+/* Opens the next region, of a control node or the entry's. */
+static whit_status plan_open_region(whit_instance *i, uint32_t node) {
   const uint32_t region = i->next_region++;
   const whit_region *r = &i->model->regions[region];
   const uint32_t *results = region_results(i, r);
-  i->frames[i->depth++] = (whit_frame){ .node = node, .region = region, .end = r->end, .first_value = i->next_value };
+  whit_frame *f = &i->frames[i->depth++];
+  *f = (whit_frame){ .node = node, .region = region, .end = r->end, .first_value = i->next_value };
   i->pc = r->begin;
-  for (unsigned k = 0; k < r->n_results; k++) {
-    const bool carried = node != WHIT_NONE && k && k < r->n_params;
-    if (results[k] != WHIT_NONE) i->values[results[k]].flags |= WHIT_V_OWN | WHIT_V_DENSE | (carried ? WHIT_V_TWICE : 0u);
+  const bool loop = whit_is_loop(i, node);
+  if (node != WHIT_NONE) {
+    const whit_node *n = &i->model->nodes[node];
+    if (r->n_params != (loop ? n->n_in - 1u : 0u) || r->n_results != n->n_out + (loop ? 1u : 0u))
+      return whit_error(i, WHIT_E_FORMAT, node, "a node and its region do not fit");
   }
+  for (unsigned k = 0; k < r->n_results; k++) {
+    if (results[k] == WHIT_NONE) continue;
+    const bool carried = loop && k && k < r->n_params;
+    i->values[results[k]].flags |= WHIT_V_OWN | WHIT_V_DENSE | (carried ? WHIT_V_TWICE : 0u);
+  }
+  return loop ? plan_define_params(i, f) : WHIT_OK;
 }
 
-static whit_status plan_control(whit_instance *i, uint32_t *pc, const whit_op *op) {
-  const uint32_t at = *pc;
+static whit_status plan_control(whit_instance *i, const whit_op *op) {
+  const uint32_t at = i->pc;
   const whit_node *n = &i->model->nodes[at];
-  const uint32_t *args = whit_args(i, n);
-  const bool loop = whit_is_loop(op);
   whit_call c;
   whit_call_of(i, at, &c);
   WHIT_TRY(op->shape(&c));
-  for (unsigned k = 0; k < n->n_in; k++) {
-    if (args[k] == WHIT_NONE && k >= (loop ? 2u : 0u)) return whit_error(i, WHIT_E_FORMAT, at, "lacks an input");
-    WHIT_TRY(plan_use(i, args[k], at));
-  }
-  i->steps[at].mode = WHIT_STEP_CONTROL;
+  for (unsigned k = 0; k < n->n_in; k++) WHIT_TRY(plan_use(i, whit_args(i, n)[k], at));
+  i->steps[at].mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
   i->steps[at].region = i->next_region;
-  for (unsigned k = 0; k < n->n_out; k++)      /* defined when the regions are known; numbered now */
-    if (args[n->n_in + k] != WHIT_NONE) {
-      i->next_value = args[n->n_in + k] + 1;
-      i->values[args[n->n_in + k]].flags &= (uint16_t)~WHIT_V_DEFINED;
-    }
-  const whit_region *r = &i->model->regions[i->next_region];
-  if (loop) {
-    const unsigned n_carried = n->n_in - 2u;
-    if (r->n_params != n_carried + 1 || r->n_results != n->n_out + 1u)
-      return whit_error(i, WHIT_E_FORMAT, at, "loop and its region do not fit");
-  } else if (r->n_params || r->n_results != n->n_out) {
-    return whit_error(i, WHIT_E_FORMAT, at, "if and its branches do not fit");
-  }
-  plan_open_region(i, at);
-  return loop ? plan_define_params(i, &i->frames[i->depth - 1]) : WHIT_OK;
+  return plan_open_region(i, at);
 }
 
 /* Results of the region that closes: each computed by a node of it, and named once. */
-static whit_status use_results(whit_instance *i, const whit_frame *f, uint32_t pc) {
+static whit_status use_results(whit_instance *i, const whit_frame *f) {
   const whit_region *r = &i->model->regions[f->region];
   const uint32_t *results = region_results(i, r);
+  const bool loop = whit_is_loop(i, f->node);
   for (unsigned k = 0; k < r->n_results; k++) {
-    if (results[k] == WHIT_NONE && f->node != WHIT_NONE && whit_is_loop(i->ops[i->model->nodes[f->node].op])) continue;
+    if (loop && results[k] == WHIT_NONE) continue;
     whit_value *v = results[k] == WHIT_NONE ? NULL : &i->values[results[k]];
     if (!v || results[k] < f->first_value || (v->flags & (WHIT_V_DEFINED | WHIT_V_RESULT | WHIT_V_PARAM)) != WHIT_V_DEFINED)
       return whit_error(i, WHIT_E_FORMAT, f->node, "a region's result must be computed in it, once");
     v->flags |= WHIT_V_RESULT;
-    if (pc && pc - 1 > v->death) v->death = pc - 1;
+    if (i->pc && i->pc - 1 > v->death) v->death = i->pc - 1;
+    if (!loop || !k) continue;
+    v->birth = f->node;         /* it outlives the trip that wrote it */
+    v->death = f->end - 1;
   }
-  return WHIT_OK;
-}
-
-static void define_outputs(whit_instance *i, uint32_t node, const uint32_t *then_results, const uint32_t *else_results) {
-  const whit_node *n = &i->model->nodes[node];
-  const uint32_t *outs = whit_args(i, n) + n->n_in;
-  const uint32_t next = i->next_value;
-  for (unsigned k = 0; k < n->n_out; k++) {
-    whit_value *a = &i->values[then_results[k]], *b = &i->values[else_results[k]];
-    if (outs[k] == WHIT_NONE) continue;
-    if (!same_type(a, b)) {
-      plan_define(i, outs[k], node, WHIT_V_DYNAMIC);
-      continue;
-    }
-    /* Both branches write straight into the output's memory. */
-    whit_value *out = plan_define(i, outs[k], node, WHIT_V_PLACED);
-    out->t = a->t;
-    out->n_bytes = tensor_bytes(&a->t);
-    out->death = n->end - 1;
-    a->flags &= (uint16_t)~WHIT_V_PLACED;
-    b->flags &= (uint16_t)~WHIT_V_PLACED;
-  }
-  i->next_value = next;
-}
-
-static whit_status plan_close_if(whit_instance *i, uint32_t *pc) {
-  const whit_frame f = i->frames[i->depth - 1];
-  const whit_node *n = &i->model->nodes[f.node];
-  const uint32_t first = i->steps[f.node].region;
-  const whit_region *r = &i->model->regions[f.region];
-  WHIT_TRY(use_results(i, &f, *pc));
-  close_scope(i, f.first_value);
-  i->depth--;
-  *pc = f.node;
-  if (f.region == first) {
-    const whit_region *other = &i->model->regions[i->next_region];
-    if (other->n_params || other->n_results != n->n_out)
-      return whit_error(i, WHIT_E_FORMAT, f.node, "if and its branches do not fit");
-    i->steps[f.node].other = i->next_region;
-    plan_open_region(i, f.node);
-    return WHIT_OK;
-  }
-  define_outputs(i, f.node, region_results(i, &i->model->regions[first]), region_results(i, r));
-  *pc = n->end;
   return WHIT_OK;
 }
 
@@ -288,16 +239,6 @@ static bool carried_changed(whit_instance *i, const whit_region *r) {
   return changed;
 }
 
-static void place_results(whit_instance *i, const whit_frame *f) {
-  const whit_region *r = &i->model->regions[f->region];
-  const uint32_t *results = region_results(i, r);
-  for (unsigned k = 1; k < r->n_results; k++) {    /* a carried result outlives the iteration that wrote it */
-    whit_value *v = &i->values[results[k]];
-    v->birth = f->node;
-    v->death = i->model->nodes[f->node].end - 1;
-  }
-}
-
 /* Number of trips if the plan can know it, else -1. */
 static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
   const uint32_t *args = whit_args(i, &i->model->nodes[f->node]);
@@ -309,83 +250,81 @@ static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
   return n < 0 ? 0 : n;
 }
 
-static whit_status define_loop_outputs(whit_instance *i, const whit_frame *f) {
+/* Defines the outputs of the node whose last region has closed: of an if what both branches write, of a loop what it carries, then
+ * slices of each trip. */
+static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
   const whit_node *n = &i->model->nodes[f->node];
-  const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
-  const whit_region *r = &i->model->regions[f->region];
-  const uint32_t *params = region_params(i, r), *results = region_results(i, r);
-  const unsigned n_carried = r->n_params - 1u;
-  const int64_t trips = known_trips(i, f);
-  const uint32_t next = i->next_value;
+  const whit_region *r = &i->model->regions[f->region], *first = &i->model->regions[i->steps[f->node].region];
+  const uint32_t *outs = whit_args(i, n) + n->n_in;
+  const bool loop = whit_is_loop(i, f->node);
+  const unsigned n_carried = loop ? r->n_params - 1u : 0;
+  const int64_t trips = loop ? known_trips(i, f) : 0;
   for (unsigned k = 0; k < n->n_out; k++) {
-    whit_value *from = &i->values[k < n_carried ? params[k + 1] : results[k + 1]];
+    const bool carried = k < n_carried, stacked = loop && !carried;
+    whit_value *a = &i->values[carried ? region_params(i, r)[k + 1] : region_results(i, first)[loop ? k + 1 : k]];
+    whit_value *b = loop ? a : &i->values[region_results(i, r)[k]];
     if (outs[k] == WHIT_NONE) continue;
-    const bool is_static = !whit_is_dynamic(from) && (k < n_carried || trips >= 0);
+    const bool is_static = same_type(a, b) && trips >= (stacked ? 0 : -1);
     whit_value *out = plan_define(i, outs[k], f->node, is_static ? 0 : WHIT_V_DYNAMIC);
-    if (!is_static) continue;
     out->death = n->end - 1;
-    out->t = from->t;
-    if (k >= n_carried) {       /* every trip writes its slice straight into the stacked output */
-      int32_t shape[WHIT_MAX_RANK] = { 0 };
-      if (from->t.rank >= WHIT_MAX_RANK || trips > 0x7fffffff)
-        return whit_error(i, WHIT_E_SIZE, f->node, "stacked output is too large");
-      shape[0] = (int32_t)trips;
-      for (unsigned a = 0; a < from->t.rank; a++) shape[a + 1] = from->t.shape[a];
-      const whit_status s = whit_tensor_set(&out->t, from->t.dtype, from->t.rank + 1u, shape);
-      if (s) return whit_error(i, s, f->node, "stacked output is too large");
-      from->flags &= (uint16_t)~WHIT_V_PLACED;
-    } else if (!(out->flags & WHIT_V_OWN)) {
-      continue;                 /* the output is where the last trip left the value */
-    }
+    if (!is_static) continue;
+    out->t = a->t;
     out->t.data = NULL;
+    if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, trips));
+    if (carried && !(out->flags & WHIT_V_OWN)) continue;      /* it is where the last trip left the value */
+    if (!carried) {             /* branches and trips write straight into it */
+      a->flags &= (uint16_t)~WHIT_V_PLACED;
+      b->flags &= (uint16_t)~WHIT_V_PLACED;
+    }
     out->flags |= WHIT_V_PLACED;
     out->n_bytes = tensor_bytes(&out->t);
   }
-  i->next_value = next;
   return WHIT_OK;
 }
 
-static whit_status plan_close_loop(whit_instance *i, uint32_t *pc) {
-  const whit_frame f = i->frames[i->depth - 1];
-  const whit_region *r = &i->model->regions[f.region];
-  WHIT_TRY(use_results(i, &f, *pc));
-  if (carried_changed(i, r)) {
-    i->next_value = f.first_value;
-    i->next_region = f.region + 1;
-    *pc = r->begin;
-    return plan_define_params(i, &f);
+/* A region has been planned. A branch is followed by the other one, a body by itself if what it carries changes its shape. */
+static whit_status plan_close_region(whit_instance *i) {
+  const whit_frame *f = &i->frames[i->depth - 1];
+  whit_step *step = &i->steps[f->node];
+  WHIT_TRY(use_results(i, f));
+  close_scope(i, f->first_value);
+  if (step->mode == WHIT_STEP_LOOP && carried_changed(i, &i->model->regions[f->region])) {
+    i->next_value = f->first_value;
+    i->next_region = f->region + 1;
+    i->pc = f->node + 1;
+    return plan_define_params(i, f);
   }
-  place_results(i, &f);
-  close_scope(i, f.first_value);
   i->depth--;
-  *pc = f.node;
-  WHIT_TRY(define_loop_outputs(i, &f));
-  *pc = i->model->nodes[f.node].end;
+  i->pc = f->node;
+  if (step->mode == WHIT_STEP_IF && f->region == step->region) {
+    step->other = i->next_region;
+    return plan_open_region(i, f->node);
+  }
+  WHIT_TRY(define_outputs(i, f));
+  i->pc = i->model->nodes[f->node].end;
   return WHIT_OK;
 }
 
 /* ---- the walk ------------------------------------------------------------------------------------------- */
 
 static whit_status plan_walk(whit_instance *i) {
-  const struct whit_entry *e = &i->model->entries[i->entry];
-  uint32_t *const pc = &i->pc;
-  i->next_region = e->region;
-  plan_open_region(i, WHIT_NONE);
+  i->next_region = i->model->entries[i->entry].region;
+  WHIT_TRY(plan_open_region(i, WHIT_NONE));
   for (;;) {
     const whit_frame *f = &i->frames[i->depth - 1];
-    const uint32_t at = *pc < f->end ? *pc : f->node;
-    if (*pc < f->end) {
-      const whit_op *op = i->ops[i->model->nodes[*pc].op];
+    const uint32_t at = i->pc < f->end ? i->pc : f->node;
+    if (i->pc < f->end) {
+      const whit_op *op = i->ops[i->model->nodes[at].op];
       if (WHIT_CONTROL && op->flags & WHIT_OP_CONTROL) {
-        WHIT_TRY(plan_control(i, pc, op));
+        WHIT_TRY(plan_control(i, op));
       } else {
-        WHIT_TRY(plan_plain(i, *pc, op));
-        ++*pc;
+        WHIT_TRY(plan_plain(i, at, op));
+        i->pc++;
       }
-    } else if (!WHIT_CONTROL || f->node == WHIT_NONE) {
-      return use_results(i, f, *pc);
+    } else if (!WHIT_CONTROL || at == WHIT_NONE) {
+      return use_results(i, f);
     } else {
-      WHIT_TRY(whit_is_loop(i->ops[i->model->nodes[f->node].op]) ? plan_close_loop(i, pc) : plan_close_if(i, pc));
+      WHIT_TRY(plan_close_region(i));
     }
     if (!WHIT_DYNAMIC && i->dynamic) return refuse_dynamic(i, at);
   }
@@ -441,6 +380,7 @@ static whit_status plan_entry(whit_instance *i) {
   i->pc = 0;
   i->frames[0] = (whit_frame){ .node = WHIT_NONE };    /* where an error is, as long as no node is reached */
   i->known_used = 0;
+  i->next_value = 0;
   for (uint32_t v = 0; v < m->n_values; v++) {
     const unsigned bound = i->values[v].t.data ? 0 : WHIT_V_BOUND;    /* only announced: see whit_output_bind */
     i->values[v].flags &= (uint16_t)(WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | bound);

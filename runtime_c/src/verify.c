@@ -232,7 +232,7 @@ static const void *check_node(verify_walk *w) {
   w->node++;
   if (WHIT_CONTROL && op->flags & WHIT_OP_CONTROL) {
     if (n->end < w->node || n->end > m->n_nodes) return n;
-    return verify_open(w, pc, whit_is_loop(op) ? 0 : 1);
+    return verify_open(w, pc, whit_owns_loop(op) ? 0 : 1);
   }
   return n->end == w->node ? NULL : n;
 }
