@@ -171,7 +171,7 @@ whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_
   if (n_bytes < whit_bytes(&v->t)) return WHIT_E_MEMORY;
   v->flags |= WHIT_V_BOUND;
   v->t.data = data;
-  for (uint32_t part = v->release; part != WHIT_NONE; part = i->values[part].release)
+  for (uint32_t part = v->release; WHIT_SHARES && part != WHIT_NONE; part = i->values[part].release)
     i->values[part].t.data = (uint8_t *)data + i->values[part].offset;
   return WHIT_OK;
 }

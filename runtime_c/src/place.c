@@ -22,7 +22,7 @@ static void extend_lifetimes(whit_instance *i, const whit_region *entry) {
     const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
     const whit_step *step = &i->steps[pc];
     if (step->mode == WHIT_STEP_VIEW || (WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && i->ops[n->op]->flags & WHIT_OP_VIEW)) {
-      if (n->n_out && n->n_in && outs[0] != WHIT_NONE) outlive(i, args[0], i->values[outs[0]].death);
+      outlive(i, args[0], i->values[outs[0]].death);
     } else if (step->mode >= WHIT_STEP_IF && whit_is_loop(i, pc)) {
       const uint32_t *results = words + i->model->regions[step->region].results;
       for (unsigned k = 0; k + 2 < n->n_in; k++) {
@@ -271,7 +271,7 @@ static void place_insiders(whit_instance *i, const whit_region *entry, uint32_t 
   for (uint32_t v = lowest; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
     value->block = 0;
-    if (!(value->flags & WHIT_V_INSIDE)) continue;
+    if (!WHIT_SHARES || !(value->flags & WHIT_V_INSIDE)) continue;
     whit_value *home = &i->values[value->next];
     if (value->flags & WHIT_V_BOUND) {
       value->release = home->release;
@@ -285,7 +285,7 @@ static void place_insiders(whit_instance *i, const whit_region *entry, uint32_t 
 void whit_place(whit_instance *i, const whit_region *entry, uint32_t lowest) {
   placing p = { .i = i, .at = i->steps + entry->begin - 1, .first = entry->begin - 1, .n = entry->end - entry->begin };
   extend_lifetimes(i, entry);
-  for (uint32_t pc = entry->end; pc-- > entry->begin;)
+  for (uint32_t pc = entry->end; WHIT_SHARES && pc-- > entry->begin;)
     if (i->steps[pc].mode == WHIT_STEP_READY && (i->steps[pc].over || i->steps[pc].joins)) share_memory(i, pc);
   if (WHIT_SMALL)
     place_items(&p, lowest, 0);      /* mostly as good */

@@ -86,6 +86,8 @@ def block(selection: dict[str, Any], ops: Collection[str]) -> str:
     sums = selection["reduces"] & 0x13 or "avg_pool" in ops
     ends = selection["reduces"] & 0xC or {"argreduce", "max_pool"} & set(ops)
     lines.append(f"#define WHIT_FOLDS {bool(sums) + 2 * bool(ends)}")
+    shares = {"tile", "norm", "concat", "seq_concat"} & set(ops)
+    lines.append(f"#define WHIT_SHARES {int(bool(shares))}")
     known = ("if", "loop", "identity", "shape")
     lines += [f"#define WHIT_HAS_{name} {int(name in ops)}" for name in known]
     x86 = ["WHIT_ISA_SCALAR", "WHIT_ISA_AVX2", *["WHIT_ISA_AVX512"] * bool(selection["avx512"])]
