@@ -83,9 +83,11 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
 
 /* ---- inputs, outputs, state ------------------------------------------------------------------------------ */
 
-static whit_value *input_value(whit_instance *i, uint32_t k) {
+/* The value of an input or output, or NULL. */
+static whit_value *port_value(const whit_instance *i, int outputs, uint32_t k) {
   const whit_region *r = &i->model->regions[i->model->entries[i->entry].region];
-  return k < r->n_params ? &i->values[i->model->words[r->params + k]] : NULL;
+  if (k >= whit_port_count(i->model, i->entry, outputs)) return NULL;
+  return &i->values[i->model->words[(outputs ? r->results : r->params) + k]];
 }
 
 static const struct whit_port *input_port(const whit_instance *i, uint32_t k) {
@@ -93,7 +95,7 @@ static const struct whit_port *input_port(const whit_instance *i, uint32_t k) {
 }
 
 whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, const int32_t *shape, const void *data) {
-  whit_value *v = input_value(i, k);
+  whit_value *v = port_value(i, 0, k);
   whit_tensor t;
   if (!v || rank < 0 || rank > WHIT_MAX_RANK) return WHIT_E_ARGUMENT;
   const struct whit_port *p = input_port(i, k);
@@ -112,7 +114,7 @@ whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, co
 }
 
 whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor *items, uint32_t n) {
-  whit_value *v = input_value(i, k);
+  whit_value *v = port_value(i, 0, k);
   if (!v || (n && !items) || n > 0x7fffffff) return WHIT_E_ARGUMENT;
   if (!WHIT_SEQUENCES) return WHIT_E_UNSUPPORTED;
   if (!(input_port(i, k)->kind & 1)) return WHIT_E_INPUT;
@@ -123,7 +125,7 @@ whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor 
 }
 
 whit_status whit_input_absent(whit_instance *i, uint32_t k) {
-  whit_value *v = input_value(i, k);
+  whit_value *v = port_value(i, 0, k);
   if (!v) return WHIT_E_ARGUMENT;
   if (!WHIT_SEQUENCES) return WHIT_E_UNSUPPORTED;
   if (!(input_port(i, k)->kind & 2)) return WHIT_E_INPUT;
@@ -151,15 +153,13 @@ whit_status whit_state_set(whit_instance *i, void *memory, size_t n_bytes, int r
 }
 
 const whit_tensor *whit_output(const whit_instance *i, uint32_t k) {
-  const struct whit_entry *e = &i->model->entries[i->entry];
-  if (k >= e->n_outputs) return NULL;
-  return &i->values[i->model->words[i->model->regions[e->region].results + k]].t;
+  const whit_value *v = port_value(i, 1, k);
+  return v ? &v->t : NULL;
 }
 
 whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_bytes) {
-  const struct whit_entry *e = &i->model->entries[i->entry];
-  if (k >= e->n_outputs) return WHIT_E_ARGUMENT;
-  whit_value *v = &i->values[i->model->words[i->model->regions[e->region].results + k]];
+  whit_value *v = port_value(i, 1, k);
+  if (!v) return WHIT_E_ARGUMENT;
   if (!data) {
     v->flags |= WHIT_V_BOUND;
     v->t.data = NULL;
