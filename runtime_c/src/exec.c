@@ -166,7 +166,7 @@ static whit_status bind_items(whit_instance *i, whit_value *v, unsigned dtype) {
 
 static whit_status bind_inputs(whit_instance *i) {
   const whit_model *m = i->model;
-  const whit_region *r = &m->regions[m->entries[i->entry].region];
+  const whit_region *r = i->region;
   for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
     whit_value *v = &i->values[m->n_constants + k];
     if (!i->state) return whit_error(i, WHIT_E_ORDER, WHIT_NONE, "the model has state: call whit_state_set");
@@ -179,10 +179,10 @@ static whit_status bind_inputs(whit_instance *i) {
         return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no data: call whit_input_set");
       v->t.data = (void *)(uintptr_t)v->bound;
     } else if (v->t.kind == WHIT_SEQUENCE) {
-      WHIT_TRY(bind_items(i, v, m->ports[m->entries[i->entry].ports + k].dtype));
+      WHIT_TRY(bind_items(i, v, m->ports[i->entry->ports + k].dtype));
     }
   }
-  for (unsigned k = 0; k < m->entries[i->entry].n_outputs; k++) {
+  for (unsigned k = 0; k < i->entry->n_outputs; k++) {
     const whit_value *v = &i->values[m->words[r->results + k]];
     if (v->flags & WHIT_V_BOUND && !v->t.data)
       return whit_error(i, WHIT_E_ORDER, WHIT_NONE, "an output has no memory: call whit_output_bind");
@@ -200,11 +200,10 @@ static whit_status start_run(whit_instance *i) {
     for (uint32_t v = 0; v < i->model->n_values; v++) i->values[v].block = 0;
   }
   WHIT_TRY(bind_inputs(i));
-  const uint32_t region = i->model->entries[i->entry].region;
-  const whit_region *r = &i->model->regions[region];
+  const whit_region *r = i->region;
   i->depth = 1;
   i->pc = r->begin;
-  i->frames[0] = (whit_frame){ .node = WHIT_NONE, .region = region, .end = r->end };
+  i->frames[0] = (whit_frame){ .node = WHIT_NONE, .region = r, .end = r->end };
   i->running = true;
   return WHIT_OK;
 }
@@ -213,8 +212,8 @@ static whit_status start_run(whit_instance *i) {
 static whit_status finish_run(whit_instance *i) {
   if (!WHIT_STATES) return WHIT_OK;
   const whit_model *m = i->model;
-  const struct whit_entry *e = &m->entries[i->entry];
-  const uint32_t *results = m->words + m->regions[e->region].results + e->n_outputs;
+  const struct whit_entry *e = i->entry;
+  const uint32_t *results = m->words + i->region->results + e->n_outputs;
   for (unsigned k = 0; k < e->n_updates; k++) {
     const whit_value *from = &i->values[results[k]], *to = &i->values[m->n_constants + m->words[e->states + k]];
     if (!whit_is_tensor(&from->t) || from->t.dtype != to->t.dtype || !whit_same_shape(&from->t, &to->t))

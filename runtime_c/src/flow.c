@@ -43,8 +43,7 @@ static whit_status run_open_if(whit_instance *i, uint32_t pc) {
   const uint32_t *args = whit_args(i, n);
   bool truth;
   WHIT_TRY(whit_truth(i, pc, &i->values[args[0]].t, &truth));
-  const uint32_t region = truth ? i->steps[pc].region : i->steps[pc].other;
-  const whit_region *r = &i->model->regions[region];
+  const whit_region *r = &i->model->regions[truth ? i->steps[pc].region : i->steps[pc].other];
   const uint32_t *results = i->model->words + r->results;
   for (unsigned k = 0; k < n->n_out; k++) {
     whit_value *out = loop_output(i, args[n->n_in + k]);
@@ -54,7 +53,7 @@ static whit_status run_open_if(whit_instance *i, uint32_t pc) {
     else
       i->values[results[k]].t.data = out->t.data;
   }
-  i->frames[i->depth++] = (whit_frame){ .node = pc, .region = region, .end = r->end };
+  i->frames[i->depth++] = (whit_frame){ .node = pc, .region = r, .end = r->end };
   i->pc = r->begin;
   return WHIT_OK;
 }
@@ -63,7 +62,7 @@ static whit_status run_close_if(whit_instance *i) {
   const whit_frame *f = &i->frames[i->depth - 1];
   const whit_node *n = &i->model->nodes[f->node];
   const uint32_t *outs = whit_args(i, n) + n->n_in;
-  const uint32_t *results = i->model->words + i->model->regions[f->region].results;
+  const uint32_t *results = i->model->words + f->region->results;
   for (unsigned k = 0; k < n->n_out; k++) {    /* all that can run out of memory first */
     whit_value *r = &i->values[results[k]];
     const whit_value *out = loop_output(i, outs[k]);
@@ -105,7 +104,7 @@ static void begin_trip(whit_instance *i, const loop_view *l, whit_frame *f) {
     whit_value *r = &i->values[l->results[1 + l->n_carried + k]];
     if (out && !whit_is_dynamic(out)) r->t.data = (uint8_t *)out->t.data + (size_t)f->i * whit_bytes(&r->t);
   }
-  i->pc = i->model->regions[f->region].begin;
+  i->pc = f->region->begin;
 }
 
 static whit_status trips_of(whit_instance *i, uint32_t pc, const loop_view *l, int64_t *n) {
@@ -137,8 +136,8 @@ static whit_status empty_stack(whit_instance *i, uint32_t pc, const loop_view *l
 static whit_status run_open_loop(whit_instance *i, uint32_t pc) {
   const loop_view l = view_of(i, pc);
   whit_frame *f = &i->frames[i->depth];
-  const uint32_t region = i->steps[pc].region;
-  *f = (whit_frame){ .node = pc, .region = region, .end = i->model->regions[region].end };
+  const whit_region *r = &i->model->regions[i->steps[pc].region];
+  *f = (whit_frame){ .node = pc, .region = r, .end = r->end };
   WHIT_TRY(trips_of(i, pc, &l, &f->n));
   for (unsigned k = 0; k < l.n_carried; k++) {
     const whit_value *init = &i->values[l.in[2 + k]];

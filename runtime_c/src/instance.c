@@ -66,7 +66,8 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   whit_bytes_zero(base, l.known);
   whit_instance *i = (whit_instance *)memory;
   i->model = model;
-  i->entry = e;
+  i->entry = &model->entries[e];
+  i->region = &model->regions[i->entry->region];
   if (host) i->host = *host;
   i->kernels = whit_kernels_for(i->host.cpu);
   i->ops = (const whit_op **)(void *)(base + l.ops);
@@ -85,13 +86,12 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
 
 /* The value of an input or output, or NULL. */
 static whit_value *port_value(const whit_instance *i, int outputs, uint32_t k) {
-  const whit_region *r = &i->model->regions[i->model->entries[i->entry].region];
-  if (k >= whit_port_count(i->model, i->entry, outputs)) return NULL;
-  return &i->values[i->model->words[(outputs ? r->results : r->params) + k]];
+  if (k >= (outputs ? i->entry->n_outputs : i->entry->n_inputs)) return NULL;
+  return &i->values[i->model->words[(outputs ? i->region->results : i->region->params) + k]];
 }
 
 static const struct whit_port *input_port(const whit_instance *i, uint32_t k) {
-  return &i->model->ports[i->model->entries[i->entry].ports + k];
+  return &i->model->ports[i->entry->ports + k];
 }
 
 whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, const int32_t *shape, const void *data) {

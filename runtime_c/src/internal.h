@@ -328,8 +328,8 @@ typedef struct whit_step {    /* what the plan made of a node */
 enum { WHIT_STEP_SKIP, WHIT_STEP_READY, WHIT_STEP_VIEW, WHIT_STEP_DYNAMIC, WHIT_STEP_IF, WHIT_STEP_LOOP };
 
 typedef struct whit_frame {   /* an open region while running or planning */
-  uint32_t node;              /* control node; WHIT_NONE: the entry */
-  uint32_t region, end;       /* region index; node index where it ends */
+  const whit_region *region;
+  uint32_t node, end;         /* control node, WHIT_NONE: the entry; node index where the region ends */
   uint32_t first_value;       /* planning: next value number when the region opened */
   int64_t i, n;               /* loop: iteration, trips */
 } whit_frame;
@@ -351,8 +351,11 @@ struct whit_instance {
   whit_observer observer;
   void *observer_context;
   const char *error;
-  uint32_t error_node, entry, depth, pc;
-  uint32_t next_value, next_region;   /* planning: numbers that the next definition and region get */
+  const struct whit_entry *entry;
+  const whit_region *region;  /* of the entry */
+  const whit_region *next_region;     /* planning */
+  uint32_t next_value;        /* planning: greater than all numbers that are defined */
+  uint32_t error_node, depth, pc;
   uint32_t observed;                  /* node whose "before" the observer has seen */
   bool planned, has_arena, running, dynamic;
   whit_frame frames[WHIT_MAX_DEPTH + 1];

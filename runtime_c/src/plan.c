@@ -5,6 +5,7 @@
 static const uint32_t *region_params(const whit_instance *i, const whit_region *r) {
   return i->model->words + r->params;
 }
+static uint32_t region_number(const whit_instance *i, const whit_region *r) { return (uint32_t)(r - i->model->regions); }
 static const uint32_t *region_results(const whit_instance *i, const whit_region *r) {
   return i->model->words + r->results;
 }
@@ -154,7 +155,7 @@ static bool same_type(const whit_value *a, const whit_value *b) {
 
 /* Defines a loop's parameters: the iteration, and the carried values as the loop finds them. */
 static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
-  const whit_region *r = &i->model->regions[f->region];
+  const whit_region *r = f->region;
   const uint32_t *params = region_params(i, r), *args = whit_args(i, &i->model->nodes[f->node]);
   whit_value *iter = plan_define(i, params[0], f->node, WHIT_V_PLACED | WHIT_V_PARAM);
   WHIT_TRY(whit_tensor_set(&iter->t, WHIT_I64, 0, NULL));
@@ -175,11 +176,10 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
 
 /* Opens the next region, of a control node or the entry's. */
 static whit_status plan_open_region(whit_instance *i, uint32_t node) {
-  const uint32_t region = i->next_region++;
-  const whit_region *r = &i->model->regions[region];
+  const whit_region *r = i->next_region++;
   const uint32_t *results = region_results(i, r);
   whit_frame *f = &i->frames[i->depth++];
-  *f = (whit_frame){ .node = node, .region = region, .end = r->end, .first_value = i->next_value };
+  *f = (whit_frame){ .node = node, .region = r, .end = r->end, .first_value = i->next_value };
   i->pc = r->begin;
   const bool loop = whit_is_loop(i, node);
   if (node != WHIT_NONE) {
@@ -203,13 +203,14 @@ static whit_status plan_control(whit_instance *i, const whit_op *op) {
   WHIT_TRY(op->shape(&c));
   for (unsigned k = 0; k < n->n_in; k++) WHIT_TRY(plan_use(i, whit_args(i, n)[k], at));
   i->steps[at].mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
-  i->steps[at].region = i->next_region;
+  i->steps[at].region = region_number(i, i->next_region);
+  i->steps[at].other = 0;
   return plan_open_region(i, at);
 }
 
 /* Results of the region that closes: each computed by a node of it, and named once. */
 static whit_status use_results(whit_instance *i, const whit_frame *f) {
-  const whit_region *r = &i->model->regions[f->region];
+  const whit_region *r = f->region;
   const uint32_t *results = region_results(i, r);
   const bool loop = whit_is_loop(i, f->node);
   for (unsigned k = 0; k < r->n_results; k++) {
@@ -242,7 +243,7 @@ static bool carried_changed(whit_instance *i, const whit_region *r) {
 /* Number of trips if the plan can know it, else -1. */
 static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
   const uint32_t *args = whit_args(i, &i->model->nodes[f->node]);
-  const whit_region *r = &i->model->regions[f->region];
+  const whit_region *r = f->region;
   if (args[0] == WHIT_NONE || args[1] != WHIT_NONE || region_results(i, r)[0] != WHIT_NONE) return -1;
   const whit_value *v = &i->values[args[0]];
   if (!(v->flags & WHIT_V_KNOWN) || whit_count(&v->t) < 1) return -1;
@@ -254,7 +255,7 @@ static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
  * slices of each trip. */
 static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
   const whit_node *n = &i->model->nodes[f->node];
-  const whit_region *r = &i->model->regions[f->region], *first = &i->model->regions[i->steps[f->node].region];
+  const whit_region *r = f->region, *first = &i->model->regions[i->steps[f->node].region];
   const uint32_t *outs = whit_args(i, n) + n->n_in;
   const bool loop = whit_is_loop(i, f->node);
   const unsigned n_carried = loop ? r->n_params - 1u : 0;
@@ -288,7 +289,7 @@ static whit_status plan_close_region(whit_instance *i) {
   whit_step *step = &i->steps[f->node];
   WHIT_TRY(use_results(i, f));
   close_scope(i, f->first_value);
-  if (step->mode == WHIT_STEP_LOOP && carried_changed(i, &i->model->regions[f->region])) {
+  if (step->mode == WHIT_STEP_LOOP && carried_changed(i, f->region)) {
     i->next_value = f->first_value;
     i->next_region = f->region + 1;
     i->pc = f->node + 1;
@@ -296,8 +297,8 @@ static whit_status plan_close_region(whit_instance *i) {
   }
   i->depth--;
   i->pc = f->node;
-  if (step->mode == WHIT_STEP_IF && f->region == step->region) {
-    step->other = i->next_region;
+  if (step->mode == WHIT_STEP_IF && !step->other) {
+    step->other = region_number(i, i->next_region);
     return plan_open_region(i, f->node);
   }
   WHIT_TRY(define_outputs(i, f));
@@ -308,7 +309,7 @@ static whit_status plan_close_region(whit_instance *i) {
 /* ---- the walk ------------------------------------------------------------------------------------------- */
 
 static whit_status plan_walk(whit_instance *i) {
-  i->next_region = i->model->entries[i->entry].region;
+  i->next_region = i->region;
   WHIT_TRY(plan_open_region(i, WHIT_NONE));
   for (;;) {
     const whit_frame *f = &i->frames[i->depth - 1];
@@ -356,7 +357,7 @@ static whit_status define_shared(whit_instance *i) {
 }
 
 static whit_status define_inputs(whit_instance *i) {
-  const whit_region *r = &i->model->regions[i->model->entries[i->entry].region];
+  const whit_region *r = i->region;
   for (unsigned k = 0; k < r->n_params; k++) {
     const uint32_t v = region_params(i, r)[k];
     whit_value *value = plan_define(i, v, r->begin, WHIT_V_PARAM);
@@ -374,7 +375,7 @@ static whit_status define_inputs(whit_instance *i) {
 
 static whit_status plan_entry(whit_instance *i) {
   const whit_model *m = i->model;
-  const whit_region *r = &m->regions[m->entries[i->entry].region];
+  const whit_region *r = i->region;
   i->planned = i->has_arena = i->running = i->dynamic = false;
   i->error = NULL;
   i->pc = 0;
