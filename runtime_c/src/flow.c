@@ -97,14 +97,17 @@ whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, int64_t 
   return s ? whit_error(i, s, node, "a stacked output is too large") : WHIT_OK;
 }
 
-static void begin_trip(whit_instance *i, const loop_view *l, whit_frame *f) {
+/* Begins the trip that is next, or if there is none, leads to the region's end: whit_flow_close then finishes the loop. */
+static void begin_trip(whit_instance *i, const loop_view *l, const whit_frame *f) {
+  i->pc = f->end;
+  if (f->i >= f->n) return;
+  i->pc = f->region->begin;
   *(int64_t *)i->values[l->params[0]].t.data = f->i;
   for (unsigned k = 0; k < l->n_scans; k++) {
     const whit_value *out = loop_output(i, l->out[l->n_carried + k]);
     whit_value *r = &i->values[l->results[1 + l->n_carried + k]];
     if (out && !whit_is_dynamic(out)) r->t.data = (uint8_t *)out->t.data + (size_t)f->i * whit_bytes(&r->t);
   }
-  i->pc = f->region->begin;
 }
 
 static whit_status trips_of(whit_instance *i, uint32_t pc, const loop_view *l, int64_t *n) {
@@ -155,10 +158,7 @@ static whit_status run_open_loop(whit_instance *i, uint32_t pc) {
     WHIT_TRY(empty_stack(i, pc, &l, k, &out->t));
   }
   i->depth++;
-  if (f->n > 0)
-    begin_trip(i, &l, f);
-  else
-    i->pc = f->end;               /* whit_flow_close sees that no trip began */
+  begin_trip(i, &l, f);
   return WHIT_OK;
 }
 
@@ -247,12 +247,9 @@ static whit_status run_close_loop(whit_instance *i) {
     if (whit_is_dynamic(r)) whit_value_drop(i, r);
   }
   f->i++;
-  if (go && f->i < f->n) {
-    begin_trip(i, &l, f);
-    return WHIT_OK;
-  }
-  f->n = f->i;
-  return finish_loop(i, f->node, &l);
+  if (!go) f->n = f->i;
+  begin_trip(i, &l, f);
+  return WHIT_OK;
 }
 
 whit_status whit_flow_open(whit_instance *i, uint32_t pc) {

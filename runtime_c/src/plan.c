@@ -53,9 +53,10 @@ static void close_scope(whit_instance *i, uint32_t first) {
 
 /* ---- plain nodes -------------------------------------------------------------------------------------- */
 
-static whit_status plan_dense_view(whit_call *c) {
+/* It described the same elements just now, so it cannot fail. */
+static void plan_dense_view(const whit_call *c) {
   whit_tensor *out = c->out[0];
-  return whit_tensor_set(out, out->dtype, out->rank, out->shape);
+  whit_tensor_set(out, out->dtype, out->rank, out->shape);
 }
 
 /* Tries to compute small outputs now. true: done, or failed with *status. */
@@ -70,7 +71,7 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
   }
   const size_t scratch = whit_round(i->known_used + need, 64);
   if (scratch + c->scratch_bytes > i->known_bytes) return false;
-  if (c->view) plan_dense_view(c);    /* it described the same elements just now, so it cannot fail */
+  if (c->view) plan_dense_view(c);
   for (unsigned k = 0; k < c->n_out; k++) {
     if (!c->out[k]) continue;
     c->out[k]->data = i->known + i->known_used;
@@ -82,21 +83,32 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
   return true;
 }
 
-static void set_outputs(whit_instance *i, const whit_call *c, const uint32_t *outs, uint32_t pc, unsigned flags) {
-  for (unsigned k = 0; k < c->n_out; k++) {
-    if (outs[k] == WHIT_NONE) continue;
-    whit_value *v = plan_define(i, outs[k], pc, flags);
-    if (flags & WHIT_V_PLACED) v->n_bytes = tensor_bytes(&v->t);
-  }
-}
-
 static whit_status refuse_dynamic(whit_instance *i, uint32_t node) {
   return whit_error(i, WHIT_E_UNSUPPORTED, node, "a shape depends on data: not in this build of the runtime");
 }
 
+/* A node whose shapes are known: output 0 is a view, or all of them get places. Returns the flags of either. */
+static unsigned plan_ready(whit_step *step, const whit_call *c) {
+  step->mode = WHIT_STEP_READY;
+  step->scratch = (uint32_t)((c->scratch_bytes + 63) / 64);
+  step->over = c->over;
+  step->joins = c->joins;
+  step->spaced = c->spaced;
+  if (!c->view) return WHIT_V_PLACED;
+  whit_value *out = (whit_value *)(void *)c->out[0];      /* a tensor is the first member of its value */
+  if (whit_view_allowed(out, c)) {
+    step->mode = WHIT_STEP_VIEW;
+    out->offset = (size_t)(c->view_offset * (ptrdiff_t)whit_type_size(out->t.dtype));
+    return WHIT_V_VIEW;
+  }
+  if (whit_is_dense(c->out[0]) && whit_count(c->out[0]) == whit_count(c->in[0])) step->joins = WHIT_JOINS_WHOLE;
+  plan_dense_view(c);
+  return WHIT_V_PLACED;
+}
+
 static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) {
   const whit_node *n = &i->model->nodes[pc];
-  const uint32_t *args = whit_args(i, n);
+  const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
   whit_step *step = &i->steps[pc];
   bool dynamic = WHIT_SEQUENCES && op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
   for (unsigned k = 0; k < n->n_in; k++) {
@@ -111,38 +123,26 @@ static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) 
   for (unsigned k = 0; k < n->n_out; k++)
     if (c.out[k]) *c.out[k] = (whit_tensor){ 0 };
   whit_status s = dynamic ? WHIT_LATER : op->shape(&c);
+  unsigned flags = WHIT_V_DYNAMIC;
   step->run = op->run;
-  if (WHIT_KNOWN && !s && known && compute_now(i, &c, op, &s)) {
+  step->mode = WHIT_STEP_DYNAMIC;
+  if (!WHIT_DYNAMIC && s == WHIT_LATER) return refuse_dynamic(i, pc);
+  if (s != WHIT_LATER) {
     WHIT_TRY(s);
-    step->mode = WHIT_STEP_SKIP;
-    set_outputs(i, &c, args + n->n_in, pc, WHIT_V_KNOWN);
-    return WHIT_OK;
+    if (c.scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, pc, "needs more scratch than can be named");
+    if (WHIT_KNOWN && known && compute_now(i, &c, op, &s)) {
+      WHIT_TRY(s);
+      step->mode = WHIT_STEP_SKIP;
+      flags = WHIT_V_KNOWN;
+    } else {
+      flags = plan_ready(step, &c);
+    }
   }
-  if (WHIT_DYNAMIC && s == WHIT_LATER) {
-    step->mode = WHIT_STEP_DYNAMIC;
-    set_outputs(i, &c, args + n->n_in, pc, WHIT_V_DYNAMIC);
-    return WHIT_OK;
+  for (unsigned k = 0; k < n->n_out; k++) {
+    if (outs[k] == WHIT_NONE) continue;
+    whit_value *v = plan_define(i, outs[k], pc, flags);
+    if (flags & WHIT_V_PLACED) v->n_bytes = tensor_bytes(&v->t);
   }
-  if (s == WHIT_LATER) return refuse_dynamic(i, pc);
-  WHIT_TRY(s);
-  step->mode = WHIT_STEP_READY;
-  if (c.scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, pc, "needs more scratch than can be named");
-  step->scratch = (uint32_t)((c.scratch_bytes + 63) / 64);
-  step->over = c.over;
-  step->joins = c.joins;
-  step->spaced = c.spaced;
-  if (c.view && whit_view_allowed(&i->values[args[n->n_in]], &c)) {
-    step->mode = WHIT_STEP_VIEW;
-    set_outputs(i, &c, args + n->n_in, pc, WHIT_V_VIEW);
-    whit_value *v = &i->values[args[n->n_in]];
-    v->offset = (size_t)(c.view_offset * (ptrdiff_t)whit_type_size(v->t.dtype));
-    return WHIT_OK;
-  }
-  if (c.view) {
-    if (whit_is_dense(c.out[0]) && whit_count(c.out[0]) == whit_count(c.in[0])) step->joins = WHIT_JOINS_WHOLE;
-    WHIT_TRY(plan_dense_view(&c));
-  }
-  set_outputs(i, &c, args + n->n_in, pc, WHIT_V_PLACED);
   return WHIT_OK;
 }
 
