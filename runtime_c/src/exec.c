@@ -135,7 +135,6 @@ static bool tell_observer(whit_instance *i, uint32_t pc, int after) {
 }
 
 static whit_status before_node(whit_instance *i, uint32_t pc) {
-  if (i->host.cancel && __atomic_load_n(i->host.cancel, __ATOMIC_RELAXED)) return WHIT_E_CANCELLED;
   if (i->host.max_steps && i->steps_done >= i->host.max_steps) return WHIT_E_BUDGET;
   return i->observer && tell_observer(i, pc, 0) ? WHIT_STOPPED : WHIT_OK;
 }
@@ -227,6 +226,10 @@ static whit_status finish_run(whit_instance *i) {
 whit_status whit_run(whit_instance *i) {
   whit_status s = i->running ? WHIT_OK : start_run(i);
   while (!s) {
+    if (i->host.cancel && __atomic_load_n(i->host.cancel, __ATOMIC_RELAXED)) {    /* also where no node of a loop has work */
+      s = WHIT_E_CANCELLED;
+      break;
+    }
     const whit_frame *f = &i->frames[i->depth - 1];
     uint32_t pc = i->pc;
     if (pc == f->end) {

@@ -37,7 +37,7 @@ static whit_status plan_use(whit_instance *i, uint32_t v, uint32_t pc) {
   whit_value *value = &i->values[v];
   if (!(value->flags & WHIT_V_DEFINED)) return whit_error(i, WHIT_E_FORMAT, pc, "reads a value that is not in scope");
   uint32_t death = pc, at = pc;
-  if (value->depth + 1u < i->depth) {
+  if (WHIT_CONTROL && value->depth + 1u < i->depth) {
     at = i->frames[value->depth + 1u].node;
     death = i->model->nodes[at].end - 1;
   }

@@ -233,7 +233,7 @@ static const void *verify_close(verify_walk *w) {
     const uint32_t v = m->words[r->results + k];
     if (v >= w->value && !(v == WHIT_NONE && owner != WHIT_NONE && k == 0)) return r;
   }
-  if (owner == WHIT_NONE) return NULL;
+  if (!WHIT_CONTROL || owner == WHIT_NONE) return NULL;
   if (w->open[top].left) return verify_open(w, owner, 0);
   return m->nodes[owner].end == r->end ? NULL : r;
 }
