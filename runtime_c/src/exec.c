@@ -34,6 +34,13 @@ whit_status whit_view_copy(whit_call *c) {
   return WHIT_OK;
 }
 
+/* The same for a view of everything in order, faster. */
+whit_status whit_dense_copy(whit_call *c) {
+  const whit_tensor *out = c->out[0];
+  if (out->data != c->in[0]->data) whit_bytes_copy(out->data, c->in[0]->data, whit_bytes(out));
+  return WHIT_OK;
+}
+
 whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth) {
   if (!whit_is_tensor(t) || whit_count(t) < 1) return whit_error(i, WHIT_E_SHAPE, node, "a condition is empty");
   *truth = t->dtype == WHIT_BOOL ? *(const uint8_t *)t->data != 0 : whit_get_f64(t->dtype, t->data) != 0;

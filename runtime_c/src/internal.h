@@ -66,8 +66,9 @@ typedef struct whit_op {
   uint8_t flags, n_in_min, n_in_max, n_out_min, n_out_max; /* max 255: any number */
   uint16_t name;                /* where it begins in whit_op_names */
 } whit_op;
-/* The run function of operators that are views, where one needs memory of its own. */
+/* The run function of operators that are views, where one needs memory of its own; and for one that is a run of bytes. */
 whit_status whit_view_copy(whit_call *c);
+whit_status whit_dense_copy(whit_call *c);
 extern const char whit_op_names[];
 extern const whit_op whit_ops[];
 extern const uint32_t whit_n_ops;

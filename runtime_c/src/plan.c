@@ -101,7 +101,9 @@ static unsigned plan_ready(whit_step *step, const whit_call *c) {
     out->offset = (size_t)(c->view_offset * (ptrdiff_t)whit_type_size(out->t.dtype));
     return WHIT_V_VIEW;
   }
-  if (whit_is_dense(c->out[0]) && whit_count(c->out[0]) == whit_count(c->in[0])) step->joins = WHIT_JOINS_WHOLE;
+  const bool run_of_bytes = whit_is_dense(c->out[0]) && !c->view_offset;
+  if (run_of_bytes && whit_count(c->out[0]) == whit_count(c->in[0])) step->joins = WHIT_JOINS_WHOLE;
+  if (run_of_bytes && !WHIT_SMALL) step->run = whit_dense_copy;
   plan_dense_view(c);
   return WHIT_V_PLACED;
 }
