@@ -71,7 +71,7 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
   }
   const size_t scratch = whit_round(i->known_used + need, 64);
   if (scratch + c->scratch_bytes > i->known_bytes) return false;
-  if (c->view) plan_dense_view(c);
+  if (WHIT_VIEWS && c->view) plan_dense_view(c);
   for (unsigned k = 0; k < c->n_out; k++) {
     if (!c->out[k]) continue;
     c->out[k]->data = i->known + i->known_used;
@@ -94,7 +94,7 @@ static unsigned plan_ready(whit_step *step, const whit_call *c) {
   step->over = c->over;
   step->joins = c->joins;
   step->spaced = c->spaced;
-  if (!c->view) return WHIT_V_PLACED;
+  if (!WHIT_VIEWS || !c->view) return WHIT_V_PLACED;
   whit_value *out = (whit_value *)(void *)c->out[0];      /* a tensor is the first member of its value */
   if (whit_view_allowed(out, c)) {
     step->mode = WHIT_STEP_VIEW;

@@ -33,6 +33,7 @@
 #endif
 #define WHIT_DYNAMIC 1                          /* shapes that depend on data */
 #define WHIT_SEQUENCES 1                        /* sequences and optionals; they need the former */
+#define WHIT_VIEWS 1                            /* operators that are views */
 #define WHIT_SHARES 1                           /* outputs in their inputs' memory, parts of a whole in that one's */
 #define WHIT_KNOWN 1                            /* nodes whose inputs the plan knows, computed while planning */
 #define WHIT_STATES 1                           /* state that lasts from run to run */

@@ -79,14 +79,16 @@ def everything() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def block(selection: dict[str, Any], ops: Collection[str]) -> str:
-    """The constants of src/selection.h."""
+def block(selection: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """The constants of src/selection.h. rows: of the operators that are taken."""
+    ops = {r["name"] for r in rows}
     numbers = [(k, int(v)) for k, v in selection.items() if k not in ("ops", "avx512", "profile")]
     lines = [f"#define WHIT_{name.upper()} {_number(value)}" for name, value in numbers]
     sums = selection["reduces"] & 0x13 or "avg_pool" in ops
-    ends = selection["reduces"] & 0xC or {"argreduce", "max_pool"} & set(ops)
+    ends = selection["reduces"] & 0xC or {"argreduce", "max_pool"} & ops
     lines.append(f"#define WHIT_FOLDS {bool(sums) + 2 * bool(ends)}")
-    shares = {"tile", "norm", "concat", "seq_concat"} & set(ops)
+    lines.append(f"#define WHIT_VIEWS {int(any('view' in r['flags'] for r in rows))}")
+    shares = {"tile", "norm", "concat", "seq_concat"} & ops
     lines.append(f"#define WHIT_SHARES {int(bool(shares))}")
     known = ("if", "loop", "identity", "shape")
     lines += [f"#define WHIT_HAS_{name} {int(name in ops)}" for name in known]
@@ -178,13 +180,14 @@ def amalgamate(selection: dict[str, Any] | None = None) -> tuple[str, str]:
         raise gen.RowError(
             "src/internal.h does not declare whit_ops in the way that this tool knows"
         )
-    text = text.replace(declared, tables([r for r in rows if r["name"] in wanted]))
+    taken = [r for r in rows if r["name"] in wanted]
+    text = text.replace(declared, tables(taken))
     text = re.sub(
         r"^WHIT_OP\((\w+)(?:[^\"]|\"(?:\\.|[^\"])*\")*?\);\n",
         r"whit_status whit_\1_shape(whit_call *c);\nwhit_status whit_\1_run(whit_call *c);\n", text, flags=re.M,
     )  # fmt: skip
     text = internal(text)
-    return f'{TOP}{block(chosen, wanted)}#include "whit.h"\n\n{text}', (
+    return f'{TOP}{block(chosen, taken)}#include "whit.h"\n\n{text}', (
         RUNTIME / "include/whit.h"
     ).read_text()
 
