@@ -71,8 +71,8 @@ void whit_copy(const whit_tensor *dst, const whit_tensor *src) {
       d += dst->stride[a] * size;
       s += src->stride[a] * size;
       if (++at[a] < src->shape[a]) break;
-      d -= src->shape[a] * dst->stride[a] * size;
-      s -= src->shape[a] * src->stride[a] * size;
+      d -= size * src->shape[a] * dst->stride[a];
+      s -= size * src->shape[a] * src->stride[a];
       at[a] = 0;
     }
   }
