@@ -209,7 +209,7 @@ static whit_status start_run(whit_instance *i) {
   const whit_region *r = i->region;
   i->depth = 1;
   i->pc = r->begin;
-  i->frames[0] = (whit_frame){ .node = WHIT_NONE, .region = r, .end = r->end };
+  i->frames[0] = (whit_frame){ .region = r, .node = WHIT_NONE, .end = r->end };
   i->running = true;
   return WHIT_OK;
 }

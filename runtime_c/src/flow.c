@@ -53,7 +53,7 @@ static whit_status run_open_if(whit_instance *i, uint32_t pc) {
     else
       i->values[results[k]].t.data = out->t.data;
   }
-  i->frames[i->depth++] = (whit_frame){ .node = pc, .region = r, .end = r->end };
+  i->frames[i->depth++] = (whit_frame){ .region = r, .node = pc, .end = r->end };
   i->pc = r->begin;
   return WHIT_OK;
 }
@@ -140,7 +140,7 @@ static whit_status run_open_loop(whit_instance *i, uint32_t pc) {
   const loop_view l = view_of(i, pc);
   whit_frame *f = &i->frames[i->depth];
   const whit_region *r = &i->model->regions[i->steps[pc].region];
-  *f = (whit_frame){ .node = pc, .region = r, .end = r->end };
+  *f = (whit_frame){ .region = r, .node = pc, .end = r->end };
   WHIT_TRY(trips_of(i, pc, &l, &f->n));
   for (unsigned k = 0; k < l.n_carried; k++) {
     const whit_value *init = &i->values[l.in[2 + k]];

@@ -181,7 +181,7 @@ static whit_status plan_open_region(whit_instance *i, uint32_t node) {
   const whit_region *r = i->next_region++;
   const uint32_t *results = region_results(i, r);
   whit_frame *f = &i->frames[i->depth++];
-  *f = (whit_frame){ .node = node, .region = r, .end = r->end, .first_value = i->next_value };
+  *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value };
   i->pc = r->begin;
   const bool loop = whit_is_loop(i, node);
   if (node != WHIT_NONE) {

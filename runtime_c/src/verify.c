@@ -288,7 +288,7 @@ whit_status whit_open(whit_model *model, const void *bytes, size_t n_bytes) {
   if (!model || !bytes) return WHIT_E_ARGUMENT;
   if ((uintptr_t)bytes % 16) return WHIT_E_ALIGN;
   reader r = { .model = { .bytes = (const uint8_t *)bytes, .n_bytes = n_bytes },
-               .n_bytes = n_bytes < 0x7fffffff ? n_bytes : 0x7fffffff, .status = WHIT_E_FORMAT };
+               .status = WHIT_E_FORMAT, .n_bytes = n_bytes < 0x7fffffff ? n_bytes : 0x7fffffff };
   const void *bad = check_file(&r);
   *model = r.model;
   if (!bad) return WHIT_OK;
