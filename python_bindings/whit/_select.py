@@ -39,6 +39,7 @@ DIRECT, STRIPS, WINOGRAD, DEPTHWISE, WIDE = range(5)
 PROD, ANY, ROWS = 1, 5, 6
 """Of runtime_c/ops/reduce.c."""
 CONTROL = frozenset(("if", "loop"))
+SEQUENCES = frozenset(r["name"] for r in _operators.table()["ops"] if "sequence" in r["flags"])
 
 
 @dataclass
@@ -77,7 +78,9 @@ class Selection:
     known: bool = False
     states: bool = False
     dynamic: bool = False
-    """Shapes that depend on data, sequences, optionals."""
+    """Shapes that depend on data."""
+    sequences: bool = False
+    """Sequences and optionals."""
 
     def json(self, avx512: bool = False) -> dict[str, Any]:
         """The numbers of runtime_c/src/selection.h."""
@@ -85,12 +88,12 @@ class Selection:
         def bits(numbers: set[int], first: int = 0) -> int:
             return sum(1 << n - first for n in numbers if first <= n < first + 64)
 
+        flags = {k: int(v) for k, v in vars(self).items() if isinstance(v, bool)}
         return {
             "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
-            "programs": int(self.programs), "gates": int(self.gates), "packs": int(self.packs), "wide": int(self.wide), "pools": int(self.pools), "casts": int(self.casts), "ties": int(self.ties), "logs": int(self.logs), "auto_pads": int(self.auto_pads), "infers": int(self.infers), "ints": int(self.ints), "known": int(self.known), "states": int(self.states),
-            "dynamic": int(self.dynamic or bool(self.ops & CONTROL)),
+            **flags, "dynamic": int(self.dynamic or self.sequences),
             "avx512": int(avx512),
         }  # fmt: skip
 
@@ -110,7 +113,7 @@ class Selection:
 
 
 CORE = Selection(ops={"if", "loop"}, dtypes={F32, I64, BOOL})
-"""No operator but those that the executor is made of."""
+"""No operator but those that the executor is made of, with shapes that the plan knows."""
 
 
 def runtime() -> Path:
@@ -172,6 +175,7 @@ class _Reader:
         for entry in self.model.entries.values():
             ports = (*entry.inputs, *entry.outputs)
             chosen.dtypes |= {dtypes.from_numpy(p.dtype) for p in ports}
+            chosen.sequences |= any(p.optional or p.kind == "sequence" for p in ports)
         for node in range(len(file.nodes)):
             self._node(node)
 
@@ -192,6 +196,7 @@ class _Reader:
         name = row["name"]
         given = _operators.attributes(op_id, self.file.node_attributes(node))
         self.chosen.ops.add(name)
+        self.chosen.sequences |= name in SEQUENCES
         if name == "shape" or {*self.file.node_inputs(node)} <= {*self.known, NONE}:
             self.known |= {*self.file.node_outputs(node)}
             self.chosen.known = True
@@ -313,8 +318,8 @@ def _planned(model: Model) -> tuple[dict[int, Value], bool]:
     be known only while running."""
     found: dict[int, Value] = {}
     dynamic = False
-    ids = {int(r["id"]) for r in _operators.table()["ops"] if r["name"] == "loop"}
-    loops = bool(ids & {int(i) for i in model.file.ops})  # what they carry may grow
+    names = {_operators.by_id()[int(i)]["name"] for i in model.file.ops}
+    loops = "loop" in names  # what they carry may grow
     for number, entry in enumerate(model.entries.values()):
         planned = False
         for size in (1, 2, 8, 32):
@@ -325,15 +330,25 @@ def _planned(model: Model) -> tuple[dict[int, Value], bool]:
                 instance = Instance(model, number, feeds, len(entry.outputs), host(1, 0))
             except WhitError:
                 continue
-            fixed = (
-                all(isinstance(d, int) for p in entry.inputs for d in p.shape or ()) and not loops
-            )
+            fixed = all(isinstance(d, int) for p in entry.inputs for d in p.shape or ())
             planned = _read_values(
-                model.file, instance, model.file.entry_nodes(number), fixed, found
-            )
+                model.file, instance, model.file.entry_nodes(number), fixed and not loops, found
+            ) and (fixed or not names & CONTROL)  # of other sizes, branches or trips may differ
             break
         dynamic |= not planned or any(p.optional or p.kind == "sequence" for p in entry.inputs)
-    return found, dynamic
+    return found, dynamic or (loops and _carries_unseen(model.file))
+
+
+def _carries_unseen(file: File) -> bool:
+    """Is there a parameter of a region that no node reads? What a plan knows of it is not seen."""
+    read = {v for node in range(len(file.nodes)) for v in file.node_inputs(node)}
+    entries = {int(e["region"]) for e in file.entries}
+    for number, region in enumerate(file.regions):
+        at, n = int(region["params"]), int(region["n_params"])
+        carried = {int(v) for v in file.words[at + 1 : at + n]}
+        if number not in entries and not carried <= read:
+            return True
+    return False
 
 
 def _feeds(entry: Entry, size: int) -> list[Any] | None:

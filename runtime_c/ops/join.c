@@ -1,7 +1,7 @@
 /* join.c - tensors one after the other along an axis. */
 #include "join.h"
 
-static bool join_of_sequence(const whit_call *c) { return WHIT_DYNAMIC && c->in[0]->kind == WHIT_SEQUENCE; }
+static bool join_of_sequence(const whit_call *c) { return WHIT_SEQUENCES && c->in[0]->kind == WHIT_SEQUENCE; }
 
 static int32_t join_count(const whit_call *c) { return join_of_sequence(c) ? c->in[0]->shape[0] : c->n_in; }
 

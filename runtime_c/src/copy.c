@@ -2,8 +2,8 @@
  *
  * Two axes of a copy matter: the one along which dst is dense (a) and the one along which src goes on (b). If they are
  * the same, runs of bytes are copied; if src is dense along b, it is a transpose and goes by squares of 4 x 4 in
- * registers (the size profile copies either element by element). Zen 5, one core, from L2 and L3: transposes 13 to 25 GB/s written, three planes to pixels 16, runs of 64
- * bytes 30. */
+ * registers. Zen 5, one core, from L2 and L3: transposes 13 to 25 GB/s written, three planes to pixels 16, runs of 64
+ * bytes 30. The size profile copies runs of bytes alone. */
 #include "internal.h"
 
 typedef uint64_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
@@ -53,6 +53,38 @@ void whit_bytes_zero(void *dst, size_t n_bytes) {
   }
 }
 
+#if WHIT_SMALL
+
+void whit_copy(const whit_tensor *dst, const whit_tensor *src) {
+  const ptrdiff_t size = (ptrdiff_t)whit_type_size(src->dtype);
+  int32_t at[WHIT_MAX_RANK] = { 0 }, run = 1;     /* elements that lie one after the other in both */
+  unsigned n_axes = src->rank;
+  while (n_axes && src->stride[n_axes - 1] == run && dst->stride[n_axes - 1] == run) run *= src->shape[--n_axes];
+  uint8_t *d = (uint8_t *)dst->data;
+  const uint8_t *s = (const uint8_t *)src->data;
+  if (!whit_count(src)) return;
+  for (;;) {
+    whit_bytes_copy(d, s, (size_t)(run * size));
+    unsigned a = n_axes;
+    for (;;) {
+      if (a-- == 0) return;
+      d += dst->stride[a] * size;
+      s += src->stride[a] * size;
+      if (++at[a] < src->shape[a]) break;
+      d -= size * src->shape[a] * dst->stride[a];
+      s -= size * src->shape[a] * src->stride[a];
+      at[a] = 0;
+    }
+  }
+}
+
+void whit_copy_all(const whit_call *c, const whit_tensor *dst, const whit_tensor *src) {
+  (void)c;
+  whit_copy(dst, src);
+}
+
+#else
+
 /* ---- two axes ----------------------------------------------------------------------- */
 
 typedef struct copy_axis {
@@ -72,17 +104,11 @@ static void copy_run(uint8_t *d, const uint8_t *s, const copy_axis *a, int32_t n
     COPY_RUN(2);
     COPY_RUN(4);
     COPY_RUN(8);
-#if WHIT_SMALL
-    default: for (; n > 0; n--, d += a->d, s += a->s) whit_bytes_copy(d, s, size);
-#else
     COPY_RUN(12);
     COPY_RUN(16);
     default: for (; n > 0; n--, d += a->d, s += a->s) copy_bytes(d, s, size);
-#endif
   }
 }
-
-#if !WHIT_SMALL
 
 typedef uint32_t copy_u4 __attribute__((vector_size(16), aligned(1), may_alias));
 #ifdef __clang__
@@ -135,17 +161,10 @@ static void copy_transpose(uint8_t *d, const uint8_t *s, const copy_axis *b, con
   for (int32_t k = high; k < b->n; k++) copy_run(d + k * b->d, s + k * 4, a, wide, 4);
 }
 
-#endif
-
 /* Other sizes and steps by squares of 16, for the same reason. */
 static void copy_plane(uint8_t *d, const uint8_t *s, const copy_axis *b, const copy_axis *a, uint32_t size) {
   if (a->d == (ptrdiff_t)size && a->s == a->d) {
     copy_run(d, s, b, b->n, (size_t)a->n * size);
-#if WHIT_SMALL
-  } else {
-    for (int32_t k = 0; k < b->n; k++) copy_run(d + k * b->d, s + k * b->s, a, a->n, size);
-  }
-#else
   } else if (size == 4 && a->d == 4 && b->s == 4) {
     copy_transpose(d, s, b, a);
   } else {
@@ -156,14 +175,13 @@ static void copy_plane(uint8_t *d, const uint8_t *s, const copy_axis *b, const c
           copy_run(d + k * b->d + j * a->d, s + k * b->s + j * a->s, a, a->n - j < 16 ? a->n - j : 16, size);
     }
   }
-#endif
 }
 
 /* ---- all axes ----------------------------------------------------------------------- */
 
 /* Axes of both tensors with size 1 dropped and neighbours merged where they are one axis in both; in bytes. Returns how
- * many, at least 2; 0 if there is no element. But in the size profile the last but one is the one with the smallest step in
- * src; where the last one is a run of bytes already, the one with the most runs. */
+ * many, at least 2; 0 if there is no element. The last but one is the one with the smallest step in src; where the last one is a
+ * run of bytes already, the one with the most runs. */
 static unsigned copy_axes(copy_axis *axes, const whit_tensor *dst, const whit_tensor *src, uint32_t size) {
   unsigned n = 2;
   axes[0] = axes[1] = (copy_axis){ .n = 1 };
@@ -177,7 +195,6 @@ static unsigned copy_axes(copy_axis *axes, const whit_tensor *dst, const whit_te
     else axes[n++] = x;
   }
   if (axes[n - 1].n == 1) axes[n - 1].d = axes[n - 1].s = (ptrdiff_t)size;
-#if !WHIT_SMALL
   const bool runs = axes[n - 1].d == (ptrdiff_t)size && axes[n - 1].s == (ptrdiff_t)size;
   unsigned best = n - 2;
   for (unsigned a = n - 2; a-- > 0;) {
@@ -187,7 +204,6 @@ static unsigned copy_axes(copy_axis *axes, const whit_tensor *dst, const whit_te
   const copy_axis x = axes[best];
   axes[best] = axes[n - 2];
   axes[n - 2] = x;
-#endif
   return n;
 }
 
@@ -241,3 +257,5 @@ void whit_copy_all(const whit_call *c, const whit_tensor *dst, const whit_tensor
   if (job.n_parts > 1 && job.axis < src->rank) whit_parallel(c, copy_part, &job, job.n_parts);
   else whit_copy(dst, src);
 }
+
+#endif

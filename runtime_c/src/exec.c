@@ -21,7 +21,8 @@ bool whit_view_allowed(const whit_value *out, const whit_call *c) {
   return whit_is_dense(t) ? !whit_tensor_set(t, t->dtype, t->rank, t->shape) : !(out->flags & WHIT_V_DENSE);
 }
 
-/* The shape function describes the view again; the elements it names are copied in order. */
+/* The shape function describes the view again; the elements it names are copied in order. A view of everything in order may have
+ * got its input's place: nothing is left to do. */
 whit_status whit_view_copy(whit_call *c) {
   const whit_tensor dense = *c->out[0];
   const whit_op *op = c->instance->ops[c->instance->model->nodes[c->node].op];
@@ -29,20 +30,19 @@ whit_status whit_view_copy(whit_call *c) {
   whit_tensor view = *c->out[0];
   *c->out[0] = dense;
   view.data = (uint8_t *)c->in[0]->data + c->view_offset * (ptrdiff_t)whit_type_size(view.dtype);
-  whit_copy_all(c, &dense, &view);
+  if (view.data != dense.data) whit_copy_all(c, &dense, &view);
   return WHIT_OK;
 }
 
-/* The same for a view of everything in order: one run of bytes. */
+/* The same for a view of everything in order, faster. */
 whit_status whit_dense_copy(whit_call *c) {
   const whit_tensor *out = c->out[0];
-  if (out->data == c->in[0]->data) return WHIT_OK;
-  whit_bytes_copy(out->data, c->in[0]->data, whit_bytes(out));
+  if (out->data != c->in[0]->data) whit_bytes_copy(out->data, c->in[0]->data, whit_bytes(out));
   return WHIT_OK;
 }
 
 whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth) {
-  if (t->kind != WHIT_TENSOR || whit_count(t) < 1) return whit_error(i, WHIT_E_SHAPE, node, "a condition is empty");
+  if (!whit_is_tensor(t) || whit_count(t) < 1) return whit_error(i, WHIT_E_SHAPE, node, "a condition is empty");
   *truth = whit_type_is_float(t->dtype) ? whit_get_f64(t->dtype, t->data) != 0 : whit_get_i64(t->dtype, t->data) != 0;
   return WHIT_OK;
 }
@@ -78,8 +78,8 @@ static whit_status run_with_memory(whit_instance *i, whit_call *c, const whit_op
     c->scratch = i->arena + scratch;
   }
   for (unsigned k = 0; k < c->n_out && !s; k++)
-    if (c->out[k] && c->out[k]->kind == WHIT_TENSOR) s = whit_value_take(i, (whit_value *)(void *)c->out[k]);
-  if (!s) s = op->run ? op->run(c) : whit_view_copy(c);
+    if (c->out[k] && whit_is_tensor(c->out[k])) s = whit_value_take(i, (whit_value *)(void *)c->out[k]);
+  if (!s) s = op->run(c);
   whit_heap_drop(i, scratch);
   return s;
 }
@@ -87,7 +87,7 @@ static whit_status run_with_memory(whit_instance *i, whit_call *c, const whit_op
 static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
   const whit_op *op = i->ops[i->model->nodes[pc].op];
   for (unsigned k = 0; k < c->n_in; k++)
-    if (c->in[k] && c->in[k]->kind != WHIT_TENSOR && !(op->flags & WHIT_OP_SEQUENCE)) {
+    if (c->in[k] && !whit_is_tensor(c->in[k]) && !(op->flags & WHIT_OP_SEQUENCE)) {
       if (WHIT_HAS_identity && op->shape == whit_identity_shape && c->out[0]) return share_value(i, c);
       return whit_error(i, WHIT_E_TYPE, pc, "takes a tensor, not a sequence or an absent optional");
     }
@@ -99,7 +99,7 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
     }
   whit_status s = op->shape(c);
   if (s) return s == WHIT_LATER ? WHIT_E_VALUE : s;
-  if (c->view) {
+  if (WHIT_VIEWS && c->view) {
     whit_value *in = (whit_value *)(void *)c->in[0], *out = (whit_value *)(void *)c->out[0];
     if (whit_view_allowed(out, c)) {
       out->t.data = (uint8_t *)in->t.data + c->view_offset * (ptrdiff_t)whit_type_size(out->t.dtype);
@@ -116,7 +116,7 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
 
 static whit_status run_step(whit_instance *i, uint32_t pc) {
   const whit_step *step = &i->steps[pc];
-  if (step->mode == WHIT_STEP_VIEW) {
+  if (WHIT_VIEWS && step->mode == WHIT_STEP_VIEW) {
     const uint32_t *args = whit_args(i, &i->model->nodes[pc]);
     whit_value *out = &i->values[args[i->model->nodes[pc].n_in]];
     out->t.data = (uint8_t *)i->values[args[0]].t.data + (ptrdiff_t)out->offset;
@@ -142,7 +142,6 @@ static bool tell_observer(whit_instance *i, uint32_t pc, int after) {
 }
 
 static whit_status before_node(whit_instance *i, uint32_t pc) {
-  if (i->host.cancel && __atomic_load_n(i->host.cancel, __ATOMIC_RELAXED)) return WHIT_E_CANCELLED;
   if (i->host.max_steps && i->steps_done >= i->host.max_steps) return WHIT_E_BUDGET;
   return i->observer && tell_observer(i, pc, 0) ? WHIT_STOPPED : WHIT_OK;
 }
@@ -173,7 +172,7 @@ static whit_status bind_items(whit_instance *i, whit_value *v, unsigned dtype) {
 
 static whit_status bind_inputs(whit_instance *i) {
   const whit_model *m = i->model;
-  const whit_region *r = &m->regions[m->entries[i->entry].region];
+  const whit_region *r = i->region;
   for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
     whit_value *v = &i->values[m->n_constants + k];
     if (!i->state) return whit_error(i, WHIT_E_ORDER, WHIT_NONE, "the model has state: call whit_state_set");
@@ -181,15 +180,15 @@ static whit_status bind_inputs(whit_instance *i) {
   }
   for (unsigned k = 0; k < r->n_params; k++) {
     whit_value *v = &i->values[m->words[r->params + k]];
-    if (!WHIT_DYNAMIC || v->t.kind == WHIT_TENSOR) {
+    if (whit_is_tensor(&v->t)) {
       if (!v->bound && whit_count(&v->t))
         return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no data: call whit_input_set");
       v->t.data = (void *)(uintptr_t)v->bound;
     } else if (v->t.kind == WHIT_SEQUENCE) {
-      WHIT_TRY(bind_items(i, v, m->ports[m->entries[i->entry].ports + k].dtype));
+      WHIT_TRY(bind_items(i, v, m->ports[i->entry->ports + k].dtype));
     }
   }
-  for (unsigned k = 0; k < m->entries[i->entry].n_outputs; k++) {
+  for (unsigned k = 0; k < i->entry->n_outputs; k++) {
     const whit_value *v = &i->values[m->words[r->results + k]];
     if (v->flags & WHIT_V_BOUND && !v->t.data)
       return whit_error(i, WHIT_E_ORDER, WHIT_NONE, "an output has no memory: call whit_output_bind");
@@ -207,11 +206,10 @@ static whit_status start_run(whit_instance *i) {
     for (uint32_t v = 0; v < i->model->n_values; v++) i->values[v].block = 0;
   }
   WHIT_TRY(bind_inputs(i));
-  const uint32_t region = i->model->entries[i->entry].region;
-  const whit_region *r = &i->model->regions[region];
+  const whit_region *r = i->region;
   i->depth = 1;
   i->pc = r->begin;
-  i->frames[0] = (whit_frame){ .node = WHIT_NONE, .region = region, .end = r->end };
+  i->frames[0] = (whit_frame){ .region = r, .node = WHIT_NONE, .end = r->end };
   i->running = true;
   return WHIT_OK;
 }
@@ -220,11 +218,11 @@ static whit_status start_run(whit_instance *i) {
 static whit_status finish_run(whit_instance *i) {
   if (!WHIT_STATES) return WHIT_OK;
   const whit_model *m = i->model;
-  const struct whit_entry *e = &m->entries[i->entry];
-  const uint32_t *results = m->words + m->regions[e->region].results + e->n_outputs;
+  const struct whit_entry *e = i->entry;
+  const uint32_t *results = m->words + i->region->results + e->n_outputs;
   for (unsigned k = 0; k < e->n_updates; k++) {
     const whit_value *from = &i->values[results[k]], *to = &i->values[m->n_constants + m->words[e->states + k]];
-    if (from->t.kind != WHIT_TENSOR || from->t.dtype != to->t.dtype || !whit_same_shape(&from->t, &to->t))
+    if (!whit_is_tensor(&from->t) || from->t.dtype != to->t.dtype || !whit_same_shape(&from->t, &to->t))
       return whit_error(i, WHIT_E_SHAPE, WHIT_NONE, "a state's new value has another type or shape");
   }
   for (unsigned k = 0; k < e->n_updates; k++)
@@ -235,6 +233,10 @@ static whit_status finish_run(whit_instance *i) {
 whit_status whit_run(whit_instance *i) {
   whit_status s = i->running ? WHIT_OK : start_run(i);
   while (!s) {
+    if (i->host.cancel && __atomic_load_n(i->host.cancel, __ATOMIC_RELAXED)) {    /* also where no node of a loop has work */
+      s = WHIT_E_CANCELLED;
+      break;
+    }
     const whit_frame *f = &i->frames[i->depth - 1];
     uint32_t pc = i->pc;
     if (pc == f->end) {
@@ -254,7 +256,7 @@ whit_status whit_run(whit_instance *i) {
     }
     s = before_node(i, pc);
     if (s) break;
-    if (WHIT_CONTROL && i->steps[pc].mode == WHIT_STEP_CONTROL) {
+    if (WHIT_CONTROL && i->steps[pc].mode >= WHIT_STEP_IF) {
       const uint32_t depth = i->depth;
       s = whit_flow_open(i, pc);
       if (!s && i->depth == depth) s = after_node(i, pc);    /* no trip at all */

@@ -22,11 +22,9 @@ static loop_view view_of(const whit_instance *i, uint32_t pc) {
 
 static whit_value *loop_output(whit_instance *i, uint32_t v) { return v == WHIT_NONE ? NULL : &i->values[v]; }
 
-static bool is_dynamic(const whit_value *v) { return v->flags & WHIT_V_DYNAMIC; }
-
 /* Copies a value into a heap block of its own if it has none. */
 static whit_status own_block(whit_instance *i, whit_value *v) {
-  if (v->block || v->t.kind != WHIT_TENSOR) return WHIT_OK;
+  if (v->block || !whit_is_tensor(&v->t)) return WHIT_OK;
   const whit_tensor from = v->t;
   WHIT_TRY(whit_tensor_set(&v->t, from.dtype, from.rank, from.shape));
   const whit_status s = whit_value_take(i, v);
@@ -45,18 +43,17 @@ static whit_status run_open_if(whit_instance *i, uint32_t pc) {
   const uint32_t *args = whit_args(i, n);
   bool truth;
   WHIT_TRY(whit_truth(i, pc, &i->values[args[0]].t, &truth));
-  const uint32_t region = truth ? i->steps[pc].region : i->steps[pc].other;
-  const whit_region *r = &i->model->regions[region];
+  const whit_region *r = &i->model->regions[truth ? i->steps[pc].region : i->steps[pc].other];
   const uint32_t *results = i->model->words + r->results;
   for (unsigned k = 0; k < n->n_out; k++) {
     whit_value *out = loop_output(i, args[n->n_in + k]);
     if (!out) continue;
-    if (is_dynamic(out))
+    if (whit_is_dynamic(out))
       whit_value_drop(i, out);
     else
       i->values[results[k]].t.data = out->t.data;
   }
-  i->frames[i->depth++] = (whit_frame){ .node = pc, .region = region, .end = r->end };
+  i->frames[i->depth++] = (whit_frame){ .region = r, .node = pc, .end = r->end };
   i->pc = r->begin;
   return WHIT_OK;
 }
@@ -65,20 +62,20 @@ static whit_status run_close_if(whit_instance *i) {
   const whit_frame *f = &i->frames[i->depth - 1];
   const whit_node *n = &i->model->nodes[f->node];
   const uint32_t *outs = whit_args(i, n) + n->n_in;
-  const uint32_t *results = i->model->words + i->model->regions[f->region].results;
+  const uint32_t *results = i->model->words + f->region->results;
   for (unsigned k = 0; k < n->n_out; k++) {    /* all that can run out of memory first */
     whit_value *r = &i->values[results[k]];
     const whit_value *out = loop_output(i, outs[k]);
-    if (!out || !is_dynamic(out) || is_dynamic(r)) continue;
+    if (!out || !whit_is_dynamic(out) || whit_is_dynamic(r)) continue;
     WHIT_TRY(own_block(i, r));
   }
   for (unsigned k = 0; k < n->n_out; k++) {
     whit_value *r = &i->values[results[k]], *out = loop_output(i, outs[k]);
-    if (out && is_dynamic(out)) {
-      WHIT_TRY(is_dynamic(r) ? own_block(i, r) : WHIT_OK);
+    if (out && whit_is_dynamic(out)) {
+      WHIT_TRY(whit_is_dynamic(r) ? own_block(i, r) : WHIT_OK);
       whit_value_move(i, out, r);
       if (r->flags & WHIT_V_PLACED) r->t.data = whit_slot(i, r, false);
-    } else if (is_dynamic(r)) {
+    } else if (whit_is_dynamic(r)) {
       whit_value_drop(i, r);
     }
   }
@@ -89,21 +86,35 @@ static whit_status run_close_if(whit_instance *i) {
 
 /* ---- loop ----------------------------------------------------------------------------------------------- */
 
-static void begin_trip(whit_instance *i, const loop_view *l, whit_frame *f) {
+whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, int64_t n) {
+  int32_t shape[WHIT_MAX_RANK];
+  whit_status s = WHIT_E_SIZE;
+  if (t->rank < WHIT_MAX_RANK && n <= INT32_MAX) {
+    shape[0] = (int32_t)n;
+    for (unsigned a = 0; a < t->rank; a++) shape[a + 1] = t->shape[a];
+    s = whit_tensor_set(t, t->dtype, t->rank + 1u, shape);
+  }
+  return s ? whit_error(i, s, node, "a stacked output is too large") : WHIT_OK;
+}
+
+/* Begins the trip that is next, or if there is none, leads to the region's end: whit_flow_close then finishes the loop. */
+static void begin_trip(whit_instance *i, const loop_view *l, const whit_frame *f) {
+  i->pc = f->end;
+  if (f->i >= f->n) return;
+  i->pc = f->region->begin;
   *(int64_t *)i->values[l->params[0]].t.data = f->i;
   for (unsigned k = 0; k < l->n_scans; k++) {
     const whit_value *out = loop_output(i, l->out[l->n_carried + k]);
     whit_value *r = &i->values[l->results[1 + l->n_carried + k]];
-    if (out && !is_dynamic(out)) r->t.data = (uint8_t *)out->t.data + (size_t)f->i * whit_bytes(&r->t);
+    if (out && !whit_is_dynamic(out)) r->t.data = (uint8_t *)out->t.data + (size_t)f->i * whit_bytes(&r->t);
   }
-  i->pc = i->model->regions[f->region].begin;
 }
 
 static whit_status trips_of(whit_instance *i, uint32_t pc, const loop_view *l, int64_t *n) {
   *n = INT64_MAX;
   if (l->in[0] != WHIT_NONE) {
     const whit_tensor *t = &i->values[l->in[0]].t;
-    if (t->kind != WHIT_TENSOR || whit_count(t) < 1) return whit_error(i, WHIT_E_SHAPE, pc, "the trip count is empty");
+    if (!whit_is_tensor(t) || whit_count(t) < 1) return whit_error(i, WHIT_E_SHAPE, pc, "the trip count is empty");
     *n = whit_get_i64(t->dtype, t->data);
   }
   bool go = true;
@@ -117,30 +128,24 @@ static whit_status empty_stack(whit_instance *i, uint32_t pc, const loop_view *l
   const int32_t *words = l->scans;
   for (unsigned k = 0; k < scan; k++) words += 2 + (words[1] == 255 ? 0 : words[1]);
   const whit_value *r = &i->values[l->results[1 + l->n_carried + scan]];
-  int32_t shape[WHIT_MAX_RANK] = { 0 };
-  unsigned rank = words[1] == 255 ? 0 : (unsigned)words[1], dtype = (unsigned)words[0];
-  if (!is_dynamic(r)) {
-    rank = r->t.rank;
-    dtype = r->t.dtype;
+  *t = r->t;
+  if (whit_is_dynamic(r)) {
+    *t = (whit_tensor){ .dtype = (uint8_t)words[0], .rank = (uint8_t)(words[1] == 255 ? 0 : words[1]) };
+    for (unsigned a = 0; a < t->rank; a++) t->shape[a] = words[2 + a] < 0 ? 0 : words[2 + a];
   }
-  if (rank >= WHIT_MAX_RANK) return whit_error(i, WHIT_E_SHAPE, pc, "a stacked output has too many axes");
-  for (unsigned a = 0; a < rank; a++) {
-    const int32_t d = is_dynamic(r) ? words[2 + a] : r->t.shape[a];
-    shape[a + 1] = d < 0 ? 0 : d;
-  }
-  return whit_tensor_set(t, dtype, rank + 1, shape);
+  return whit_stack(i, pc, t, 0);
 }
 
 static whit_status run_open_loop(whit_instance *i, uint32_t pc) {
   const loop_view l = view_of(i, pc);
   whit_frame *f = &i->frames[i->depth];
-  const uint32_t region = i->steps[pc].region;
-  *f = (whit_frame){ .node = pc, .region = region, .end = i->model->regions[region].end };
+  const whit_region *r = &i->model->regions[i->steps[pc].region];
+  *f = (whit_frame){ .region = r, .node = pc, .end = r->end };
   WHIT_TRY(trips_of(i, pc, &l, &f->n));
   for (unsigned k = 0; k < l.n_carried; k++) {
     const whit_value *init = &i->values[l.in[2 + k]];
     whit_value *p = &i->values[l.params[1 + k]];
-    if (!is_dynamic(p)) {
+    if (!whit_is_dynamic(p)) {
       p->t.data = init->t.data;
       continue;
     }
@@ -148,29 +153,22 @@ static whit_status run_open_loop(whit_instance *i, uint32_t pc) {
   }
   for (unsigned k = 0; k < l.n_scans; k++) {
     whit_value *out = loop_output(i, l.out[l.n_carried + k]);
-    if (!out || !is_dynamic(out)) continue;
+    if (!out || !whit_is_dynamic(out)) continue;
     whit_value_drop(i, out);
     WHIT_TRY(empty_stack(i, pc, &l, k, &out->t));
   }
   i->depth++;
-  if (f->n > 0)
-    begin_trip(i, &l, f);
-  else
-    i->pc = f->end;               /* whit_flow_close sees that no trip began */
+  begin_trip(i, &l, f);
   return WHIT_OK;
 }
 
 /* Appends a slice to a stacked output of unknown length; memory doubles. May be called twice for one trip. */
 static whit_status append_slice(whit_instance *i, const whit_frame *f, whit_value *out, const whit_value *r) {
   const whit_tensor *t = &r->t;
-  if (t->kind != WHIT_TENSOR) return whit_error(i, WHIT_E_TYPE, f->node, "a stacked output must be a tensor");
+  if (!whit_is_tensor(t)) return whit_error(i, WHIT_E_TYPE, f->node, "a stacked output must be a tensor");
   if (out->t.shape[0] == f->i + 1) return WHIT_OK;
-  int32_t shape[WHIT_MAX_RANK] = { (int32_t)f->i + 1 };
-  if (t->rank >= WHIT_MAX_RANK || f->i >= 0x7ffffffe) return whit_error(i, WHIT_E_SIZE, f->node, "a stacked output is too large");
-  for (unsigned a = 0; a < t->rank; a++) shape[a + 1] = t->shape[a];
-  whit_tensor next;
-  const whit_status s = whit_tensor_set(&next, t->dtype, t->rank + 1u, shape);
-  if (s) return whit_error(i, s, f->node, "a stacked output is too large");
+  whit_tensor next = *t;
+  WHIT_TRY(whit_stack(i, f->node, &next, f->i + 1));
   next.shape[0] = (int32_t)f->i;
   if (f->i && (next.dtype != out->t.dtype || !whit_same_shape(&next, &out->t)))
     return whit_error(i, WHIT_E_SHAPE, f->node, "slices of a stacked output must have one shape");
@@ -191,11 +189,11 @@ static whit_status append_slice(whit_instance *i, const whit_frame *f, whit_valu
 
 /* A carried result becomes the parameter. */
 static void carry_value(whit_instance *i, whit_value *p, whit_value *r) {
-  if (is_dynamic(r)) {
+  if (whit_is_dynamic(r)) {
     whit_value_move(i, p, r);
     return;
   }
-  if (is_dynamic(p)) {
+  if (whit_is_dynamic(p)) {
     whit_value_drop(i, p);
     p->t = r->t;
   } else {
@@ -209,7 +207,7 @@ static whit_status finish_loop(whit_instance *i, uint32_t pc, const loop_view *l
   for (unsigned k = 0; k < l->n_carried; k++) {
     whit_value *out = loop_output(i, l->out[k]), *p = &i->values[l->params[1 + k]];
     if (!out) continue;
-    if (!is_dynamic(out)) {
+    if (!whit_is_dynamic(out)) {
       if (out->flags & WHIT_V_OWN)
         whit_copy(&out->t, &p->t);
       else
@@ -220,11 +218,11 @@ static whit_status finish_loop(whit_instance *i, uint32_t pc, const loop_view *l
   }
   for (unsigned k = 0; k < l->n_scans; k++) {   /* nothing was written: a block all the same, so that data is not NULL */
     whit_value *out = loop_output(i, l->out[l->n_carried + k]);
-    if (out && is_dynamic(out) && !out->block) WHIT_TRY(whit_value_take(i, out));
+    if (out && whit_is_dynamic(out) && !out->block) WHIT_TRY(whit_value_take(i, out));
   }
   for (unsigned k = 0; k < l->n_carried; k++) {
     whit_value *out = loop_output(i, l->out[k]), *p = &i->values[l->params[1 + k]];
-    if (!is_dynamic(p)) continue;
+    if (!whit_is_dynamic(p)) continue;
     if (out) whit_value_share(i, out, p);
     whit_value_drop(i, p);
   }
@@ -239,28 +237,25 @@ static whit_status run_close_loop(whit_instance *i) {
   if (f->i >= f->n) return finish_loop(i, f->node, &l);   /* no trips, or back here for memory */
   for (unsigned k = 0; k < l.n_scans; k++) {
     whit_value *out = loop_output(i, l.out[l.n_carried + k]), *r = &i->values[l.results[1 + l.n_carried + k]];
-    if (out && is_dynamic(out)) WHIT_TRY(append_slice(i, f, out, r));
+    if (out && whit_is_dynamic(out)) WHIT_TRY(append_slice(i, f, out, r));
   }
   bool go = true;
   if (l.results[0] != WHIT_NONE) WHIT_TRY(whit_truth(i, f->node, &i->values[l.results[0]].t, &go));
   for (unsigned k = 0; k < l.n_carried; k++) carry_value(i, &i->values[l.params[1 + k]], &i->values[l.results[1 + k]]);
   for (unsigned k = 0; k < l.n_scans; k++) {
     whit_value *r = &i->values[l.results[1 + l.n_carried + k]];
-    if (is_dynamic(r)) whit_value_drop(i, r);
+    if (whit_is_dynamic(r)) whit_value_drop(i, r);
   }
   f->i++;
-  if (go && f->i < f->n) {
-    begin_trip(i, &l, f);
-    return WHIT_OK;
-  }
-  f->n = f->i;
-  return finish_loop(i, f->node, &l);
+  if (!go) f->n = f->i;
+  begin_trip(i, &l, f);
+  return WHIT_OK;
 }
 
 whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
-  return whit_is_loop(i->ops[i->model->nodes[pc].op]) ? run_open_loop(i, pc) : run_open_if(i, pc);
+  return whit_is_loop(i, pc) ? run_open_loop(i, pc) : run_open_if(i, pc);
 }
 
 whit_status whit_flow_close(whit_instance *i) {
-  return whit_is_loop(i->ops[i->model->nodes[i->frames[i->depth - 1].node].op]) ? run_close_loop(i) : run_close_if(i);
+  return whit_is_loop(i, i->frames[i->depth - 1].node) ? run_close_loop(i) : run_close_if(i);
 }

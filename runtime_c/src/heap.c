@@ -98,7 +98,7 @@ void whit_heap_drop(whit_instance *i, size_t block) {
   if (!block) return;
   const block_head *b = head_of(i, block);
   const whit_item *items = (const whit_item *)(const void *)(i->arena + block);
-  if (b->uses == 1)             /* items are tensors, so this goes no deeper */
+  if (WHIT_SEQUENCES && b->uses == 1)             /* items are tensors, so this goes no deeper */
     for (uint32_t k = 0; k < b->n_items; k++) drop_plain(i, items[k].block);
   drop_plain(i, block);
 }

@@ -1,8 +1,6 @@
 /* instance.c - making an instance, its inputs and outputs, and what an observer may ask. */
 #include "internal.h"
 
-bool whit_is_loop(const whit_op *op) { return WHIT_HAS_loop && op->shape == whit_loop_shape; }
-
 static whit_status record_error(whit_instance *i, whit_status s, uint32_t node, const char *cause) {
   if (!i->error) {
     i->error = cause;
@@ -48,42 +46,14 @@ static layout layout_of(const whit_model *m) {
 
 size_t whit_instance_bytes(const whit_model *model) { return layout_of(model).end; }
 
-/* What does not depend on shapes: who needs dense data, and which values are results of regions. */
-static void mark_uses(whit_instance *i) {
-  const whit_model *m = i->model;
-  for (uint32_t pc = 0; pc < m->n_nodes; pc++) {
-    const whit_node *n = &m->nodes[pc];
-    const whit_op *op = i->ops[n->op];
+/* Who needs dense data does not depend on shapes. */
+static void mark_dense(whit_instance *i) {
+  for (uint32_t pc = 0; pc < i->model->n_nodes; pc++) {
+    const whit_node *n = &i->model->nodes[pc];
+    const unsigned strided = i->ops[n->op]->strided;
     const uint32_t *args = whit_args(i, n);
-    for (unsigned k = 0; k < n->n_in; k++) {
-      const bool strided = op->strided >> (k < 7 ? k : 7) & 1;
-      if (args[k] != WHIT_NONE && !strided) i->values[args[k]].flags |= WHIT_V_DENSE;
-    }
-    if (!whit_is_loop(op)) continue;
-    const uint32_t region = i->steps[pc].region;
-    const whit_region *r = &m->regions[region];
-    for (unsigned k = 1; k < r->n_params && k < r->n_results; k++)
-      if (m->words[r->results + k] != WHIT_NONE) i->values[m->words[r->results + k]].flags |= WHIT_V_TWICE;
-  }
-  for (uint32_t k = 0; k < m->n_regions; k++)
-    for (unsigned j = 0; j < m->regions[k].n_results; j++) {
-      const uint32_t v = m->words[m->regions[k].results + j];
-      if (v != WHIT_NONE) i->values[v].flags |= WHIT_V_OWN | WHIT_V_DENSE;
-    }
-}
-
-/* First region of every control node: regions are numbered as they open. A second branch opens after all that the
- * first one holds, so its number is found by its first node. */
-static void number_regions(whit_instance *i) {
-  const whit_model *m = i->model;
-  for (uint32_t k = 0, e = 0; k < m->n_regions; k++) {
-    if (e < m->n_entries && m->entries[e].region == k) {
-      e++;
-      continue;
-    }
-    const uint32_t begin = m->regions[k].begin;    /* the owner stands right before its first region */
-    if (begin && i->ops[m->nodes[begin - 1].op]->flags & WHIT_OP_CONTROL && i->steps[begin - 1].region == WHIT_NONE)
-      i->steps[begin - 1].region = k;
+    for (unsigned k = 0; k < n->n_in; k++)
+      if (args[k] != WHIT_NONE && !(strided >> (k < 7 ? k : 7) & 1)) i->values[args[k]].flags |= WHIT_V_DENSE;
   }
 }
 
@@ -96,7 +66,8 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   whit_bytes_zero(base, l.known);
   whit_instance *i = (whit_instance *)memory;
   i->model = model;
-  i->entry = e;
+  i->entry = &model->entries[e];
+  i->region = &model->regions[i->entry->region];
   if (host) i->host = *host;
   i->kernels = whit_kernels_for(i->host.cpu);
   i->ops = (const whit_op **)(void *)(base + l.ops);
@@ -107,25 +78,24 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   i->known_bytes = known_bytes(model);
   i->error_node = i->observed = WHIT_NONE;
   for (uint32_t k = 0; k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
-  for (uint32_t k = 0; k < model->n_nodes; k++) i->steps[k].region = WHIT_NONE;
-  if (WHIT_CONTROL) number_regions(i);
-  mark_uses(i);
+  mark_dense(i);
   return i;
 }
 
 /* ---- inputs, outputs, state ------------------------------------------------------------------------------ */
 
-static whit_value *input_value(whit_instance *i, uint32_t k) {
-  const whit_region *r = &i->model->regions[i->model->entries[i->entry].region];
-  return k < r->n_params ? &i->values[i->model->words[r->params + k]] : NULL;
+/* The value of an input or output, or NULL. */
+static whit_value *port_value(const whit_instance *i, int outputs, uint32_t k) {
+  if (k >= (outputs ? i->entry->n_outputs : i->entry->n_inputs)) return NULL;
+  return &i->values[i->model->words[(outputs ? i->region->results : i->region->params) + k]];
 }
 
 static const struct whit_port *input_port(const whit_instance *i, uint32_t k) {
-  return &i->model->ports[i->model->entries[i->entry].ports + k];
+  return &i->model->ports[i->entry->ports + k];
 }
 
 whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, const int32_t *shape, const void *data) {
-  whit_value *v = input_value(i, k);
+  whit_value *v = port_value(i, 0, k);
   whit_tensor t;
   if (!v || rank < 0 || rank > WHIT_MAX_RANK) return WHIT_E_ARGUMENT;
   const struct whit_port *p = input_port(i, k);
@@ -135,7 +105,7 @@ whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, co
     const int32_t want = (int32_t)i->model->words[p->dims + (unsigned)a];
     if (want >= 0 && want != shape[a]) return WHIT_E_INPUT;
   }
-  if (v->t.kind != WHIT_TENSOR || v->t.dtype != dtype || !whit_same_shape(&v->t, &t)) {
+  if (!whit_is_tensor(&v->t) || v->t.dtype != dtype || !whit_same_shape(&v->t, &t)) {
     i->planned = false;
     v->t = t;
   }
@@ -144,9 +114,9 @@ whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, co
 }
 
 whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor *items, uint32_t n) {
-  whit_value *v = input_value(i, k);
+  whit_value *v = port_value(i, 0, k);
   if (!v || (n && !items) || n > 0x7fffffff) return WHIT_E_ARGUMENT;
-  if (!WHIT_DYNAMIC) return WHIT_E_UNSUPPORTED;
+  if (!WHIT_SEQUENCES) return WHIT_E_UNSUPPORTED;
   if (!(input_port(i, k)->kind & 1)) return WHIT_E_INPUT;
   if (v->t.kind != WHIT_SEQUENCE) i->planned = false;
   v->t = (whit_tensor){ .rank = 1, .kind = WHIT_SEQUENCE, .shape = { (int32_t)n }, .stride = { 1 } };
@@ -155,9 +125,9 @@ whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor 
 }
 
 whit_status whit_input_absent(whit_instance *i, uint32_t k) {
-  whit_value *v = input_value(i, k);
+  whit_value *v = port_value(i, 0, k);
   if (!v) return WHIT_E_ARGUMENT;
-  if (!WHIT_DYNAMIC) return WHIT_E_UNSUPPORTED;
+  if (!WHIT_SEQUENCES) return WHIT_E_UNSUPPORTED;
   if (!(input_port(i, k)->kind & 2)) return WHIT_E_INPUT;
   if (v->t.kind != WHIT_ABSENT) i->planned = false;
   v->t = (whit_tensor){ .kind = WHIT_ABSENT };
@@ -183,15 +153,13 @@ whit_status whit_state_set(whit_instance *i, void *memory, size_t n_bytes, int r
 }
 
 const whit_tensor *whit_output(const whit_instance *i, uint32_t k) {
-  const struct whit_entry *e = &i->model->entries[i->entry];
-  if (k >= e->n_outputs) return NULL;
-  return &i->values[i->model->words[i->model->regions[e->region].results + k]].t;
+  const whit_value *v = port_value(i, 1, k);
+  return v ? &v->t : NULL;
 }
 
 whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_bytes) {
-  const struct whit_entry *e = &i->model->entries[i->entry];
-  if (k >= e->n_outputs) return WHIT_E_ARGUMENT;
-  whit_value *v = &i->values[i->model->words[i->model->regions[e->region].results + k]];
+  whit_value *v = port_value(i, 1, k);
+  if (!v) return WHIT_E_ARGUMENT;
   if (!data) {
     v->flags |= WHIT_V_BOUND;
     v->t.data = NULL;
@@ -203,7 +171,7 @@ whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_
   if (n_bytes < whit_bytes(&v->t)) return WHIT_E_MEMORY;
   v->flags |= WHIT_V_BOUND;
   v->t.data = data;
-  for (uint32_t part = v->release; part != WHIT_NONE; part = i->values[part].release)
+  for (uint32_t part = v->release; WHIT_SHARES && part != WHIT_NONE; part = i->values[part].release)
     i->values[part].t.data = (uint8_t *)data + i->values[part].offset;
   return WHIT_OK;
 }
@@ -233,7 +201,7 @@ whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
 size_t whit_arena_needed(const whit_instance *i) { return i->needed; }
 
 whit_status whit_sequence_at(const whit_instance *i, const whit_tensor *sequence, uint32_t k, whit_tensor *item) {
-  if (!WHIT_DYNAMIC || sequence->kind != WHIT_SEQUENCE) return WHIT_E_TYPE;
+  if (!WHIT_SEQUENCES || sequence->kind != WHIT_SEQUENCE) return WHIT_E_TYPE;
   if (k >= (uint32_t)sequence->shape[0]) return WHIT_E_INDEX;
   const whit_call c = { .instance = (whit_instance *)(uintptr_t)i };
   whit_item_get(&c, (const whit_item *)sequence->data + k, item);
@@ -259,8 +227,7 @@ static const whit_frame *loop_frame(const whit_instance *i, uint32_t d, uint32_t
   const whit_frame *found = NULL;
   *n_loops = 0;
   for (uint32_t k = 0; k < i->depth; k++) {
-    const uint32_t node = i->frames[k].node;
-    if (node == WHIT_NONE || !whit_is_loop(i->ops[i->model->nodes[node].op])) continue;
+    if (!whit_is_loop(i, i->frames[k].node)) continue;
     if (*n_loops == d) found = &i->frames[k];
     ++*n_loops;
   }

@@ -51,13 +51,14 @@ enum { WHIT_JOINS_WHOLE = 1,  /* out[0] is the inputs' bytes one after the other
 
 typedef whit_status (*whit_op_fn)(whit_call *c);
 
-enum { WHIT_OP_SEQUENCE = 2,  /* takes or makes sequences or optionals; runs in the dynamic part */
+enum { WHIT_OP_VIEW = 1,
+       WHIT_OP_SEQUENCE = 2,  /* takes or makes sequences or optionals; runs in the dynamic part */
        WHIT_OP_IMPURE = 4,    /* not the same at each run: never folded */
        WHIT_OP_CONTROL = 8 }; /* owns regions */
 
 /* A row of the operator table, generated from WHIT_OP(...) by tools/gen.py. */
 typedef struct whit_op {
-  whit_op_fn shape, run;        /* run is NULL for pure views (a strided copy when they cannot be one) */
+  whit_op_fn shape, run;        /* run of an operator of regions is NULL */
   uint32_t id;                  /* FNV-1a of "name.version" */
   uint8_t strided;              /* a bit per input that may have any strides, the others come dense; the last bit counts for all
                                    that follow */
@@ -65,6 +66,9 @@ typedef struct whit_op {
   uint8_t flags, n_in_min, n_in_max, n_out_min, n_out_max; /* max 255: any number */
   uint16_t name;                /* where it begins in whit_op_names */
 } whit_op;
+/* The run function of operators that are views, where one needs memory of its own; and for one that is a run of bytes. */
+whit_status whit_view_copy(whit_call *c);
+whit_status whit_dense_copy(whit_call *c);
 extern const char whit_op_names[];
 extern const whit_op whit_ops[];
 extern const uint32_t whit_n_ops;
@@ -72,8 +76,8 @@ extern const uint32_t whit_n_ops;
 /* WHIT_OP(name, .version = 1, .in = "x w b?", .out = "y", .attr = "group:i32 pads:i32[] eps:f32 lo:i64",
  *         .strided = "x", .flags = "view", .doc = "one sentence")
  * In names, ? marks an optional one, * a variadic one (last). An attribute's type is i32, f32 (one word), i64,
- * f64 (two words, low first), i32[] or f32[] (a word that counts, then the words). .flags: "view" (no run
- * function), "sequence", "impure", "control". In C the row declares the operator's two functions. */
+ * f64 (two words, low first), i32[] or f32[] (a word that counts, then the words). .flags: "view" (run is
+ * whit_view_copy), "sequence", "impure", "control". In C the row declares the operator's two functions. */
 #define WHIT_OP(name, ...) \
   whit_status whit_##name##_shape(whit_call *c); \
   whit_status whit_##name##_run(whit_call *c)
@@ -306,14 +310,14 @@ typedef struct whit_value {
   };
   size_t block;               /* heap block of a dynamic value, 0: none */
   uint32_t birth, death;      /* node indices between which the memory is in use */
-  uint32_t next;              /* plan: next value born at the same node; later: next one to release there */
+  uint32_t next;              /* plan: next value in the order of places; later: next one to release at the same node */
   uint32_t release;           /* node after which a dynamic value is let go */
   uint16_t flags;
   uint16_t depth;             /* of the region that defines it; 0: an entry's */
 } whit_value;
 
 typedef struct whit_step {    /* what the plan made of a node */
-  whit_op_fn run;             /* NULL: view, nothing but a pointer */
+  whit_op_fn run;
   uint32_t release;           /* first dynamic value to let go after the node */
   union {
     struct { uint32_t region, other; };       /* of a control node: its regions */
@@ -322,11 +326,11 @@ typedef struct whit_step {    /* what the plan made of a node */
   uint8_t mode, over, joins;
   bool spaced;
 } whit_step;
-enum { WHIT_STEP_SKIP, WHIT_STEP_READY, WHIT_STEP_VIEW, WHIT_STEP_DYNAMIC, WHIT_STEP_CONTROL };
+enum { WHIT_STEP_SKIP, WHIT_STEP_READY, WHIT_STEP_VIEW, WHIT_STEP_DYNAMIC, WHIT_STEP_IF, WHIT_STEP_LOOP };
 
 typedef struct whit_frame {   /* an open region while running or planning */
-  uint32_t node;              /* control node; WHIT_NONE: the entry */
-  uint32_t region, end;       /* region index; node index where it ends */
+  const whit_region *region;
+  uint32_t node, end;         /* control node, WHIT_NONE: the entry; node index where the region ends */
   uint32_t first_value;       /* planning: next value number when the region opened */
   int64_t i, n;               /* loop: iteration, trips */
 } whit_frame;
@@ -348,8 +352,11 @@ struct whit_instance {
   whit_observer observer;
   void *observer_context;
   const char *error;
-  uint32_t error_node, entry, depth, pc;
-  uint32_t next_value, next_region;   /* planning: numbers that the next definition and region get */
+  const struct whit_entry *entry;
+  const whit_region *region;  /* of the entry */
+  const whit_region *next_region;     /* planning */
+  uint32_t next_value;        /* planning: greater than all numbers that are defined */
+  uint32_t error_node, depth, pc;
   uint32_t observed;                  /* node whose "before" the observer has seen */
   bool planned, has_arena, running, dynamic;
   whit_frame frames[WHIT_MAX_DEPTH + 1];
@@ -366,10 +373,20 @@ static inline size_t whit_round(size_t n_bytes, size_t to) { return (n_bytes + t
 static inline const uint32_t *whit_args(const whit_instance *i, const whit_node *n) {
   return i->model->words + n->args;
 }
+/* Constants in a build without such values. */
+static inline bool whit_is_dynamic(const whit_value *v) { return WHIT_DYNAMIC && v->flags & WHIT_V_DYNAMIC; }
+static inline bool whit_is_tensor(const whit_tensor *t) { return !WHIT_SEQUENCES || t->kind == WHIT_TENSOR; }
 whit_status whit_identity_shape(whit_call *c);  /* operators that the executor knows by heart */
 whit_status whit_shape_shape(whit_call *c);
 whit_status whit_loop_shape(whit_call *c);
-bool whit_is_loop(const whit_op *op);
+/* Of operators that own regions: a loop? Else it is an if. */
+static inline bool whit_owns_loop(const whit_op *op) { return WHIT_HAS_loop && (!WHIT_HAS_if || op->shape == whit_loop_shape); }
+/* The same of a planned node that owns a region; WHIT_NONE, the owner of an entry's: false. */
+static inline bool whit_is_loop(const whit_instance *i, uint32_t node) {
+  return WHIT_HAS_loop && node != WHIT_NONE && (!WHIT_HAS_if || i->steps[node].mode == WHIT_STEP_LOOP);
+}
+/* Adds an axis of n in front of t, a slice of an output of loop `node`. */
+whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, int64_t n);
 /* The row of Program.ops[number], or NULL. */
 const whit_op *whit_op_of(const whit_model *m, uint32_t number);
 /* Describes constant k. */
@@ -380,8 +397,6 @@ void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
 whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth);
 /* May the call's output be the view that its shape function described? */
 bool whit_view_allowed(const whit_value *out, const whit_call *c);
-whit_status whit_view_copy(whit_call *c);   /* run functions of a view that needs memory of its own */
-whit_status whit_dense_copy(whit_call *c);
 /* Data of a value's slot; second: the other one of a value that has two. */
 static inline uint8_t *whit_slot(const whit_instance *i, const whit_value *v, bool second) {
   return i->arena + v->offset + (second ? v->n_bytes : 0);

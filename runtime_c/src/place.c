@@ -21,13 +21,13 @@ static void extend_lifetimes(whit_instance *i, const whit_region *entry) {
     const whit_node *n = &i->model->nodes[pc];
     const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
     const whit_step *step = &i->steps[pc];
-    if (step->mode == WHIT_STEP_VIEW || (WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && !i->ops[n->op]->run)) {
-      if (n->n_out && n->n_in && outs[0] != WHIT_NONE) outlive(i, args[0], i->values[outs[0]].death);
-    } else if (step->mode == WHIT_STEP_CONTROL && whit_is_loop(i->ops[n->op])) {
+    const bool dynamic = WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && i->ops[n->op]->flags & WHIT_OP_VIEW;
+    if (WHIT_VIEWS && (step->mode == WHIT_STEP_VIEW || dynamic)) {
+      outlive(i, args[0], i->values[outs[0]].death);
+    } else if (step->mode >= WHIT_STEP_IF && whit_is_loop(i, pc)) {
       const uint32_t *results = words + i->model->regions[step->region].results;
       for (unsigned k = 0; k + 2 < n->n_in; k++) {
-        uint32_t death = n->end - 1;
-        if (outs[k] != WHIT_NONE && i->values[outs[k]].death > death) death = i->values[outs[k]].death;
+        const uint32_t death = outs[k] == WHIT_NONE ? n->end - 1 : i->values[outs[k]].death;
         outlive(i, args[k + 2], death);
         outlive(i, results[k + 1], death);
       }
@@ -110,96 +110,53 @@ static void share_memory(whit_instance *i, uint32_t pc) {
 
 /* What places are found by, largest first: bytes times lifetime; before these what an earlier try has put forward. */
 static size_t order_key(const whit_value *v, unsigned by) {
-  if (v->block && v->block <= by) return SIZE_MAX - WHIT_PLACE_TRIES + v->block;
+  if (v->block && v->block <= by) return SIZE_MAX / 2 + 1 + v->block * 64;
   return item_bytes(v) * (v->death - v->birth + 1);
 }
 
-/* Merge sort of a list linked by `release`. Equal ones keep their order. */
-
-static uint32_t merge_lists(whit_value *values, uint32_t a, uint32_t b, unsigned by) {
-  uint32_t first, *link = &first;
-  while (a != WHIT_NONE && b != WHIT_NONE) {
-    uint32_t *from = order_key(&values[a], by) >= order_key(&values[b], by) ? &a : &b;
-    *link = *from;
-    link = &values[*from].release;
-    *from = *link;
-  }
-  *link = a == WHIT_NONE ? b : a;
-  return first;
-}
-
+/* Sorts a list linked by `release`, bit by bit; keys are multiples of 64. Equal ones keep their order. */
 static uint32_t sort_list(whit_value *values, uint32_t list, unsigned by) {
-  uint32_t runs[32], n = 0, all = WHIT_NONE;      /* runs[k]: 2^k items or none */
-  while (list != WHIT_NONE) {
-    uint32_t one = list, k = 0;
-    list = values[one].release;
-    values[one].release = WHIT_NONE;
-    for (; k < n && runs[k] != WHIT_NONE; k++) {
-      one = merge_lists(values, runs[k], one, by);
-      runs[k] = WHIT_NONE;
+  bool more = true;
+  for (size_t bit = 64; more; bit *= 2) {
+    uint32_t ones, zeros, *ones_end = &ones, *zeros_end = &zeros;
+    more = false;
+    for (; list != WHIT_NONE; list = values[list].release) {
+      const size_t key = order_key(&values[list], by);
+      uint32_t **const end = key & bit ? &ones_end : &zeros_end;
+      **end = list;
+      *end = &values[list].release;
+      more |= key / 2 >= bit;
     }
-    runs[k] = one;
-    if (k == n) n++;
+    *zeros_end = WHIT_NONE;
+    *ones_end = zeros;
+    list = ones;
   }
-  for (uint32_t k = 0; k < n; k++) all = merge_lists(values, runs[k], all, by);
-  return all;
+  return list;
 }
 
-/* Values that have a place hang at one node of their lifetime: the one whose number, counted from 1, is divisible by the highest
- * power of two. A value that is alive between two nodes then hangs at one of these, or at one of the few numbers that lead
- * there in a binary tree. */
 typedef struct placing {
   whit_instance *i;
-  whit_step *at;                  /* of number 1, minus 1: heads of the lists are in `release` */
+  whit_step *at;                  /* of number 1, minus 1 */
   uint32_t first, n;              /* node of number 0; numbers */
+  uint32_t placed, n_placed;      /* values that have a place: a list in the order of their places, linked by `next` */
+  size_t top;                     /* of all values */
   size_t enough;                  /* arena bytes that are not tried to better */
   uint32_t n_forward;             /* scratch that has been put forward */
 } placing;
 
-static uint32_t number_of(const placing *p, uint32_t node) {
-  return node - p->first > p->n ? p->n : node - p->first;
-}
+enum { PLACE_LOOK = 4096 };       /* values looked at for one place, so that planning stays linear */
 
-static uint32_t hook_of(uint32_t birth, uint32_t death) {
-  uint32_t top = birth ^ death;
-  while (top & (top - 1)) top &= top - 1;
-  return top ? death & (0 - top) : death;
-}
-
-enum { PLACE_LOOK = 4096 };       /* values and nodes looked at for one place, so that planning stays linear */
-
-static void look_at(const placing *p, uint32_t number, const whit_value *v, uint32_t *list, uint32_t *looked) {
-  whit_value *values = p->i->values;
-  ++*looked;
-  for (uint32_t k = p->at[number].release; k != WHIT_NONE && *looked < PLACE_LOOK; k = values[k].next, ++*looked)
-    if (values[k].birth <= v->death && values[k].death >= v->birth) {
-      values[k].release = *list;
-      *list = k;
-    }
-}
-
-/* Lowest offset at which n_bytes are free as long as v lives; on top of all where too many others live then. */
+/* Lowest offset at which n_bytes are free as long as v lives; on top of all where there are too many others. */
 static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) {
-  const uint32_t birth = number_of(p, v->birth), death = number_of(p, v->death);
-  uint32_t list = WHIT_NONE, looked = 0;
+  const whit_value *values = p->i->values;
   size_t at = 0;
-  for (uint32_t bit = 1; bit <= p->n; bit <<= 1) {
-    const uint32_t low = (birth & (0 - 2 * bit)) | bit, high = (death & (0 - 2 * bit)) | bit;
-    if (low < birth) look_at(p, low, v, &list, &looked);
-    if (high > death && high <= p->n) look_at(p, high, v, &list, &looked);
+  for (uint32_t k = p->placed; k != WHIT_NONE && p->n_placed <= PLACE_LOOK; k = values[k].next) {
+    const whit_value *other = &values[k];
+    if (other->birth > v->death || other->death < v->birth) continue;
+    if (other->offset >= at + n_bytes) break;
+    if (at < other->offset + item_bytes(other)) at = other->offset + item_bytes(other);
   }
-  for (uint32_t m = birth; m <= death && looked < PLACE_LOOK; m++) look_at(p, m, v, &list, &looked);
-  for (bool moved = true; moved && looked < PLACE_LOOK;) {    /* the list is nearly in order, so this ends soon */
-    moved = false;
-    for (uint32_t k = list; k != WHIT_NONE; k = p->i->values[k].release, looked++) {
-      const whit_value *other = &p->i->values[k];
-      const size_t end = other->offset + item_bytes(other);
-      if (other->offset >= at + n_bytes || end <= at) continue;
-      at = end;
-      moved = true;
-    }
-  }
-  if (looked >= PLACE_LOOK) at = p->i->static_bytes;
+  if (p->n_placed > PLACE_LOOK) at = p->top;
   if (p->i->static_bytes < at + n_bytes) p->i->static_bytes = at + n_bytes;
   return at;
 }
@@ -219,7 +176,7 @@ static const whit_value *forward_of(const placing *p, uint32_t node, unsigned by
 static whit_value *place_scratch(const placing *p, unsigned by) {
   whit_instance *i = p->i;
   whit_value *beyond = NULL;
-  const size_t top = i->static_bytes;
+  const size_t top = p->top;
   for (uint32_t m = 1; m <= p->n; m++) {
     whit_step *step = &p->at[m];
     const size_t n_bytes = (size_t)step->scratch * 64;
@@ -244,28 +201,34 @@ static uint32_t list_before(whit_instance *i, uint32_t v, uint32_t list) {
 }
 
 /* Returns the first that had to go beyond what is enough. */
-static whit_value *place_items(const placing *p, uint32_t lowest, unsigned by) {
+static whit_value *place_items(placing *p, uint32_t lowest, unsigned by) {
   whit_instance *i = p->i;
   whit_value *beyond = NULL;
   uint32_t list = WHIT_NONE;
-  i->static_bytes = 0;
-  for (uint32_t m = 1; m <= p->n; m++) p->at[m].release = WHIT_NONE;
+  i->static_bytes = p->top = 0;
+  p->placed = WHIT_NONE;
+  p->n_placed = 0;
   for (uint32_t k = 0; !WHIT_SMALL && k < p->n_forward; k++)
     if (forward_at(p, k)->block <= by) list = list_before(i, i->model->n_values + k, list);
   for (uint32_t v = i->next_value; v-- > lowest;)
     if (is_item(&i->values[v])) list = list_before(i, v, list);
-  for (list = sort_list(i->values, list, by); list != WHIT_NONE;) {
+  for (list = sort_list(i->values, list, by); list != WHIT_NONE; list = i->values[list].release) {
     whit_value *v = &i->values[list];
-    const uint32_t next = v->release;
     v->offset = find_place(p, v, item_bytes(v));
-    if (i->static_bytes > p->enough && !beyond) beyond = v;
-    whit_step *hook = &p->at[hook_of(number_of(p, v->birth), number_of(p, v->death))];
-    v->next = hook->release;
-    hook->release = list;
-    list = next;
+    p->top = i->static_bytes;
+    if (p->top > p->enough && !beyond) beyond = v;
+    if (p->n_placed++ > PLACE_LOOK) continue;
+    uint32_t *link = &p->placed;
+    while (*link != WHIT_NONE && i->values[*link].offset < v->offset) link = &i->values[*link].next;
+    v->next = *link;
+    *link = list;
   }
   whit_value *scratch = place_scratch(p, by);
   return beyond ? beyond : scratch;
+}
+
+static uint32_t number_of(const placing *p, uint32_t node) {
+  return node - p->first > p->n ? p->n : node - p->first;
 }
 
 /* Bytes of the largest set of values that live at once. */
@@ -309,7 +272,7 @@ static void place_insiders(whit_instance *i, const whit_region *entry, uint32_t 
   for (uint32_t v = lowest; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
     value->block = 0;
-    if (!(value->flags & WHIT_V_INSIDE)) continue;
+    if (!WHIT_SHARES || !(value->flags & WHIT_V_INSIDE)) continue;
     whit_value *home = &i->values[value->next];
     if (value->flags & WHIT_V_BOUND) {
       value->release = home->release;
@@ -323,7 +286,7 @@ static void place_insiders(whit_instance *i, const whit_region *entry, uint32_t 
 void whit_place(whit_instance *i, const whit_region *entry, uint32_t lowest) {
   placing p = { .i = i, .at = i->steps + entry->begin - 1, .first = entry->begin - 1, .n = entry->end - entry->begin };
   extend_lifetimes(i, entry);
-  for (uint32_t pc = entry->end; pc-- > entry->begin;)
+  for (uint32_t pc = entry->end; WHIT_SHARES && pc-- > entry->begin;)
     if (i->steps[pc].mode == WHIT_STEP_READY && (i->steps[pc].over || i->steps[pc].joins)) share_memory(i, pc);
   if (WHIT_SMALL)
     place_items(&p, lowest, 0);      /* mostly as good */

@@ -5,6 +5,7 @@
 static const uint32_t *region_params(const whit_instance *i, const whit_region *r) {
   return i->model->words + r->params;
 }
+static uint32_t region_number(const whit_instance *i, const whit_region *r) { return (uint32_t)(r - i->model->regions); }
 static const uint32_t *region_results(const whit_instance *i, const whit_region *r) {
   return i->model->words + r->results;
 }
@@ -21,8 +22,11 @@ static whit_value *plan_define(whit_instance *i, uint32_t v, uint32_t pc, unsign
   value->flags = (uint16_t)((value->flags & keep) | WHIT_V_DEFINED | flags);
   value->birth = value->death = value->release = pc;
   value->depth = (uint16_t)(i->depth - 1);
-  if (WHIT_DYNAMIC && flags & WHIT_V_DYNAMIC) value->t = (whit_tensor){ .rank = 255 };
-  i->next_value = v + 1;
+  if (flags & WHIT_V_DYNAMIC) {
+    value->t = (whit_tensor){ .rank = 255 };
+    i->dynamic = true;
+  }
+  if (i->next_value <= v) i->next_value = v + 1;
   return value;
 }
 
@@ -33,7 +37,7 @@ static whit_status plan_use(whit_instance *i, uint32_t v, uint32_t pc) {
   whit_value *value = &i->values[v];
   if (!(value->flags & WHIT_V_DEFINED)) return whit_error(i, WHIT_E_FORMAT, pc, "reads a value that is not in scope");
   uint32_t death = pc, at = pc;
-  if (value->depth + 1u < i->depth) {
+  if (WHIT_CONTROL && value->depth + 1u < i->depth) {
     at = i->frames[value->depth + 1u].node;
     death = i->model->nodes[at].end - 1;
   }
@@ -49,9 +53,10 @@ static void close_scope(whit_instance *i, uint32_t first) {
 
 /* ---- plain nodes -------------------------------------------------------------------------------------- */
 
-static whit_status plan_dense_view(whit_call *c) {
+/* It described the same elements just now, so it cannot fail. */
+static void plan_dense_view(const whit_call *c) {
   whit_tensor *out = c->out[0];
-  return whit_tensor_set(out, out->dtype, out->rank, out->shape);
+  whit_tensor_set(out, out->dtype, out->rank, out->shape);
 }
 
 /* Tries to compute small outputs now. true: done, or failed with *status. */
@@ -66,7 +71,7 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
   }
   const size_t scratch = whit_round(i->known_used + need, 64);
   if (scratch + c->scratch_bytes > i->known_bytes) return false;
-  if (c->view) plan_dense_view(c);    /* it described the same elements just now, so it cannot fail */
+  if (WHIT_VIEWS && c->view) plan_dense_view(c);
   for (unsigned k = 0; k < c->n_out; k++) {
     if (!c->out[k]) continue;
     c->out[k]->data = i->known + i->known_used;
@@ -74,94 +79,96 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
   }
   c->scratch = i->known + scratch;
   c->running = true;
-  *status = op->run ? op->run(c) : whit_view_copy(c);
+  *status = op->run(c);
   return true;
 }
 
-static void set_outputs(whit_instance *i, const whit_call *c, const uint32_t *outs, uint32_t pc, unsigned flags) {
-  for (unsigned k = 0; k < c->n_out; k++) {
-    if (outs[k] == WHIT_NONE) continue;
-    whit_value *v = plan_define(i, outs[k], pc, flags);
-    if (flags & WHIT_V_PLACED) v->n_bytes = tensor_bytes(&v->t);
+static whit_status refuse_dynamic(whit_instance *i, uint32_t node) {
+  return whit_error(i, WHIT_E_UNSUPPORTED, node, "a shape depends on data: not in this build of the runtime");
+}
+
+/* A node whose shapes are known: output 0 is a view, or all of them get places. Returns the flags of either. */
+static unsigned plan_ready(whit_step *step, const whit_call *c) {
+  step->mode = WHIT_STEP_READY;
+  step->scratch = (uint32_t)((c->scratch_bytes + 63) / 64);
+  step->over = c->over;
+  step->joins = c->joins;
+  step->spaced = c->spaced;
+  if (!WHIT_VIEWS || !c->view) return WHIT_V_PLACED;
+  whit_value *out = (whit_value *)(void *)c->out[0];      /* a tensor is the first member of its value */
+  if (whit_view_allowed(out, c)) {
+    step->mode = WHIT_STEP_VIEW;
+    out->offset = (size_t)(c->view_offset * (ptrdiff_t)whit_type_size(out->t.dtype));
+    return WHIT_V_VIEW;
   }
+  const bool run_of_bytes = whit_is_dense(c->out[0]) && !c->view_offset;
+  if (run_of_bytes && whit_count(c->out[0]) == whit_count(c->in[0])) step->joins = WHIT_JOINS_WHOLE;
+  if (run_of_bytes && !WHIT_SMALL) step->run = whit_dense_copy;
+  plan_dense_view(c);
+  return WHIT_V_PLACED;
 }
 
 static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) {
   const whit_node *n = &i->model->nodes[pc];
-  const uint32_t *args = whit_args(i, n);
+  const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
   whit_step *step = &i->steps[pc];
-  bool dynamic = op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
+  bool dynamic = WHIT_SEQUENCES && op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
   for (unsigned k = 0; k < n->n_in; k++) {
     WHIT_TRY(plan_use(i, args[k], pc));
     if (args[k] == WHIT_NONE) continue;
-    const unsigned flags = i->values[args[k]].flags;
-    dynamic |= WHIT_DYNAMIC && flags & WHIT_V_DYNAMIC;
-    known &= (flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
+    const whit_value *v = &i->values[args[k]];
+    dynamic |= whit_is_dynamic(v);
+    known &= (v->flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
   }
   whit_call c;
   whit_call_of(i, pc, &c);
   for (unsigned k = 0; k < n->n_out; k++)
     if (c.out[k]) *c.out[k] = (whit_tensor){ 0 };
   whit_status s = dynamic ? WHIT_LATER : op->shape(&c);
+  unsigned flags = WHIT_V_DYNAMIC;
   step->run = op->run;
-  if (WHIT_KNOWN && !s && known && compute_now(i, &c, op, &s)) {
+  step->mode = WHIT_STEP_DYNAMIC;
+  if (!WHIT_DYNAMIC && s == WHIT_LATER) return refuse_dynamic(i, pc);
+  if (s != WHIT_LATER) {
     WHIT_TRY(s);
-    step->mode = WHIT_STEP_SKIP;
-    set_outputs(i, &c, args + n->n_in, pc, WHIT_V_KNOWN);
-    return WHIT_OK;
+    if (c.scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, pc, "needs more scratch than can be named");
+    if (WHIT_KNOWN && known && compute_now(i, &c, op, &s)) {
+      WHIT_TRY(s);
+      step->mode = WHIT_STEP_SKIP;
+      flags = WHIT_V_KNOWN;
+    } else {
+      flags = plan_ready(step, &c);
+    }
   }
-  if (WHIT_DYNAMIC && s == WHIT_LATER) {
-    step->mode = WHIT_STEP_DYNAMIC;
-    i->dynamic = true;
-    set_outputs(i, &c, args + n->n_in, pc, WHIT_V_DYNAMIC);
-    return WHIT_OK;
+  for (unsigned k = 0; k < n->n_out; k++) {
+    if (outs[k] == WHIT_NONE) continue;
+    whit_value *v = plan_define(i, outs[k], pc, flags);
+    if (flags & WHIT_V_PLACED) v->n_bytes = tensor_bytes(&v->t);
   }
-  if (s == WHIT_LATER) return whit_error(i, WHIT_E_UNSUPPORTED, pc, "its shape depends on data: not in this build of the runtime");
-  WHIT_TRY(s);
-  step->mode = WHIT_STEP_READY;
-  if (c.scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, pc, "needs more scratch than can be named");
-  step->scratch = (uint32_t)((c.scratch_bytes + 63) / 64);
-  step->over = c.over;
-  step->joins = c.joins;
-  step->spaced = c.spaced;
-  if (c.view && whit_view_allowed(&i->values[args[n->n_in]], &c)) {
-    step->mode = WHIT_STEP_VIEW;
-    set_outputs(i, &c, args + n->n_in, pc, WHIT_V_VIEW);
-    whit_value *v = &i->values[args[n->n_in]];
-    v->offset = (size_t)(c.view_offset * (ptrdiff_t)whit_type_size(v->t.dtype));
-    return WHIT_OK;
-  }
-  if (!op->run) {
-    const bool run_of_bytes = whit_is_dense(c.out[0]) && !c.view_offset;
-    step->run = run_of_bytes ? whit_dense_copy : whit_view_copy;
-    step->joins = run_of_bytes && whit_count(c.out[0]) == whit_count(c.in[0]) ? WHIT_JOINS_WHOLE : 0;
-  }
-  if (c.view) WHIT_TRY(plan_dense_view(&c));
-  set_outputs(i, &c, args + n->n_in, pc, WHIT_V_PLACED);
   return WHIT_OK;
 }
 
 /* ---- control nodes ------------------------------------------------------------------------------------ */
 
 static bool same_type(const whit_value *a, const whit_value *b) {
-  return !(a->flags & WHIT_V_DYNAMIC) && !(b->flags & WHIT_V_DYNAMIC) && a->t.dtype == b->t.dtype &&
+  return !whit_is_dynamic(a) && !whit_is_dynamic(b) && a->t.dtype == b->t.dtype &&
          whit_same_shape(&a->t, &b->t);
 }
 
 /* Defines a loop's parameters: the iteration, and the carried values as the loop finds them. */
 static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
-  const whit_region *r = &i->model->regions[f->region];
+  const whit_region *r = f->region;
   const uint32_t *params = region_params(i, r), *args = whit_args(i, &i->model->nodes[f->node]);
   whit_value *iter = plan_define(i, params[0], f->node, WHIT_V_PLACED | WHIT_V_PARAM);
   WHIT_TRY(whit_tensor_set(&iter->t, WHIT_I64, 0, NULL));
   iter->n_bytes = 64;
   iter->death = i->model->nodes[f->node].end - 1;
   for (unsigned k = 1; k < r->n_params; k++) {
+    if (args[1 + k] == WHIT_NONE) return whit_error(i, WHIT_E_FORMAT, f->node, "lacks an input");
     const whit_value *init = &i->values[args[1 + k]];
-    const bool grows = init->flags & WHIT_V_DYNAMIC || i->values[params[k]].flags & WHIT_V_GROWS;
+    const bool grows = whit_is_dynamic(init) || i->values[params[k]].flags & WHIT_V_GROWS;
     whit_value *p = plan_define(i, params[k], f->node, WHIT_V_PARAM | (grows ? WHIT_V_DYNAMIC : 0u));
     p->release = WHIT_NONE;
-    i->dynamic |= grows;
     if (grows) continue;
     p->t = init->t;
     p->t.data = NULL;
@@ -169,102 +176,56 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
   return WHIT_OK;
 }
 
-static whit_status plan_open_region(whit_instance *i, uint32_t node, uint32_t *pc) {
-  const uint32_t region = i->next_region++;
-  const whit_region *r = &i->model->regions[region];
+/* Opens the next region, of a control node or the entry's. */
+static whit_status plan_open_region(whit_instance *i, uint32_t node) {
+  const whit_region *r = i->next_region++;
+  const uint32_t *results = region_results(i, r);
   whit_frame *f = &i->frames[i->depth++];
-  *f = (whit_frame){ .node = node, .region = region, .end = r->end, .first_value = i->next_value };
-  *pc = r->begin;
-  return WHIT_OK;
+  *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value };
+  i->pc = r->begin;
+  const bool loop = whit_is_loop(i, node);
+  if (node != WHIT_NONE) {
+    const whit_node *n = &i->model->nodes[node];
+    if (r->n_params != (loop ? n->n_in - 1u : 0u) || r->n_results != n->n_out + (loop ? 1u : 0u))
+      return whit_error(i, WHIT_E_FORMAT, node, "a node and its region do not fit");
+  }
+  for (unsigned k = 0; k < r->n_results; k++) {
+    if (results[k] == WHIT_NONE) continue;
+    const bool carried = loop && k && k < r->n_params;
+    i->values[results[k]].flags |= WHIT_V_OWN | WHIT_V_DENSE | (carried ? WHIT_V_TWICE : 0u);
+  }
+  return loop ? plan_define_params(i, f) : WHIT_OK;
 }
 
-static whit_status plan_control(whit_instance *i, uint32_t *pc, const whit_op *op) {
-  const uint32_t at = *pc;
+static whit_status plan_control(whit_instance *i, const whit_op *op) {
+  const uint32_t at = i->pc;
   const whit_node *n = &i->model->nodes[at];
-  const uint32_t *args = whit_args(i, n);
-  const bool loop = whit_is_loop(op);
   whit_call c;
   whit_call_of(i, at, &c);
   WHIT_TRY(op->shape(&c));
-  for (unsigned k = 0; k < n->n_in; k++) {
-    if (args[k] == WHIT_NONE && k >= (loop ? 2u : 0u)) return whit_error(i, WHIT_E_FORMAT, at, "lacks an input");
-    WHIT_TRY(plan_use(i, args[k], at));
-  }
-  i->steps[at].mode = WHIT_STEP_CONTROL;
-  i->steps[at].region = i->next_region;
-  for (unsigned k = 0; k < n->n_out; k++)      /* defined when the regions are known; numbered now */
-    if (args[n->n_in + k] != WHIT_NONE) {
-      i->next_value = args[n->n_in + k] + 1;
-      i->values[args[n->n_in + k]].flags &= (uint16_t)~WHIT_V_DEFINED;
-    }
-  const whit_region *r = &i->model->regions[i->next_region];
-  if (loop) {
-    const unsigned n_carried = n->n_in - 2u;
-    if (r->n_params != n_carried + 1 || r->n_results != n->n_out + 1u)
-      return whit_error(i, WHIT_E_FORMAT, at, "loop and its region do not fit");
-  } else if (r->n_params || r->n_results != n->n_out) {
-    return whit_error(i, WHIT_E_FORMAT, at, "if and its branches do not fit");
-  }
-  WHIT_TRY(plan_open_region(i, at, pc));
-  return loop ? plan_define_params(i, &i->frames[i->depth - 1]) : WHIT_OK;
+  for (unsigned k = 0; k < n->n_in; k++) WHIT_TRY(plan_use(i, whit_args(i, n)[k], at));
+  i->steps[at].mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
+  i->steps[at].region = region_number(i, i->next_region);
+  i->steps[at].other = 0;
+  return plan_open_region(i, at);
 }
 
 /* Results of the region that closes: each computed by a node of it, and named once. */
-static whit_status use_results(whit_instance *i, const whit_frame *f, uint32_t pc) {
-  const whit_region *r = &i->model->regions[f->region];
+static whit_status use_results(whit_instance *i, const whit_frame *f) {
+  const whit_region *r = f->region;
   const uint32_t *results = region_results(i, r);
+  const bool loop = whit_is_loop(i, f->node);
   for (unsigned k = 0; k < r->n_results; k++) {
-    if (results[k] == WHIT_NONE && f->node != WHIT_NONE && whit_is_loop(i->ops[i->model->nodes[f->node].op])) continue;
+    if (loop && results[k] == WHIT_NONE) continue;
     whit_value *v = results[k] == WHIT_NONE ? NULL : &i->values[results[k]];
     if (!v || results[k] < f->first_value || (v->flags & (WHIT_V_DEFINED | WHIT_V_RESULT | WHIT_V_PARAM)) != WHIT_V_DEFINED)
       return whit_error(i, WHIT_E_FORMAT, f->node, "a region's result must be computed in it, once");
     v->flags |= WHIT_V_RESULT;
-    if (pc && pc - 1 > v->death) v->death = pc - 1;
+    if (i->pc && i->pc - 1 > v->death) v->death = i->pc - 1;
+    if (!loop || !k) continue;
+    v->birth = f->node;         /* it outlives the trip that wrote it */
+    v->death = f->end - 1;
   }
-  return WHIT_OK;
-}
-
-static void define_outputs(whit_instance *i, uint32_t node, const uint32_t *then_results, const uint32_t *else_results) {
-  const whit_node *n = &i->model->nodes[node];
-  const uint32_t *outs = whit_args(i, n) + n->n_in;
-  const uint32_t next = i->next_value;
-  for (unsigned k = 0; k < n->n_out; k++) {
-    whit_value *a = &i->values[then_results[k]], *b = &i->values[else_results[k]];
-    if (outs[k] == WHIT_NONE) continue;
-    if (!same_type(a, b)) {
-      plan_define(i, outs[k], node, WHIT_V_DYNAMIC);
-      i->dynamic = true;
-      continue;
-    }
-    /* Both branches write straight into the output's memory. */
-    whit_value *out = plan_define(i, outs[k], node, WHIT_V_PLACED);
-    out->t = a->t;
-    out->n_bytes = tensor_bytes(&a->t);
-    out->death = n->end - 1;
-    a->flags &= (uint16_t)~WHIT_V_PLACED;
-    b->flags &= (uint16_t)~WHIT_V_PLACED;
-  }
-  i->next_value = next;
-}
-
-static whit_status plan_close_if(whit_instance *i, uint32_t *pc) {
-  const whit_frame f = i->frames[i->depth - 1];
-  const whit_node *n = &i->model->nodes[f.node];
-  const uint32_t first = i->steps[f.node].region;
-  const whit_region *r = &i->model->regions[f.region];
-  WHIT_TRY(use_results(i, &f, *pc));
-  close_scope(i, f.first_value);
-  i->depth--;
-  *pc = f.node;
-  if (f.region == first) {
-    const whit_region *other = &i->model->regions[i->next_region];
-    if (other->n_params || other->n_results != n->n_out)
-      return whit_error(i, WHIT_E_FORMAT, f.node, "if and its branches do not fit");
-    i->steps[f.node].other = i->next_region;
-    return plan_open_region(i, f.node, pc);
-  }
-  define_outputs(i, f.node, region_results(i, &i->model->regions[first]), region_results(i, r));
-  *pc = n->end;
   return WHIT_OK;
 }
 
@@ -274,27 +235,17 @@ static bool carried_changed(whit_instance *i, const whit_region *r) {
   bool changed = false;
   for (unsigned k = 1; k < r->n_params; k++) {
     whit_value *p = &i->values[params[k]];
-    if (p->flags & WHIT_V_DYNAMIC || same_type(p, &i->values[results[k]])) continue;
+    if (whit_is_dynamic(p) || same_type(p, &i->values[results[k]])) continue;
     p->flags |= WHIT_V_GROWS;
     changed = true;
   }
   return changed;
 }
 
-static void place_results(whit_instance *i, const whit_frame *f) {
-  const whit_region *r = &i->model->regions[f->region];
-  const uint32_t *results = region_results(i, r);
-  for (unsigned k = 1; k < r->n_results; k++) {    /* a carried result outlives the iteration that wrote it */
-    whit_value *v = &i->values[results[k]];
-    v->birth = f->node;
-    v->death = i->model->nodes[f->node].end - 1;
-  }
-}
-
 /* Number of trips if the plan can know it, else -1. */
 static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
   const uint32_t *args = whit_args(i, &i->model->nodes[f->node]);
-  const whit_region *r = &i->model->regions[f->region];
+  const whit_region *r = f->region;
   if (args[0] == WHIT_NONE || args[1] != WHIT_NONE || region_results(i, r)[0] != WHIT_NONE) return -1;
   const whit_value *v = &i->values[args[0]];
   if (!(v->flags & WHIT_V_KNOWN) || whit_count(&v->t) < 1) return -1;
@@ -302,84 +253,83 @@ static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
   return n < 0 ? 0 : n;
 }
 
-static whit_status define_loop_outputs(whit_instance *i, const whit_frame *f) {
+/* Defines the outputs of the node whose last region has closed: of an if what both branches write, of a loop what it carries, then
+ * slices of each trip. */
+static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
   const whit_node *n = &i->model->nodes[f->node];
-  const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
-  const whit_region *r = &i->model->regions[f->region];
-  const uint32_t *params = region_params(i, r), *results = region_results(i, r);
-  const unsigned n_carried = r->n_params - 1u;
-  const int64_t trips = known_trips(i, f);
-  const uint32_t next = i->next_value;
+  const whit_region *r = f->region, *first = &i->model->regions[i->steps[f->node].region];
+  const uint32_t *outs = whit_args(i, n) + n->n_in;
+  const bool loop = whit_is_loop(i, f->node);
+  const unsigned n_carried = loop ? r->n_params - 1u : 0;
+  const int64_t trips = loop ? known_trips(i, f) : 0;
   for (unsigned k = 0; k < n->n_out; k++) {
-    whit_value *from = &i->values[k < n_carried ? params[k + 1] : results[k + 1]];
+    const bool carried = k < n_carried, stacked = loop && !carried;
+    whit_value *a = &i->values[carried ? region_params(i, r)[k + 1] : region_results(i, first)[loop ? k + 1 : k]];
+    whit_value *b = loop ? a : &i->values[region_results(i, r)[k]];
     if (outs[k] == WHIT_NONE) continue;
-    const bool is_static = !(from->flags & WHIT_V_DYNAMIC) && (k < n_carried || trips >= 0);
+    const bool is_static = same_type(a, b) && trips >= (stacked ? 0 : -1);
     whit_value *out = plan_define(i, outs[k], f->node, is_static ? 0 : WHIT_V_DYNAMIC);
-    i->dynamic |= !is_static;
-    if (!is_static) continue;
     out->death = n->end - 1;
-    out->t = from->t;
-    if (k >= n_carried) {       /* every trip writes its slice straight into the stacked output */
-      int32_t shape[WHIT_MAX_RANK] = { 0 };
-      if (from->t.rank >= WHIT_MAX_RANK || trips > 0x7fffffff)
-        return whit_error(i, WHIT_E_SIZE, f->node, "stacked output is too large");
-      shape[0] = (int32_t)trips;
-      for (unsigned a = 0; a < from->t.rank; a++) shape[a + 1] = from->t.shape[a];
-      const whit_status s = whit_tensor_set(&out->t, from->t.dtype, from->t.rank + 1u, shape);
-      if (s) return whit_error(i, s, f->node, "stacked output is too large");
-      from->flags &= (uint16_t)~WHIT_V_PLACED;
-    } else if (!(out->flags & WHIT_V_OWN)) {
-      continue;                 /* the output is where the last trip left the value */
-    }
+    if (!is_static) continue;
+    out->t = a->t;
     out->t.data = NULL;
+    if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, trips));
+    if (carried && !(out->flags & WHIT_V_OWN)) continue;      /* it is where the last trip left the value */
+    if (!carried) {             /* branches and trips write straight into it */
+      a->flags &= (uint16_t)~WHIT_V_PLACED;
+      b->flags &= (uint16_t)~WHIT_V_PLACED;
+    }
     out->flags |= WHIT_V_PLACED;
     out->n_bytes = tensor_bytes(&out->t);
   }
-  i->next_value = next;
   return WHIT_OK;
 }
 
-static whit_status plan_close_loop(whit_instance *i, uint32_t *pc) {
-  const whit_frame f = i->frames[i->depth - 1];
-  const whit_region *r = &i->model->regions[f.region];
-  WHIT_TRY(use_results(i, &f, *pc));
-  if (carried_changed(i, r)) {
-    i->next_value = f.first_value;
-    i->next_region = f.region + 1;
-    *pc = r->begin;
-    return plan_define_params(i, &f);
+/* A region has been planned. A branch is followed by the other one, a body by itself if what it carries changes its shape. */
+static whit_status plan_close_region(whit_instance *i) {
+  const whit_frame *f = &i->frames[i->depth - 1];
+  whit_step *step = &i->steps[f->node];
+  WHIT_TRY(use_results(i, f));
+  close_scope(i, f->first_value);
+  if (step->mode == WHIT_STEP_LOOP && carried_changed(i, f->region)) {
+    i->next_value = f->first_value;
+    i->next_region = f->region + 1;
+    i->pc = f->node + 1;
+    return plan_define_params(i, f);
   }
-  place_results(i, &f);
-  close_scope(i, f.first_value);
   i->depth--;
-  *pc = f.node;
-  WHIT_TRY(define_loop_outputs(i, &f));
-  *pc = i->model->nodes[f.node].end;
+  i->pc = f->node;
+  if (step->mode == WHIT_STEP_IF && !step->other) {
+    step->other = region_number(i, i->next_region);
+    return plan_open_region(i, f->node);
+  }
+  WHIT_TRY(define_outputs(i, f));
+  i->pc = i->model->nodes[f->node].end;
   return WHIT_OK;
 }
 
 /* ---- the walk ------------------------------------------------------------------------------------------- */
 
 static whit_status plan_walk(whit_instance *i) {
-  const struct whit_entry *e = &i->model->entries[i->entry];
-  uint32_t *const pc = &i->pc;
-  i->next_region = e->region;
-  WHIT_TRY(plan_open_region(i, WHIT_NONE, pc));
+  i->next_region = i->region;
+  WHIT_TRY(plan_open_region(i, WHIT_NONE));
   for (;;) {
     const whit_frame *f = &i->frames[i->depth - 1];
-    if (*pc < f->end) {
-      const whit_op *op = i->ops[i->model->nodes[*pc].op];
+    const uint32_t at = i->pc < f->end ? i->pc : f->node;
+    if (i->pc < f->end) {
+      const whit_op *op = i->ops[i->model->nodes[at].op];
       if (WHIT_CONTROL && op->flags & WHIT_OP_CONTROL) {
-        WHIT_TRY(plan_control(i, pc, op));
+        WHIT_TRY(plan_control(i, op));
       } else {
-        WHIT_TRY(plan_plain(i, *pc, op));
-        ++*pc;
+        WHIT_TRY(plan_plain(i, at, op));
+        i->pc++;
       }
-    } else if (!WHIT_CONTROL || f->node == WHIT_NONE) {
-      return use_results(i, f, *pc);
+    } else if (!WHIT_CONTROL || at == WHIT_NONE) {
+      return use_results(i, f);
     } else {
-      WHIT_TRY(whit_is_loop(i->ops[i->model->nodes[f->node].op]) ? plan_close_loop(i, pc) : plan_close_if(i, pc));
+      WHIT_TRY(plan_close_region(i));
     }
+    if (!WHIT_DYNAMIC && i->dynamic) return refuse_dynamic(i, at);
   }
 }
 
@@ -409,15 +359,15 @@ static whit_status define_shared(whit_instance *i) {
 }
 
 static whit_status define_inputs(whit_instance *i) {
-  const whit_region *r = &i->model->regions[i->model->entries[i->entry].region];
+  const whit_region *r = i->region;
   for (unsigned k = 0; k < r->n_params; k++) {
     const uint32_t v = region_params(i, r)[k];
     whit_value *value = plan_define(i, v, r->begin, WHIT_V_PARAM);
-    if (value->t.kind == WHIT_TENSOR && value->t.dtype == 0)
+    if (whit_is_tensor(&value->t) && value->t.dtype == 0)
       return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no shape yet: call whit_input_set");
     value->t.data = NULL;
     value->release = WHIT_NONE;
-    if (WHIT_DYNAMIC && value->t.kind != WHIT_TENSOR) {
+    if (!whit_is_tensor(&value->t)) {
       value->flags |= WHIT_V_DYNAMIC;
       i->dynamic = true;
     }
@@ -427,12 +377,13 @@ static whit_status define_inputs(whit_instance *i) {
 
 static whit_status plan_entry(whit_instance *i) {
   const whit_model *m = i->model;
-  const whit_region *r = &m->regions[m->entries[i->entry].region];
+  const whit_region *r = i->region;
   i->planned = i->has_arena = i->running = i->dynamic = false;
   i->error = NULL;
   i->pc = 0;
   i->frames[0] = (whit_frame){ .node = WHIT_NONE };    /* where an error is, as long as no node is reached */
   i->known_used = 0;
+  i->next_value = 0;
   for (uint32_t v = 0; v < m->n_values; v++) {
     const unsigned bound = i->values[v].t.data ? 0 : WHIT_V_BOUND;    /* only announced: see whit_output_bind */
     i->values[v].flags &= (uint16_t)(WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | bound);

@@ -31,7 +31,10 @@
 #ifndef WHIT_SMALL                              /* tests build this one by itself */
 #define WHIT_SMALL 0                            /* 1: the simple loop where a fast one is larger (the size profile) */
 #endif
-#define WHIT_DYNAMIC 1                          /* shapes that depend on data, sequences, optionals; control flow needs it */
+#define WHIT_DYNAMIC 1                          /* shapes that depend on data */
+#define WHIT_SEQUENCES 1                        /* sequences and optionals; they need the former */
+#define WHIT_VIEWS 1                            /* operators that are views */
+#define WHIT_SHARES 1                           /* outputs in their inputs' memory, parts of a whole in that one's */
 #define WHIT_POOLS 1                            /* pools of other types than f32, and those that say where a maximum is */
 #define WHIT_CASTS 1                            /* conversions between floats and integers */
 #define WHIT_TIES 1                             /* gathers out of a product's panels */

@@ -174,7 +174,7 @@ whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32
   const whit_tensor *t = i < c->n_in ? c->in[i] : NULL;
   *n = 0;
   if (!WHIT_INTS) return whit_fail(c, WHIT_E_OPERATOR, "this build of the runtime lacks sizes, axes and positions that are inputs");
-  if (!t || t->kind != WHIT_TENSOR || whit_type_is_float(t->dtype) || t->dtype == WHIT_BOOL)
+  if (!t || !whit_is_tensor(t) || whit_type_is_float(t->dtype) || t->dtype == WHIT_BOOL)
     return whit_fail(c, WHIT_E_TYPE,
                      "an input that holds sizes, axes or positions must be integers");
   if (t->rank > 1)

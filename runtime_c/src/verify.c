@@ -6,11 +6,11 @@
 #define VERIFY(check) do { const void *bad_ = (check); if (bad_) return bad_; } while (0)
 
 typedef struct reader {
-  whit_model *m;
-  size_t n_bytes;               /* of the FlatBuffer's part of the file, below 2^31 */
-  size_t table, vtable;         /* positions */
-  uint32_t vtable_bytes, table_bytes;
+  whit_model model;
+  uint64_t data_offset;
+  uint32_t version, debug;      /* debug: position of the table of names, 0: none */
   whit_status status;
+  size_t n_bytes;               /* of the FlatBuffer's part of the file, below 2^31 */
 } reader;
 
 static uint32_t read_u32(const uint8_t *p) {
@@ -22,64 +22,46 @@ static bool fits(const reader *r, size_t at, size_t n, size_t align) {
   return at % align == 0 && n <= r->n_bytes && at <= r->n_bytes - n;
 }
 
-/* Opens the table at `at`: its vtable lies in the file and so does every field that the vtable can name. */
-static const void *open_table(reader *r, size_t at) {
-  const uint8_t *bytes = r->m->bytes;
+/* A field of a table and the members of reader that take it: a number of n_bytes; or of a vector a pointer to its items, of n_bytes
+ * each, and their count; or where a table lies. Members of absent fields stay as they are. */
+typedef struct field_row { uint8_t kind, n_bytes, align, member, count; } field_row;
+enum { NUMBER, TABLE, ITEMS };
+#define FIELD(kind, member) { kind, sizeof ((reader *)0)->member, 0, offsetof(reader, member), 0 }
+#define VECTOR(align, member) \
+  { ITEMS, sizeof *((whit_model *)0)->member, align, offsetof(reader, model.member), offsetof(reader, model.n_##member) }
+
+/* Reads the table at `at`, of which row k describes field k. */
+static const void *read_table(reader *r, size_t at, const field_row *row, unsigned n) {
+  const uint8_t *bytes = r->model.bytes, *table = bytes + at;
   if (!fits(r, at, 4, 4)) return bytes;
-  const int64_t vtable = (int64_t)at - (int32_t)read_u32(bytes + at);
-  if (vtable < 0 || !fits(r, (size_t)vtable, 4, 2)) return bytes + at;
-  r->table = at;
-  r->vtable = (size_t)vtable;
-  r->vtable_bytes = read_u16(bytes + r->vtable);
-  r->table_bytes = read_u16(bytes + r->vtable + 2);
-  return r->vtable_bytes < 4 || r->vtable_bytes % 2 || !fits(r, r->vtable, r->vtable_bytes, 2) || !fits(r, at, r->table_bytes, 4)
-             ? bytes + r->vtable
-             : NULL;
-}
-
-/* Position of field number n of n_bytes bytes, or 0 if it is absent. */
-static const void *field(const reader *r, unsigned n, size_t n_bytes, size_t *at) {
-  const uint8_t *entry = r->m->bytes + r->vtable + 4 + 2 * n;
-  const uint32_t offset = 4 + 2 * n < r->vtable_bytes ? read_u16(entry) : 0;
-  *at = offset ? r->table + offset : 0;
-  return offset && (offset + n_bytes > r->table_bytes || *at % n_bytes) ? entry : NULL;
-}
-
-/* A field that is a number of 4 or 8 bytes; 0 if it is absent. */
-static const void *number(const reader *r, unsigned n, size_t n_bytes, uint64_t *v) {
-  size_t at;
-  VERIFY(field(r, n, n_bytes, &at));
-  const uint8_t *p = r->m->bytes + at;
-  *v = !at ? 0 : n_bytes == 4 ? read_u32(p) : read_u32(p) | (uint64_t)read_u32(p + 4) << 32;
-  return NULL;
-}
-
-/* A field that leads to a vector, or to a table. */
-static const void *follow(const reader *r, unsigned n, size_t *to) {
-  size_t at;
-  VERIFY(field(r, n, 4, &at));
-  *to = at ? at + read_u32(r->m->bytes + at) : 0;
-  return at && *to <= at ? r->m->bytes + at : NULL;
-}
-
-/* The vectors of a table: members of whit_model that point to the first item and count the items. */
-typedef struct vector_row { uint8_t field, n_bytes, align, items, count; } vector_row;
-#define VECTOR(field, align, member) \
-  { field, sizeof *((whit_model *)0)->member, align, offsetof(whit_model, member), offsetof(whit_model, n_##member) }
-
-/* Members of absent vectors stay as they are. */
-static const void *read_vectors(const reader *r, const vector_row *row, unsigned n) {
-  for (; n; n--, row++) {
-    size_t start;
-    VERIFY(follow(r, row->field, &start));
-    if (!start) continue;
-    const uint8_t *first = r->m->bytes + start;
-    if (!fits(r, start, 4, 4)) return first;
-    const uint32_t count = read_u32(first);
-    if (count > r->n_bytes / row->n_bytes || !fits(r, start + 4, (size_t)count * row->n_bytes, row->align)) return first;
-    first += 4;
-    __builtin_memcpy((uint8_t *)r->m + row->items, &first, sizeof first);
-    __builtin_memcpy((uint8_t *)r->m + row->count, &count, sizeof count);
+  const int64_t begin = (int64_t)at - (int32_t)read_u32(table);
+  if (begin < 0 || !fits(r, (size_t)begin, 4, 2)) return table;
+  const uint8_t *vtable = bytes + begin;
+  const uint32_t vtable_bytes = read_u16(vtable), table_bytes = read_u16(vtable + 2);
+  if (vtable_bytes % 2 || !fits(r, (size_t)begin, vtable_bytes, 2) || !fits(r, at, table_bytes, 4)) return vtable;
+  for (unsigned k = 4; k < 4 + 2 * n && k < vtable_bytes; k += 2, row++) {
+    const uint32_t offset = read_u16(vtable + k), size = row->kind == ITEMS ? 4 : row->n_bytes;
+    uint8_t *member = (uint8_t *)r + row->member;
+    if (!offset) continue;
+    size_t to = at + offset;
+    const uint8_t *field = bytes + to;
+    if (offset + size > table_bytes || to % size) return vtable + k;
+    if (row->kind == NUMBER) {
+      whit_bytes_copy(member, field, size);
+      continue;
+    }
+    const uint32_t step = read_u32(field);
+    to += step;
+    if (!step || !fits(r, to, 4, 4)) return field;
+    if (row->kind == TABLE) {
+      r->debug = (uint32_t)to;
+      continue;
+    }
+    const uint8_t *items = bytes + to + 4;
+    const uint32_t count = read_u32(bytes + to);
+    if (count > r->n_bytes / row->n_bytes || !fits(r, to + 4, (size_t)count * row->n_bytes, row->align)) return bytes + to;
+    __builtin_memcpy(member, &items, sizeof items);
+    __builtin_memcpy((uint8_t *)r + row->count, &count, sizeof count);
   }
   return NULL;
 }
@@ -89,68 +71,78 @@ static bool words_fit(const whit_model *m, uint32_t first, uint64_t n) {
 }
 
 static const void *read_tables(reader *r) {
-  static const vector_row program[] = {
-    VECTOR(4, 4, ops), VECTOR(5, 4, words), VECTOR(6, 4, nodes), VECTOR(7, 4, regions), VECTOR(8, 8, constants),
-    VECTOR(9, 4, states), VECTOR(10, 4, ports), VECTOR(11, 4, entries), VECTOR(12, 1, strings),
+  static const field_row program[] = {
+    FIELD(NUMBER, version), FIELD(NUMBER, model.n_values), FIELD(NUMBER, data_offset), FIELD(NUMBER, model.n_data),
+    VECTOR(4, ops), VECTOR(4, words), VECTOR(4, nodes), VECTOR(4, regions), VECTOR(8, constants), VECTOR(4, states),
+    VECTOR(4, ports), VECTOR(4, entries), VECTOR(1, strings), FIELD(TABLE, debug),
   };
-  static const vector_row names[] = { VECTOR(0, 1, debug_strings), VECTOR(1, 4, node_names), VECTOR(2, 4, names) };
-  whit_model *m = r->m;
-  const uint8_t *table = m->bytes + r->table;
-  uint64_t version, n_values, data_offset;
-  VERIFY(number(r, 0, 4, &version));
-  VERIFY(number(r, 1, 4, &n_values));
-  VERIFY(number(r, 2, 8, &data_offset));
-  VERIFY(number(r, 3, 8, &m->n_data));
-  if (version > WHIT_VERSION) r->status = WHIT_E_VERSION;
-  if (r->status != WHIT_E_FORMAT || !version || n_values >= 0x7fffffff / sizeof(whit_value) || data_offset % 64 ||
-      data_offset > m->n_bytes || m->n_data > m->n_bytes - data_offset)
-    return table;
-  m->n_values = (uint32_t)n_values;
-  m->data = m->bytes + data_offset;
-  VERIFY(read_vectors(r, program, sizeof program / sizeof *program));
-  size_t debug;
-  VERIFY(follow(r, 13, &debug));
-  if (!debug) return NULL;
-  VERIFY(open_table(r, debug));
-  return read_vectors(r, names, sizeof names / sizeof *names);
+  static const field_row names[] = { VECTOR(1, debug_strings), VECTOR(4, node_names), VECTOR(4, names) };
+  whit_model *m = &r->model;
+  VERIFY(read_table(r, read_u32(m->bytes), program, sizeof program / sizeof *program));
+  if (r->version > WHIT_VERSION) r->status = WHIT_E_VERSION;
+  if (!r->version || r->version > WHIT_VERSION || m->n_values >= 0x7fffffff / sizeof(whit_value) || r->data_offset % 64 ||
+      r->data_offset > m->n_bytes || m->n_data > m->n_bytes - r->data_offset)
+    return m->bytes;
+  m->data = m->bytes + r->data_offset;
+  return r->debug ? read_table(r, r->debug, names, sizeof names / sizeof *names) : NULL;
 }
 
-/* A type that this build has not, at p: of a whole build the file is damaged. */
-static const void *verify_type(reader *r, unsigned dtype, const void *p) {
-  if (whit_type_size(dtype)) return NULL;
-  if (WHIT_DTYPES != 0xffffffffu) r->status = WHIT_E_TYPE;
-  return p;
+/* A type and a shape, described at p. A type that this build has not: of a whole build the file is damaged. */
+static const void *check_shape(reader *r, unsigned dtype, uint32_t dims, unsigned rank, const void *p) {
+  if (!whit_type_size(dtype)) {
+    if (WHIT_DTYPES != 0xffffffffu) r->status = WHIT_E_TYPE;
+    return p;
+  }
+  return rank > WHIT_MAX_RANK || !words_fit(&r->model, dims, rank) ? p : NULL;
 }
 
 static const void *check_constants(reader *r) {
-  const whit_model *m = r->m;
+  const whit_model *m = &r->model;
   for (uint32_t k = 0; k < m->n_constants; k++) {
     const struct whit_constant *c = &m->constants[k];
     whit_tensor t;
-    VERIFY(verify_type(r, c->dtype, c));
-    if (c->rank > WHIT_MAX_RANK || !words_fit(m, c->dims, c->rank) || c->offset % 64 || c->offset > m->n_data ||
-        whit_constant_get(m, k, &t) || whit_bytes(&t) > m->n_data - c->offset)
-      return c;
+    VERIFY(check_shape(r, c->dtype, c->dims, c->rank, c));
+    if (c->offset % 64 || c->offset > m->n_data || whit_constant_get(m, k, &t) || whit_bytes(&t) > m->n_data - c->offset) return c;
   }
-  if (!WHIT_STATES && m->n_states) {
-    r->status = WHIT_E_UNSUPPORTED;
-    return m->states;
-  }
-  for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++)
-    if (m->states[k].initial >= m->n_constants || m->states[k].name >= m->n_strings) return &m->states[k];
   return NULL;
 }
 
 static const void *check_ports(reader *r) {
-  const whit_model *m = r->m;
+  const whit_model *m = &r->model;
   for (uint32_t k = 0; k < m->n_ports; k++) {
     const struct whit_port *p = &m->ports[k];
     const unsigned rank = p->rank == 255 ? 0 : p->rank;
-    VERIFY(verify_type(r, p->dtype, p));
-    if (p->name >= m->n_strings || rank > WHIT_MAX_RANK || !words_fit(m, p->dims, rank) || p->kind > 3) return p;
+    VERIFY(check_shape(r, p->dtype, p->dims, rank, p));
+    if (p->kind > 3) return p;
     for (unsigned a = 0; a < rank; a++) {
       const int32_t d = (int32_t)m->words[p->dims + a];
       if (d < 0 && (uint32_t)(-1 - d) >= m->n_strings) return p;
+    }
+  }
+  return NULL;
+}
+
+/* Members of a vector's items that number something: below a count of whit_model. none: or WHIT_NONE. */
+typedef struct index_row { uint8_t items, count, n_bytes, member, limit; bool none; } index_row;
+#define INDEX(vector, type, member, limit, none) \
+  { offsetof(whit_model, vector), offsetof(whit_model, n_##vector), sizeof(struct type), offsetof(struct type, member), \
+    offsetof(whit_model, n_##limit), none }
+
+static uint32_t count_at(const whit_model *m, unsigned offset) { return *(const uint32_t *)(const void *)((const uint8_t *)m + offset); }
+
+static const void *check_indices(const whit_model *m) {
+  static const index_row rows[] = {
+    INDEX(states, whit_state, initial, constants, false), INDEX(states, whit_state, name, strings, false),
+    INDEX(ports, whit_port, name, strings, false), INDEX(entries, whit_entry, name, strings, false),
+    INDEX(names, whit_name, name, debug_strings, false), INDEX(names, whit_name, value, values, false),
+    INDEX(names, whit_name, node, nodes, true), INDEX(names, whit_name, source, debug_strings, true),
+    { offsetof(whit_model, node_names), offsetof(whit_model, n_node_names), 4, 0, offsetof(whit_model, n_debug_strings), false },
+  };
+  for (const index_row *row = rows; row < rows + sizeof rows / sizeof *rows; row++) {
+    const uint8_t *item = *(const uint8_t *const *)(const void *)((const uint8_t *)m + row->items);
+    for (uint32_t k = count_at(m, row->count); k; k--, item += row->n_bytes) {
+      const uint32_t number = *(const uint32_t *)(const void *)(item + row->member);
+      if (number >= count_at(m, row->limit) && !(row->none && number == WHIT_NONE)) return item;
     }
   }
   return NULL;
@@ -162,16 +154,7 @@ static const void *check_strings(const char *strings, uint32_t n) { return n && 
 static const void *check_names(const whit_model *m) {
   VERIFY(check_strings(m->strings, m->n_strings));
   VERIFY(check_strings(m->debug_strings, m->n_debug_strings));
-  if (m->n_node_names && m->n_node_names != m->n_nodes) return m->node_names;
-  for (uint32_t k = 0; k < m->n_node_names; k++)
-    if (m->node_names[k] >= m->n_debug_strings) return m->node_names + k;
-  for (uint32_t k = 0; k < m->n_names; k++) {
-    const struct whit_name *n = &m->names[k];
-    if (n->name >= m->n_debug_strings || n->value >= m->n_values || (n->node != WHIT_NONE && n->node >= m->n_nodes) ||
-        (n->source != WHIT_NONE && n->source >= m->n_debug_strings))
-      return n;
-  }
-  return NULL;
+  return m->n_node_names && m->n_node_names != m->n_nodes ? m->node_names : NULL;
 }
 
 /* ---- the program: one walk in preorder, with the open regions on a stack --------------------------- */
@@ -212,27 +195,31 @@ static bool attributes_fit(const whit_op *op, const uint32_t *words, uint32_t n)
   return !left;
 }
 
+static bool count_fits(uint32_t n, uint32_t least, uint32_t most) { return n >= least && (n <= most || most == 255); }
+
 static const void *check_node(verify_walk *w) {
   whit_model *m = w->m;
   const uint32_t pc = w->node;
   const whit_node *n = &m->nodes[pc];
-  if (n->op >= m->n_ops || !words_fit(m, n->args, (uint64_t)n->n_in + n->n_out + n->n_attr))
-    return n;
+  const uint32_t n_args = (uint32_t)n->n_in + n->n_out;
+  if (n->op >= m->n_ops || !words_fit(m, n->args, (uint64_t)n_args + n->n_attr)) return n;
   const whit_op *op = whit_op_of(m, n->op);
   const uint32_t *args = m->words + n->args;
-  if (n->n_in < op->n_in_min || (n->n_in > op->n_in_max && op->n_in_max != 255) || n->n_out < op->n_out_min ||
-      (n->n_out > op->n_out_max && op->n_out_max != 255) ||
-      !attributes_fit(op, args + n->n_in + n->n_out, n->n_attr))
+  if (!count_fits(n->n_in, op->n_in_min, op->n_in_max) || !count_fits(n->n_out, op->n_out_min, op->n_out_max) ||
+      !attributes_fit(op, args + n_args, n->n_attr))
     return n;
-  for (unsigned k = 0; k < n->n_in; k++)
-    if (args[k] == WHIT_NONE ? k < op->n_in_min : args[k] >= w->value) return args + k;
-  for (unsigned k = n->n_in; k < (unsigned)n->n_in + n->n_out; k++)
-    if (args[k] == WHIT_NONE ? k - n->n_in < op->n_out_min : args[k] != w->value++) return args + k;
-  if (m->n_pointers < (uint32_t)n->n_in + n->n_out) m->n_pointers = (uint32_t)n->n_in + n->n_out;
+  for (unsigned k = 0; k < n_args; k++) {
+    const bool in = k < n->n_in;
+    const bool fine = args[k] == WHIT_NONE ? k >= (in ? op->n_in_min : (unsigned)n->n_in + op->n_out_min)
+                      : in                 ? args[k] < w->value
+                                           : args[k] == w->value++;
+    if (!fine) return args + k;
+  }
+  if (m->n_pointers < n_args) m->n_pointers = n_args;
   w->node++;
   if (WHIT_CONTROL && op->flags & WHIT_OP_CONTROL) {
-    if (n->end < w->node || n->end > m->n_nodes) return n;
-    return verify_open(w, pc, whit_is_loop(op) ? 0 : 1);
+    if (n->end < w->node || n->end > w->open[w->depth - 1].region->end) return n;
+    return verify_open(w, pc, whit_owns_loop(op) ? 0 : 1);
   }
   return n->end == w->node ? NULL : n;
 }
@@ -246,7 +233,7 @@ static const void *verify_close(verify_walk *w) {
     const uint32_t v = m->words[r->results + k];
     if (v >= w->value && !(v == WHIT_NONE && owner != WHIT_NONE && k == 0)) return r;
   }
-  if (owner == WHIT_NONE) return NULL;
+  if (!WHIT_CONTROL || owner == WHIT_NONE) return NULL;
   if (w->open[top].left) return verify_open(w, owner, 0);
   return m->nodes[owner].end == r->end ? NULL : r;
 }
@@ -254,11 +241,10 @@ static const void *verify_close(verify_walk *w) {
 static const void *check_entry(verify_walk *w, const struct whit_entry *e) {
   whit_model *m = w->m;
   const uint32_t n_ports = (uint32_t)e->n_inputs + e->n_outputs;
-  if (e->name >= m->n_strings || e->region != w->region || n_ports > m->n_ports || e->ports > m->n_ports - n_ports ||
+  if (e->region != w->region || n_ports > m->n_ports || e->ports > m->n_ports - n_ports ||
       !words_fit(m, e->states, e->n_updates))
     return e;
-  if (!WHIT_STATES && e->n_updates) return e;
-  for (unsigned k = 0; WHIT_STATES && k < e->n_updates; k++)
+  for (unsigned k = 0; k < e->n_updates; k++)
     if (m->words[e->states + k] >= m->n_states) return e;
   VERIFY(verify_open(w, WHIT_NONE, 0));
   const whit_region *r = &m->regions[e->region];
@@ -266,14 +252,13 @@ static const void *check_entry(verify_walk *w, const struct whit_entry *e) {
     return r;
   while (w->depth) {
     const whit_region *top = w->open[w->depth - 1].region;
-    if (w->node > top->end) return top;
     VERIFY(w->node == top->end ? verify_close(w) : check_node(w));
   }
   return NULL;
 }
 
 static const void *check_program(reader *r) {
-  whit_model *m = r->m;
+  whit_model *m = &r->model;
   for (uint32_t k = 0; k < m->n_ops; k++)
     if (!whit_op_of(m, k)) {
       r->status = WHIT_E_OPERATOR;
@@ -285,24 +270,28 @@ static const void *check_program(reader *r) {
 }
 
 static const void *check_file(reader *r) {
-  const uint8_t *b = r->m->bytes;
+  const uint8_t *b = r->model.bytes;
   if (r->n_bytes < 16 || read_u32(b + 4) != 0x54494857) return b;    /* "WHIT" */
-  VERIFY(open_table(r, read_u32(b)));
   VERIFY(read_tables(r));
   VERIFY(check_constants(r));
   VERIFY(check_ports(r));
-  VERIFY(check_names(r->m));
+  VERIFY(check_indices(&r->model));
+  VERIFY(check_names(&r->model));
+  if (!WHIT_STATES && r->model.n_states) {
+    r->status = WHIT_E_UNSUPPORTED;
+    return r->model.states;
+  }
   return check_program(r);
 }
 
 whit_status whit_open(whit_model *model, const void *bytes, size_t n_bytes) {
   if (!model || !bytes) return WHIT_E_ARGUMENT;
-  const uint8_t *b = (const uint8_t *)bytes;
-  *model = (whit_model){ .bytes = b, .n_bytes = n_bytes };
   if ((uintptr_t)bytes % 16) return WHIT_E_ALIGN;
-  reader r = { .m = model, .n_bytes = n_bytes < 0x7fffffff ? n_bytes : 0x7fffffff, .status = WHIT_E_FORMAT };
+  reader r = { .model = { .bytes = (const uint8_t *)bytes, .n_bytes = n_bytes },
+               .status = WHIT_E_FORMAT, .n_bytes = n_bytes < 0x7fffffff ? n_bytes : 0x7fffffff };
   const void *bad = check_file(&r);
+  *model = r.model;
   if (!bad) return WHIT_OK;
-  model->bad_offset = r.status == WHIT_E_OPERATOR ? *(const uint32_t *)bad : (uint32_t)((const uint8_t *)bad - b);
+  model->bad_offset = r.status == WHIT_E_OPERATOR ? *(const uint32_t *)bad : (uint32_t)((const uint8_t *)bad - model->bytes);
   return r.status;
 }

@@ -69,23 +69,34 @@ ISAS = """#if defined __aarch64__
 """
 
 
+FLAGS = (
+    "programs", "gates", "packs", "wide", "dynamic", "sequences", "pools", "casts",
+    "ties", "logs", "auto_pads", "infers", "ints", "known", "states",
+)  # fmt: skip
+"""Of src/selection.h: parts of the runtime that models use or do not."""
+
+
 def everything() -> dict[str, Any]:
     """The selection that leaves nothing out."""
     ones = 0xFFFFFFFFFFFFFFFF
     return {
         "dtypes": 0xFFFFFFFF, "micros_f32": ones, "micros_f64": ones, "micros_i64": ones, "micros_64": ones,
-        "convs": 0x1F, "reduces": 0x7F, "programs": 1, "gates": 1, "packs": 1, "wide": 1, "small": 0, "texts": 1, "dynamic": 1, "pools": 1, "casts": 1, "ties": 1, "logs": 1, "auto_pads": 1, "infers": 1, "ints": 1, "known": 1, "states": 1,
+        "convs": 0x1F, "reduces": 0x7F, **dict.fromkeys(FLAGS, 1), "small": 0, "texts": 1,
         "avx512": 1, "profile": "speed",
     }  # fmt: skip
 
 
-def block(selection: dict[str, Any], ops: Collection[str]) -> str:
-    """The constants of src/selection.h."""
+def block(selection: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """The constants of src/selection.h. rows: of the operators that are taken."""
+    ops = {r["name"] for r in rows}
     numbers = [(k, int(v)) for k, v in selection.items() if k not in ("ops", "avx512", "profile")]
     lines = [f"#define WHIT_{name.upper()} {_number(value)}" for name, value in numbers]
     sums = selection["reduces"] & 0x13 or "avg_pool" in ops
-    ends = selection["reduces"] & 0xC or {"argreduce", "max_pool"} & set(ops)
+    ends = selection["reduces"] & 0xC or {"argreduce", "max_pool"} & ops
     lines.append(f"#define WHIT_FOLDS {bool(sums) + 2 * bool(ends)}")
+    lines.append(f"#define WHIT_VIEWS {int(any('view' in r['flags'] for r in rows))}")
+    shares = {"tile", "norm", "concat", "seq_concat"} & ops
+    lines.append(f"#define WHIT_SHARES {int(bool(shares))}")
     known = ("if", "loop", "identity", "shape")
     lines += [f"#define WHIT_HAS_{name} {int(name in ops)}" for name in known]
     x86 = ["WHIT_ISA_SCALAR", "WHIT_ISA_AVX2", *["WHIT_ISA_AVX512"] * bool(selection["avx512"])]
@@ -176,13 +187,14 @@ def amalgamate(selection: dict[str, Any] | None = None) -> tuple[str, str]:
         raise gen.RowError(
             "src/internal.h does not declare whit_ops in the way that this tool knows"
         )
-    text = text.replace(declared, tables([r for r in rows if r["name"] in wanted]))
+    taken = [r for r in rows if r["name"] in wanted]
+    text = text.replace(declared, tables(taken))
     text = re.sub(
         r"^WHIT_OP\((\w+)(?:[^\"]|\"(?:\\.|[^\"])*\")*?\);\n",
         r"whit_status whit_\1_shape(whit_call *c);\nwhit_status whit_\1_run(whit_call *c);\n", text, flags=re.M,
     )  # fmt: skip
     text = internal(text)
-    return f'{TOP}{block(chosen, wanted)}#include "whit.h"\n\n{text}', (
+    return f'{TOP}{block(chosen, taken)}#include "whit.h"\n\n{text}', (
         RUNTIME / "include/whit.h"
     ).read_text()
 

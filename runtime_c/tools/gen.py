@@ -24,6 +24,7 @@ SCALARS = {"i32": 1, "f32": 1, "i64": 2, "f64": 2}
 LISTS = ("i32[]", "f32[]")
 FLAGS = ("view", "sequence", "impure", "control")
 C_FLAGS = {
+    "view": "WHIT_OP_VIEW",
     "sequence": "WHIT_OP_SEQUENCE",
     "impure": "WHIT_OP_IMPURE",
     "control": "WHIT_OP_CONTROL",
@@ -236,7 +237,6 @@ def c_row(r: dict[str, Any], name_at: int) -> str:
     types = [a["type"] for a in r["attrs"]]
     words = sum(SCALARS.get(t, 0) for t in types)
     lists = sum(t in LISTS for t in types)
-    no_run = "view" in r["flags"] or "control" in r["flags"]
     flags = [C_FLAGS[f] for f in r["flags"] if f in C_FLAGS]
     bits = [a["name"] in r["strided"] for a in r["inputs"]]
     bits += bits[-1:] * 32 if bits and r["inputs"][-1]["many"] else [False] * 32
@@ -246,7 +246,11 @@ def c_row(r: dict[str, Any], name_at: int) -> str:
     in_min, in_max = count(r["inputs"])
     out_min, out_max = count(r["outputs"])
     name = r["name"]
-    run = "NULL" if no_run else f"whit_{name}_run"
+    run = f"whit_{name}_run"
+    if "view" in r["flags"]:
+        run = "whit_view_copy"
+    if "control" in r["flags"]:
+        run = "NULL"
     return (
         f"  {{ whit_{name}_shape, {run}, 0x{r['id']:08x}u, 0x{mask:x}, {words}, {lists}, "
         f"{' | '.join(flags) or '0'}, {in_min}, {in_max}, {out_min}, {out_max}, {name_at} }},"

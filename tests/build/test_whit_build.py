@@ -19,6 +19,10 @@ from onnx import TensorProto, helper
 
 import whit
 from whit import _operators, _select, _targets, cli
+from whit_exporter import write
+from whit_exporter.build import Builder
+from whit_exporter.dtypes import DType
+from whit_exporter.ir import Entry
 
 GOLDEN = sorted((runners.ROOT / "tests/golden").glob("v*/*.whit"))
 HEADER = (runners.ROOT / "runtime_c/include/whit.h").read_text()
@@ -308,7 +312,53 @@ def test_selection_of_a_model(folder: Path) -> None:
     assert {"conv", "if", "max_pool"} <= chosen.ops
     assert not {"loop", "matmul"} & chosen.ops
     assert chosen.convs == {_select.DIRECT, _select.STRIPS}
-    assert not chosen.wide and not chosen.pools
+    assert not chosen.wide and not chosen.pools and not chosen.dynamic and not chosen.sequences
+    chosen = _select.select([whit.load(built.convert("dates", folder))])
+    assert chosen.dynamic and not chosen.sequences  # the text's length is not known
+
+
+def loop_of(joins: bool) -> bytes:
+    """Three trips that add to a carried value, or join it with itself; each also writes a slice."""
+    b = Builder()
+    b.graph.entries.append(Entry("main", b.region))
+    x = b.param("x", DType.F32, (2, 4))
+    with b.sub() as body:
+        b.param("i", DType.I64, ())
+        p = b.param("p", DType.F32, (None, 4) if joins else (2, 4))
+        row = b.op("reduce", p, kind=2, axes=[0], keepdims=1)
+        body.results = [None, b.concat([p, row] if joins else [row, row], 0), row]
+    b.region.results = b.control("loop", [b.const(3), None, x], [body], 2)
+    return write.write(b.graph)
+
+
+PLAN = """
+import numpy, sys, whit
+try:
+    print(float(whit.load(sys.argv[1])(numpy.ones((2, 4), numpy.float32))[1].sum()))
+except whit.WhitError as e:
+    print(e)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.native
+def test_shapes_that_a_loop_changes(tmp_path: Path) -> None:
+    """The library for a loop of known shapes has no dynamic memory, and says so of another loop."""
+    files = [tmp_path / "fixed.whit", tmp_path / "growing.whit"]
+    for joins, file in enumerate(files):
+        file.write_bytes(loop_of(bool(joins)))
+        chosen = _select.select([whit.load(file)])
+        assert chosen.dynamic == bool(joins) and not chosen.sequences
+    made = built.build(files[:1], "linux-x86_64", tmp_path / "made")
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", PLAN, str(file)], capture_output=True, text=True, check=True,
+            env={**os.environ, "WHIT_LIBRARY": str(made / "libwhit.so")},
+        ).stdout
+        for file in files
+    ]  # fmt: skip
+    assert said[0] == "12.0\n"
+    assert "not supported" in said[1]
 
 
 @pytest.mark.slow
