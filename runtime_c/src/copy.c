@@ -6,54 +6,11 @@
  * bytes 30. The size profile copies runs of bytes alone. */
 #include "internal.h"
 
-typedef uint64_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
-#define COPY_LOOP __asm__ volatile("" ::: "memory") /* keeps the compiler from calling memcpy for the loop */
-
-static inline void copy_bytes(uint8_t *d, const uint8_t *s, size_t n_bytes) {
-  for (; n_bytes >= 64 && !WHIT_SMALL; n_bytes -= 64, d += 64, s += 64) {
-    bytes16 *to = (bytes16 *)(void *)d;
-    const bytes16 *from = (const bytes16 *)(const void *)s;
-    const bytes16 a = from[0], b = from[1], x = from[2], y = from[3];
-    to[0] = a;
-    to[1] = b;
-    to[2] = x;
-    to[3] = y;
-    COPY_LOOP;
-  }
-  for (; n_bytes >= 16; n_bytes -= 16, d += 16, s += 16) {
-    *(bytes16 *)(void *)d = *(const bytes16 *)(const void *)s;
-    COPY_LOOP;
-  }
-  for (; n_bytes >= 4; n_bytes -= 4, d += 4, s += 4) {
-    __builtin_memcpy(d, s, 4);
-    COPY_LOOP;
-  }
-  for (; n_bytes; n_bytes--) {
-    *d++ = *s++;
-    COPY_LOOP;
-  }
-}
-
-WHIT_CALLED void whit_bytes_copy(void *dst, const void *src, size_t n_bytes) { copy_bytes((uint8_t *)dst, (const uint8_t *)src, n_bytes); }
-
-void whit_bytes_zero(void *dst, size_t n_bytes) {
-  uint8_t *d = (uint8_t *)dst;
-  const bytes16 zero = { 0 };
-  for (; n_bytes >= 16; n_bytes -= 16, d += 16) {
-    *(bytes16 *)(void *)d = zero;
-    COPY_LOOP;
-  }
-  for (; n_bytes >= 4; n_bytes -= 4, d += 4) {
-    __builtin_memcpy(d, &zero, 4);
-    COPY_LOOP;
-  }
-  for (; n_bytes; n_bytes--) {
-    *d++ = 0;
-    COPY_LOOP;
-  }
-}
-
 #if WHIT_SMALL
+
+/* What memory.c has for the compiler. */
+void whit_bytes_copy(void *dst, const void *src, size_t n_bytes) { __builtin_memcpy(dst, src, n_bytes); }
+void whit_bytes_zero(void *dst, size_t n_bytes) { __builtin_memset(dst, 0, n_bytes); }
 
 void whit_copy(const whit_tensor *dst, const whit_tensor *src) {
   const ptrdiff_t size = (ptrdiff_t)whit_type_size(src->dtype);
@@ -84,6 +41,53 @@ void whit_copy_all(const whit_call *c, const whit_tensor *dst, const whit_tensor
 }
 
 #else
+
+typedef uint64_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
+#define COPY_LOOP __asm__ volatile("" ::: "memory") /* keeps the compiler from calling memcpy for the loop */
+
+static inline void copy_bytes(uint8_t *d, const uint8_t *s, size_t n_bytes) {
+  for (; n_bytes >= 64; n_bytes -= 64, d += 64, s += 64) {
+    bytes16 *to = (bytes16 *)(void *)d;
+    const bytes16 *from = (const bytes16 *)(const void *)s;
+    const bytes16 a = from[0], b = from[1], x = from[2], y = from[3];
+    to[0] = a;
+    to[1] = b;
+    to[2] = x;
+    to[3] = y;
+    COPY_LOOP;
+  }
+  for (; n_bytes >= 16; n_bytes -= 16, d += 16, s += 16) {
+    *(bytes16 *)(void *)d = *(const bytes16 *)(const void *)s;
+    COPY_LOOP;
+  }
+  for (; n_bytes >= 4; n_bytes -= 4, d += 4, s += 4) {
+    __builtin_memcpy(d, s, 4);
+    COPY_LOOP;
+  }
+  for (; n_bytes; n_bytes--) {
+    *d++ = *s++;
+    COPY_LOOP;
+  }
+}
+
+void whit_bytes_copy(void *dst, const void *src, size_t n_bytes) { copy_bytes((uint8_t *)dst, (const uint8_t *)src, n_bytes); }
+
+void whit_bytes_zero(void *dst, size_t n_bytes) {
+  uint8_t *d = (uint8_t *)dst;
+  const bytes16 zero = { 0 };
+  for (; n_bytes >= 16; n_bytes -= 16, d += 16) {
+    *(bytes16 *)(void *)d = zero;
+    COPY_LOOP;
+  }
+  for (; n_bytes >= 4; n_bytes -= 4, d += 4) {
+    __builtin_memcpy(d, &zero, 4);
+    COPY_LOOP;
+  }
+  for (; n_bytes; n_bytes--) {
+    *d++ = 0;
+    COPY_LOOP;
+  }
+}
 
 /* ---- two axes ----------------------------------------------------------------------- */
 

@@ -14,6 +14,10 @@ WHIT_LOCAL void *memcpy(void *restrict dst, const void *restrict src, size_t n) 
     __builtin_memcpy(d + 8, s + 8, 8);
     WHIT_BARRIER;
   }
+  for (; n >= 4; n -= 4, d += 4, s += 4) {
+    __builtin_memcpy(d, s, 4);
+    WHIT_BARRIER;
+  }
   for (; n; n--) {
     *d++ = *s++;
     WHIT_BARRIER;
@@ -32,7 +36,7 @@ WHIT_LOCAL void *memmove(void *dst, const void *src, size_t n) {
   return dst;
 }
 
-WHIT_LOCAL void memory_fill(void *dst, size_t n, int value) {
+static void memory_fill(void *dst, size_t n, int value) {
   uint8_t *d = (uint8_t *)dst;
   const uint64_t v = (uint8_t)value * 0x0101010101010101u;
   for (; n >= 8; n -= 8, d += 8) {
@@ -45,7 +49,7 @@ WHIT_LOCAL void memory_fill(void *dst, size_t n, int value) {
   }
 }
 
-/* The names below call the loop above and not one another: a compiler makes one of them out of any other. */
+/* The names below call the loop above and not one another: a compiler would make one of them out of any other. */
 WHIT_LOCAL void *memset(void *dst, int value, size_t n) {
   memory_fill(dst, n, value);
   return dst;
