@@ -43,6 +43,59 @@ static bool depthwise_turn(whit_depthwise *d, bool after) {
   return true;
 }
 
+typedef struct depthwise_task { const whit_call *c; const whit_depthwise *d; } depthwise_task;
+
+#if WHIT_SMALL
+uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
+  depthwise_turn(d, after);
+  d->n_jobs = whit_min_i32(threads, d->lines);
+  /* of a job: pointers of pieces, zeros, the list of lines */
+  d->slot = (uint64_t)d->w->taps * (DEPTHWISE_TILE + 1) * sizeof(float *) / sizeof(float);
+  d->slot = (d->slot + (uint64_t)d->channels + (uint64_t)d->w->outer + 15) / 16 * 16;
+  return d->slot * (uint64_t)d->n_jobs;
+}
+
+/* Number of the position (or tap) at `column` of a line of `width`; n: lines of a picture. */
+static int32_t depthwise_at(const whit_depthwise *d, int32_t line, int32_t n, int32_t column, int32_t width) {
+  return d->w == &d->turned ? (line / n * width + column) * n + line % n : line * width + column;
+}
+
+static void depthwise_job(void *arg, uint32_t job) {
+  const depthwise_task *task = (const depthwise_task *)arg;
+  const whit_depthwise *d = task->d;
+  const whit_window *w = d->w;
+  const uint32_t last = w->n - 1;
+  const int32_t width = w->out[last], kernel = w->kernel[last];
+  const float **columns = (const float **)(void *)(d->scratch + job * d->slot), **weights = columns + w->taps * DEPTHWISE_TILE;
+  float *zeros = (float *)(void *)(weights + w->taps);
+  int32_t *lines = (int32_t *)(void *)(zeros + d->channels), end;
+  whit_depthwise_run run = { .columns = columns, .weights = weights, .bias = d->bias, .n_channels = d->channels,
+                             .finish = d->finish };
+  run.y_step = (w == &d->turned ? w->out[0] : 1) * d->pitch;
+  whit_bytes_zero(zeros, (size_t)d->channels * sizeof(float));
+  for (int32_t o = whit_part(job, d->n_jobs, d->lines, &end); o < end; o++) {
+    whit_window_lines(w, o, lines);
+    for (int32_t i = 0; i < width; i += DEPTHWISE_TILE) {
+      const float **to = columns;
+      run.n_pieces = 0;
+      for (int32_t t = 0; t < w->taps; t++) {
+        const int32_t line = lines[t / kernel];
+        int64_t column = (int64_t)whit_window_start(w, i) + t % kernel * w->dilation[last];
+        if (line < 0) continue;
+        weights[run.n_pieces++] = d->weights + depthwise_at(d, t / kernel, w->outer, t % kernel, kernel) * d->channels;
+        for (int k = 0; k < DEPTHWISE_TILE; k++, column += w->stride[last])
+          *to++ = column >= 0 && column < w->in[last]
+                      ? d->x + depthwise_at(d, line, w->in[0], (int32_t)column, w->in[last]) * d->channels : zeros;
+      }
+      WHIT_KERNEL(task->c->k, depthwise_f32)(&run, d->y + depthwise_at(d, o, w->out[0], i, width) * d->pitch,
+                                             whit_min_i32(width - i, DEPTHWISE_TILE));
+    }
+    if (d->after) d->after(d->context, job, o * width * d->channels, width * d->channels);
+  }
+}
+
+#else
+
 static void depthwise_strides(whit_depthwise *d, bool turned) {
   const whit_window *w = d->w;
   const uint32_t last = w->n - 1;
@@ -70,16 +123,6 @@ static ptrdiff_t depthwise_begin_of(int32_t line, ptrdiff_t step, ptrdiff_t item
   return line * step + (line >= n && item ? line / n * item : 0);  /* divisions are slow */
 }
 
-#if WHIT_SMALL
-uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
-  depthwise_strides(d, depthwise_turn(d, after));
-  d->n_jobs = whit_min_i32(threads, d->lines);
-  /* of a job: pointers of pieces, zeros, the list of lines */
-  d->slot = (uint64_t)d->w->taps * (DEPTHWISE_TILE + 1) * sizeof(float *) / sizeof(float);
-  d->slot = (d->slot + (uint64_t)d->channels + (uint64_t)d->w->outer + 15) / 16 * 16;
-  return d->slot * (uint64_t)d->n_jobs;
-}
-#else
 uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
   const bool turned = depthwise_turn(d, after);
   depthwise_strides(d, turned);
@@ -109,8 +152,6 @@ uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
   return d->slot * (uint64_t)d->n_jobs;
 }
 
-#endif
-
 /* A job at work on a chunk. */
 typedef struct depthwise_state {
   const whit_depthwise *d;
@@ -122,63 +163,19 @@ typedef struct depthwise_state {
 } depthwise_state;
 
 static void depthwise_begin(depthwise_state *s, const whit_depthwise *d, const whit_kernels *k, uint32_t job) {
-  const int32_t pieces = WHIT_SMALL ? d->w->taps : d->w->taps / d->taps, columns = WHIT_SMALL ? DEPTHWISE_TILE : d->columns;
-  const int32_t zeros = WHIT_SMALL ? d->channels : DEPTHWISE_CHUNK;
+  const int32_t pieces = d->w->taps / d->taps;
   s->d = d;
   s->k = k;
   s->columns = (const float **)(void *)(d->scratch + job * d->slot);
-  s->weights = s->columns + (ptrdiff_t)pieces * columns;
+  s->weights = s->columns + (ptrdiff_t)pieces * d->columns;
   s->zeros = (float *)(void *)(s->weights + pieces);
-  s->lines = (int32_t *)(void *)(s->zeros + zeros);
-  whit_bytes_zero(s->zeros, (size_t)zeros * sizeof(float));
-#if WHIT_SMALL
-  s->run = (whit_depthwise_run){ .columns = s->columns, .weights = s->weights, .bias = d->bias, .y_step = d->y_at,
-                                 .n_channels = d->channels, .finish = d->finish };
-#else
+  s->lines = (int32_t *)(void *)(s->zeros + DEPTHWISE_CHUNK);
+  whit_bytes_zero(s->zeros, DEPTHWISE_CHUNK * sizeof(float));
   s->run = (whit_depthwise_run){ .columns = s->columns, .weights = s->weights,
                                  .x_step = d->w->stride[d->w->n - 1] * d->step * d->x_at, .w_step = d->w_tap,
                                  .y_step = d->step * d->y_at, .taps = d->taps, .n_columns = d->columns, .finish = d->finish };
-#endif
 }
 
-typedef struct depthwise_task { const whit_call *c; const whit_depthwise *d; } depthwise_task;
-
-#if WHIT_SMALL
-/* Points at the columns and weights of seven positions: column `start` is the first tap of the first. */
-static void depthwise_point(depthwise_state *s, int64_t start) {
-  const whit_depthwise *d = s->d;
-  const uint32_t last = d->w->n - 1;
-  const float **to = s->columns;
-  s->run.n_pieces = 0;
-  for (int32_t t = 0; t < d->w->outer; t++)
-    for (int32_t k = 0; k < d->w->kernel[last] && s->lines[t] >= 0; k++) {
-      int64_t column = start + (int64_t)k * d->w->dilation[last];
-      const ptrdiff_t line = depthwise_begin_of(s->lines[t], d->x_line, d->x_item, d->w->in[0]);
-      s->weights[s->run.n_pieces++] = d->weights + t * d->w_line + k * d->w_tap;
-      for (int i = 0; i < DEPTHWISE_TILE; i++, column += d->w->stride[last])
-        *to++ = column >= 0 && column < d->w->in[last] ? d->x + (line + (ptrdiff_t)column * d->x_at) : s->zeros;
-    }
-}
-
-static void depthwise_job(void *arg, uint32_t job) {
-  const depthwise_task *task = (const depthwise_task *)arg;
-  const whit_depthwise *d = task->d;
-  const uint32_t last = d->w->n - 1;
-  const int32_t width = d->w->out[last];
-  int32_t end;
-  depthwise_state s;
-  depthwise_begin(&s, d, task->c->k, job);
-  for (int32_t o = whit_part(job, d->n_jobs, d->lines, &end); o < end; o++) {
-    const ptrdiff_t at = depthwise_begin_of(o, d->y_line, d->y_item, d->w->out[0]);
-    whit_window_lines(d->w, o, s.lines);
-    for (int32_t i = 0; i < width; i += DEPTHWISE_TILE) {
-      depthwise_point(&s, whit_window_start(d->w, i));
-      WHIT_KERNEL(s.k, depthwise_f32)(&s.run, d->y + at + i * d->y_at, whit_min_i32(width - i, DEPTHWISE_TILE));
-    }
-    if (d->after) d->after(d->context, job, (int32_t)at, width * d->channels);
-  }
-}
-#else
 /* Points at the columns of seven positions: column `start` is the first tap of the first. */
 static void depthwise_point(const depthwise_state *s, int64_t start) {
   const whit_depthwise *d = s->d;
