@@ -48,7 +48,7 @@ whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, u
   e->in[0] = c->out[0];
   e->out[0] = &y;
   for (unsigned k = 0; k < more; k++) e->in[k + 1] = c->in[first + k];
-  if (!c->running) {
+  if (!c->scratch) {            /* a shape function asks, perhaps in a run */
     WHIT_TRY(whit_tile_check(&e->call));
     if (y.dtype != c->out[0]->dtype || !whit_same_shape(&y, c->out[0]))
       return whit_fail(c, WHIT_E_SHAPE, "an epilogue must keep type and shape of the result");

@@ -32,7 +32,7 @@ typedef struct whit_call {
   whit_tensor **in;             /* NULL where an optional input is not given */
   whit_tensor **out;            /* NULL where an optional output is not wanted */
   const int32_t *attr;          /* words; verify.c has checked that they are of the row's form */
-  void *scratch;                /* scratch_bytes, aligned to 64; run functions only */
+  void *scratch;                /* scratch_bytes, aligned to 64; run functions only, NULL in shape functions */
   size_t scratch_bytes;
   ptrdiff_t view_offset;        /* of a view, in elements of the input */
   uint16_t n_in, n_out, n_attr;
