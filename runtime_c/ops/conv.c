@@ -31,6 +31,7 @@ enum { CONV_DIRECT, CONV_STRIPS, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_WIDE };
 typedef struct conv_plan {
   const whit_call *c;
   whit_window w;
+  int32_t shape[WHIT_MAX_RANK]; /* of y */
   float *panels, *bias, *zeros, *slots;  /* in scratch, or the operand itself */
   const float *x;                        /* padded: in scratch too */
   uint64_t slot, at_bias, at_x, at_slots; /* floats: of one thread; where each part of scratch begins */
@@ -53,7 +54,7 @@ static bool conv_is_depthwise(const whit_tensor *x, int32_t group, int32_t chann
   return x->shape[x->rank - 1] == group && channels == group;
 }
 
-/* Reads what is common to the shape and the run function; shape: y's. */
+/* Reads and checks the task; shape: y's. */
 static whit_status conv_read(whit_call *c, whit_window *w, int32_t *shape) {
   const whit_tensor *x = c->in[0], *k = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL;
   const int32_t group = c->attr[0], n_in = x->shape[x->rank ? x->rank - 1 : 0];
@@ -69,9 +70,9 @@ static whit_status conv_read(whit_call *c, whit_window *w, int32_t *shape) {
   WHIT_TRY(whit_window_read(c, w, 4, panels ? NULL : k->shape));
   if ((int64_t)w->taps * (n_in / group) > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "conv: the kernel is too large");
   if (winograd && (WHIT_CONVS >> CONV_WINOGRAD & 1)) WHIT_TRY(whit_winograd_check(c, w));
-  if (panels && (x->dtype != WHIT_F32 || k->rank != 4 || k->shape[0] != (winograd ? 36 : group) ||
-                 k->shape[1] != ((int64_t)channels / group + 15) / 16 ||
-                 k->shape[2] != (winograd ? n_in : w->taps * (n_in / group)) || k->shape[3] != 16))
+  const whit_tensor stored = { .rank = 4, .shape = { winograd ? 36 : group, (int32_t)(((int64_t)channels / group + 15) / 16),
+                                                     winograd ? n_in : w->taps * (n_in / group), 16 } };
+  if (panels && (x->dtype != WHIT_F32 || !whit_same_shape(k, &stored)))
     return whit_fail(c, WHIT_E_SHAPE, "conv: panels of w do not fit x and channels");
   if (bias && (bias->rank != 1 || bias->shape[0] != channels))
     return whit_fail(c, WHIT_E_SHAPE, "conv: bias must be [M]");
@@ -131,12 +132,16 @@ static int32_t conv_lines(const conv_plan *p) {
   return n;
 }
 
-/* shape: y's, all checked. */
-static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *shape) {
+/* describe: the shape function asks, so y is described. */
+static whit_status conv_plan_make(conv_plan *p, whit_call *c, bool describe) {
   const whit_tensor *x = c->in[0];
   const whit_window *w = &p->w;
-  const int32_t channels = shape[x->rank - 1];
+  const int32_t *const shape = p->shape;
   bool one = true;
+  WHIT_TRY(conv_read(c, &p->w, p->shape));
+  if (describe) WHIT_TRY(whit_out(c, 0, x->dtype, x->rank, shape));
+  if (!whit_count(c->out[0])) return WHIT_OK;
+  const int32_t channels = shape[x->rank - 1];
   p->c = c;
   p->group = c->attr[0];
   p->n_in = x->shape[x->rank - 1] / p->group;
@@ -199,10 +204,7 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, const int32_t *sha
 
 whit_status whit_conv_shape(whit_call *c) {
   conv_plan p;
-  int32_t shape[WHIT_MAX_RANK];
-  WHIT_TRY(conv_read(c, &p.w, shape));
-  WHIT_TRY(whit_out(c, 0, c->in[0]->dtype, c->in[0]->rank, shape));
-  return whit_count(c->out[0]) ? conv_plan_make(&p, c, shape) : WHIT_OK;
+  return conv_plan_make(&p, c, true);
 }
 
 /* The patch of output position j of the line whose input lines are given, channels of group g. */
@@ -466,10 +468,8 @@ static void conv_depthwise(conv_plan *p) {
 
 whit_status whit_conv_run(whit_call *c) {
   conv_plan p;
-  int32_t shape[WHIT_MAX_RANK];
   if (!whit_count(c->out[0])) return WHIT_OK;
-  WHIT_TRY(conv_read(c, &p.w, shape));
-  WHIT_TRY(conv_plan_make(&p, c, shape));
+  WHIT_TRY(conv_plan_make(&p, c, false));
   conv_prepare(&p);
   if (CONV_IS(&p, WIDE)) {
     conv_wide(&p);
