@@ -27,12 +27,12 @@ whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, u
   static const whit_finish none = WHIT_FINISH_NONE;
   uint32_t n_words, n_numbers;
   const int32_t *program = whit_attr_list(c, words, list, &n_words);
-  const int32_t *numbers = whit_attr_list(c, words, list + 1, &n_numbers);
   const unsigned more = c->n_in > first ? c->n_in - first : 0;
   e->finish = none;
   e->plan = NULL;
   e->program = false;
   if (!n_words) return more ? whit_fail(c, WHIT_E_FORMAT, "inputs without an epilogue") : WHIT_OK;
+  const int32_t *numbers = whit_attr_list(c, words, list + 1, &n_numbers);
   if (more < 2 && epilogue_finish(&e->finish, numbers, n_numbers, more ? c->in[first] : NULL, c->out[0], can)) return WHIT_OK;
   if (!WHIT_PROGRAMS) return whit_fail(c, WHIT_E_OPERATOR, "this build of the runtime lacks epilogues of this kind");
   if (more >= WHIT_EPILOGUE_INPUTS) return whit_fail(c, WHIT_E_FORMAT, "an epilogue has at most seven inputs");

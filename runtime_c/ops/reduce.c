@@ -173,26 +173,32 @@ static inline bool red_fold_f32(const red_plan *p, const float *x, float *y, uns
 static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_kept, unsigned kind) {
   const unsigned last = p->n - 1;
   const bool sum = kind == WHIT_FOLD_SUM, rows = red_rows(p);
-  const int32_t n = p->size[last], n_runs = p->n_reduced / (rows ? n : 1) * (n_kept / (rows ? 1 : n));
+  const int32_t n = p->size[last];
+  int32_t at[WHIT_MAX_RANK] = { 0 }, step[WHIT_MAX_RANK], stride = rows ? 1 : n;
   const float start = sum ? 0 : kind == WHIT_FOLD_MAX ? -__builtin_inff() : __builtin_inff();
   for (int32_t k = 0; k < n_kept; k++) y[k] = start;
   if (!WHIT_SMALL && rows && sum && last < 2) {
     WHIT_KERNEL(p->c->k, sum_rows_f32)(y, x, n_kept, n, n);
     return;
   }
-  for (int32_t run = 0; run < n_runs; run++, x += n) {
-    float *to = y, part;
-    for (int32_t g = (int32_t)last - 1, rest = run, stride = rows ? 1 : n; g >= 0; rest /= p->size[g--]) {
-      if (red_reduced(p, (unsigned)g)) continue;
-      to += (ptrdiff_t)(rest % p->size[g]) * stride;
-      stride *= p->size[g];
-    }
+  for (unsigned g = last; g--;) {
+    step[g] = red_reduced(p, g) ? 0 : stride;
+    if (step[g]) stride *= p->size[g];
+  }
+  float *to = y;
+  for (unsigned g = 0; g != UINT32_MAX; x += n) {
     const float *lines[] = { to, x };
     const whit_fold f = { lines, 2, 1, n, 1, 0, 0 };
+    float part;
     if (!rows && sum) WHIT_KERNEL(p->c->k, add_to_f32)(to, x, n);
     else if (!rows) WHIT_KERNEL(p->c->k, fold_f32)(&f, kind, to); /* in place: once more changes nothing */
     else if (sum) WHIT_KERNEL(p->c->k, sum_rows_f32)(&part, x, 1, n, n), *to += part;
     else *to = red_max_row(p->c->k, *to, x, n, kind);
+    for (g = last - 1; g != UINT32_MAX && ++at[g] == p->size[g]; g--) {
+      to -= (ptrdiff_t)step[g] * (p->size[g] - 1);
+      at[g] = 0;
+    }
+    if (g != UINT32_MAX) to += step[g];
   }
 }
 
