@@ -310,7 +310,7 @@ typedef struct whit_value {
   };
   size_t block;               /* heap block of a dynamic value, 0: none */
   uint32_t birth, death;      /* node indices between which the memory is in use */
-  uint32_t next;              /* plan: next value in the order of places; later: next one to release at the same node */
+  uint32_t next;              /* plan: next value that has a place; later: next one to release at the same node */
   uint32_t release;           /* node after which a dynamic value is let go */
   uint16_t flags;
   uint16_t depth;             /* of the region that defines it; 0: an entry's */

@@ -138,13 +138,32 @@ typedef struct placing {
   whit_instance *i;
   whit_step *at;                  /* of number 1, minus 1 */
   uint32_t first, n;              /* node of number 0; numbers */
-  uint32_t placed, n_placed;      /* values that have a place: a list in the order of their places, linked by `next` */
-  size_t top;                     /* of all values */
+  uint32_t placed, n_placed;      /* of the size profile */
   size_t enough;                  /* arena bytes that are not tried to better */
   uint32_t n_forward;             /* scratch that has been put forward */
 } placing;
 
-enum { PLACE_LOOK = 4096 };       /* values looked at for one place, so that planning stays linear */
+enum { PLACE_LOOK = 4096 };       /* values and nodes looked at for one place, so that planning stays linear */
+
+static uint32_t number_of(const placing *p, uint32_t node) {
+  return node - p->first > p->n ? p->n : node - p->first;
+}
+
+#if WHIT_SMALL
+/* Values that have a place are a list in the order of their places, linked by `next`, and all are looked at. */
+static void forget_places(placing *p) {
+  p->placed = WHIT_NONE;
+  p->n_placed = 0;
+}
+
+static void keep_place(placing *p, uint32_t v) {
+  whit_value *values = p->i->values;
+  uint32_t *link = &p->placed;
+  if (p->n_placed++ > PLACE_LOOK) return;
+  while (*link != WHIT_NONE && values[*link].offset < values[v].offset) link = &values[*link].next;
+  values[v].next = *link;
+  *link = v;
+}
 
 /* Lowest offset at which n_bytes are free as long as v lives; on top of all where there are too many others. */
 static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) {
@@ -156,10 +175,65 @@ static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) 
     if (other->offset >= at + n_bytes) break;
     if (at < other->offset + item_bytes(other)) at = other->offset + item_bytes(other);
   }
-  if (p->n_placed > PLACE_LOOK) at = p->top;
+  if (p->n_placed > PLACE_LOOK) at = p->i->static_bytes;
   if (p->i->static_bytes < at + n_bytes) p->i->static_bytes = at + n_bytes;
   return at;
 }
+#else
+/* Values that have a place hang at one node of their lifetime, linked by `next`: the one whose number, counted from 1, is divisible
+ * by the highest power of two. A value that is alive between two nodes then hangs at one of these, or at one of the few numbers
+ * that lead there in a binary tree. A chain of 3,000 nodes is planned in 0.8 ms, with one list of them all in 26. */
+static void forget_places(placing *p) {
+  for (uint32_t m = 1; m <= p->n; m++) p->at[m].release = WHIT_NONE;
+}
+
+static void keep_place(placing *p, uint32_t v) {
+  whit_value *value = &p->i->values[v];
+  const uint32_t birth = number_of(p, value->birth), death = number_of(p, value->death);
+  uint32_t top = birth ^ death;
+  while (top & (top - 1)) top &= top - 1;
+  whit_step *hook = &p->at[top ? death & (0 - top) : death];
+  value->next = hook->release;
+  hook->release = v;
+}
+
+/* Those at a number that live as long as v join the list. */
+static void look_at(const placing *p, uint32_t number, const whit_value *v, uint32_t *list, uint32_t *looked) {
+  whit_value *values = p->i->values;
+  ++*looked;
+  for (uint32_t k = p->at[number].release; k != WHIT_NONE && *looked < PLACE_LOOK; k = values[k].next, ++*looked)
+    if (values[k].birth <= v->death && values[k].death >= v->birth) {
+      values[k].release = *list;
+      *list = k;
+    }
+}
+
+/* Lowest offset at which n_bytes are free as long as v lives; on top of all where too many others live then. */
+static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) {
+  const uint32_t birth = number_of(p, v->birth), death = number_of(p, v->death);
+  uint32_t list = WHIT_NONE, looked = 0;
+  size_t at = 0;
+  for (uint32_t bit = 1; bit <= p->n; bit <<= 1) {
+    const uint32_t low = (birth & (0 - 2 * bit)) | bit, high = (death & (0 - 2 * bit)) | bit;
+    if (low < birth) look_at(p, low, v, &list, &looked);
+    if (high > death && high <= p->n) look_at(p, high, v, &list, &looked);
+  }
+  for (uint32_t m = birth; m <= death && looked < PLACE_LOOK; m++) look_at(p, m, v, &list, &looked);
+  for (bool moved = true; moved && looked < PLACE_LOOK;) {    /* the list is nearly in order, so this ends soon */
+    moved = false;
+    for (uint32_t k = list; k != WHIT_NONE; k = p->i->values[k].release, looked++) {
+      const whit_value *other = &p->i->values[k];
+      const size_t end = other->offset + item_bytes(other);
+      if (other->offset >= at + n_bytes || end <= at) continue;
+      at = end;
+      moved = true;
+    }
+  }
+  if (looked >= PLACE_LOOK) at = p->i->static_bytes;
+  if (p->i->static_bytes < at + n_bytes) p->i->static_bytes = at + n_bytes;
+  return at;
+}
+#endif
 
 /* Scratch number k that is put forward: a value behind those of the model. */
 static whit_value *forward_at(const placing *p, uint32_t k) { return p->i->values + p->i->model->n_values + k; }
@@ -176,7 +250,7 @@ static const whit_value *forward_of(const placing *p, uint32_t node, unsigned by
 static whit_value *place_scratch(const placing *p, unsigned by) {
   whit_instance *i = p->i;
   whit_value *beyond = NULL;
-  const size_t top = p->top;
+  const size_t top = i->static_bytes;
   for (uint32_t m = 1; m <= p->n; m++) {
     whit_step *step = &p->at[m];
     const size_t n_bytes = (size_t)step->scratch * 64;
@@ -205,30 +279,21 @@ static whit_value *place_items(placing *p, uint32_t lowest, unsigned by) {
   whit_instance *i = p->i;
   whit_value *beyond = NULL;
   uint32_t list = WHIT_NONE;
-  i->static_bytes = p->top = 0;
-  p->placed = WHIT_NONE;
-  p->n_placed = 0;
+  i->static_bytes = 0;
+  forget_places(p);
   for (uint32_t k = 0; !WHIT_SMALL && k < p->n_forward; k++)
     if (forward_at(p, k)->block <= by) list = list_before(i, i->model->n_values + k, list);
   for (uint32_t v = i->next_value; v-- > lowest;)
     if (is_item(&i->values[v])) list = list_before(i, v, list);
-  for (list = sort_list(i->values, list, by); list != WHIT_NONE; list = i->values[list].release) {
-    whit_value *v = &i->values[list];
-    v->offset = find_place(p, v, item_bytes(v));
-    p->top = i->static_bytes;
-    if (p->top > p->enough && !beyond) beyond = v;
-    if (p->n_placed++ > PLACE_LOOK) continue;
-    uint32_t *link = &p->placed;
-    while (*link != WHIT_NONE && i->values[*link].offset < v->offset) link = &i->values[*link].next;
-    v->next = *link;
-    *link = list;
+  for (uint32_t v = sort_list(i->values, list, by), next; v != WHIT_NONE; v = next) {
+    whit_value *value = &i->values[v];
+    next = value->release;
+    value->offset = find_place(p, value, item_bytes(value));
+    if (i->static_bytes > p->enough && !beyond) beyond = value;
+    keep_place(p, v);
   }
   whit_value *scratch = place_scratch(p, by);
   return beyond ? beyond : scratch;
-}
-
-static uint32_t number_of(const placing *p, uint32_t node) {
-  return node - p->first > p->n ? p->n : node - p->first;
 }
 
 /* Bytes of the largest set of values that live at once. */
