@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,10 @@ from onnx import TensorProto, helper, numpy_helper
 import whit
 from whit import _native, _threads
 from whit._native import lib
+from whit_exporter import write
+from whit_exporter.build import Builder
+from whit_exporter.dtypes import DType
+from whit_exporter.ir import Entry
 
 Array = np.ndarray[Any, Any]
 Values = dict[str, Array]
@@ -347,6 +352,32 @@ def test_a_chain_of_element_wise_nodes_takes_one_place() -> None:
     model = parse(f"chain (float[100, 100] v0) => (float[100, 100] y) {{ {lines} y = Relu(v{n}) }}")
     x = np.zeros((100, 100), np.float32)
     assert arena_and_living(model, {"v0": x}, fuse=False)[0] < x.nbytes + 4 * SMALL
+
+
+def planning(n: int) -> float:
+    """Seconds to make and plan an instance of a chain of n products, the least of some."""
+    b = Builder()
+    b.graph.entries.append(Entry("main", b.region))
+    v = b.param("x", DType.F32, (4, 8))
+    w = b.const(np.eye(8, dtype=np.float32))
+    for _ in range(n):
+        v = b.op("matmul", v, w)
+    b.region.results = [v]
+    model = whit.load(write.write(b.graph))
+    feeds = {"x": np.zeros((4, 8), np.float32)}
+
+    def once() -> float:
+        begin = time.perf_counter()
+        model.instance(feeds)
+        return time.perf_counter() - begin
+
+    return min(once() for _ in range(5))
+
+
+@pytest.mark.native
+def test_planning_is_linear() -> None:
+    """Eight times the nodes are planned in some eight times the time; what looks at all pairs takes sixty-four times."""
+    assert planning(4000) < 24 * planning(500)
 
 
 def test_what_the_caller_binds_takes_no_arena() -> None:
