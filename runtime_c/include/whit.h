@@ -125,7 +125,7 @@ typedef struct WHIT_SWIFT("WhitHost") whit_host {
   uint32_t n_threads;            /* how many parallel_for uses; results never depend on it */
   uint32_t cpu;                  /* WHIT_CPU_* features that the processor has; 0: plain C kernels */
   const volatile int *WHIT_NULLABLE cancel;   /* non-zero ends the run with WHIT_E_CANCELLED; any thread may set it, atomically */
-  uint64_t max_steps;            /* nodes executed in one run before WHIT_E_BUDGET; 0: no limit */
+  uint64_t max_steps;            /* nodes executed, and trips without one, in a run before WHIT_E_BUDGET; 0: no limit */
 } whit_host;
 
 /* AVX2: with FMA and F16C. AVX512: F, VL, BW and DQ, and AVX2. NEON: on 32-bit ARM with VFPv4. The operating system has its part in
@@ -228,7 +228,7 @@ WHIT_API const whit_tensor *WHIT_NULLABLE whit_node_value(const whit_instance *i
 /* Loops that are open around the current node, and the iteration (from 0) of the one at depth d, outermost 0. */
 WHIT_API uint32_t whit_loop_depth(const whit_instance *i);
 WHIT_API int64_t whit_loop_iteration(const whit_instance *i, uint32_t d);
-/* Nodes executed by the last run. A node in a branch not taken does not count. */
+/* Nodes executed by the last run. A node in a branch not taken does not count; a loop's trip without any counts as one. */
 WHIT_API uint64_t whit_steps(const whit_instance *i);
 
 /* Name of the operator of a node; name of a node, "" if names were stripped. */

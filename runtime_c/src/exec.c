@@ -141,8 +141,16 @@ static bool tell_observer(whit_instance *i, uint32_t pc, int after) {
   return i->observer(i->observer_context, i, pc, after) != 0;
 }
 
+static bool steps_are_used_up(const whit_instance *i) { return i->host.max_steps && i->steps_done >= i->host.max_steps; }
+
+whit_status whit_count_step(whit_instance *i) {
+  if (steps_are_used_up(i)) return WHIT_E_BUDGET;
+  i->steps_done++;
+  return WHIT_OK;
+}
+
 static whit_status before_node(whit_instance *i, uint32_t pc) {
-  if (i->host.max_steps && i->steps_done >= i->host.max_steps) return WHIT_E_BUDGET;
+  if (steps_are_used_up(i)) return WHIT_E_BUDGET;
   return i->observer && tell_observer(i, pc, 0) ? WHIT_STOPPED : WHIT_OK;
 }
 

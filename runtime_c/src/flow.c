@@ -98,8 +98,9 @@ whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, int64_t 
 }
 
 /* Begins the trip that is next, or if there is none, leads to the region's end: whit_flow_close then finishes the loop. */
-static void begin_trip(whit_instance *i, const loop_view *l, const whit_frame *f) {
+static void begin_trip(whit_instance *i, const loop_view *l, whit_frame *f) {
   i->pc = f->end;
+  f->steps = i->steps_done;
   if (f->i >= f->n) return;
   i->pc = f->region->begin;
   *(int64_t *)i->values[l->params[0]].t.data = f->i;
@@ -235,6 +236,7 @@ static whit_status run_close_loop(whit_instance *i) {
   whit_frame *f = &i->frames[i->depth - 1];
   const loop_view l = view_of(i, f->node);
   if (f->i >= f->n) return finish_loop(i, f->node, &l);   /* no trips, or back here for memory */
+  if (f->steps == i->steps_done) WHIT_TRY(whit_count_step(i));
   for (unsigned k = 0; k < l.n_scans; k++) {
     whit_value *out = loop_output(i, l.out[l.n_carried + k]), *r = &i->values[l.results[1 + l.n_carried + k]];
     if (out && whit_is_dynamic(out)) WHIT_TRY(append_slice(i, f, out, r));

@@ -333,6 +333,7 @@ typedef struct whit_frame {   /* an open region while running or planning */
   uint32_t node, end;         /* control node, WHIT_NONE: the entry; node index where the region ends */
   uint32_t first_value;       /* planning: next value number when the region opened */
   int64_t i, n;               /* loop: iteration, trips */
+  uint64_t steps;             /* loop: nodes executed when the trip began */
 } whit_frame;
 
 struct whit_instance {
@@ -385,6 +386,8 @@ static inline bool whit_owns_loop(const whit_op *op) { return WHIT_HAS_loop && (
 static inline bool whit_is_loop(const whit_instance *i, uint32_t node) {
   return WHIT_HAS_loop && node != WHIT_NONE && (!WHIT_HAS_if || i->steps[node].mode == WHIT_STEP_LOOP);
 }
+/* Counts a trip in which no node was executed, so that the budget of steps bounds these too. */
+whit_status whit_count_step(whit_instance *i);
 /* Adds an axis of n in front of t, a slice of an output of loop `node`. */
 whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, int64_t n);
 /* The row of Program.ops[number], or NULL. */
