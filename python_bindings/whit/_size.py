@@ -72,9 +72,10 @@ def measure(
     family: str = "",
     *,
     core: bool = False,
+    **numbers: int,
 ) -> Size:
     """Builds a library for the models (for none: of everything; core: without any operator but if and loop) and reads the sizes
-    of what is in it."""
+    of what is in it. numbers: of the selection, as _build.source has them."""
     if target.output not in ("elf", "archive"):
         raise ToolError(
             f"{target.name}: its files do not say how large a function is; take android-arm64-v8a or another ELF target"
@@ -82,7 +83,7 @@ def measure(
     using = _targets.compiler(target, family)
     with (
         tempfile.TemporaryDirectory() as folder,
-        _build.source(models, target, profile, core=core) as s,
+        _build.source(models, target, profile, core=core, **numbers) as s,
     ):
         archive, linked = Path(folder, "libwhit.a"), Path(folder, target.library)
         s.compile(list(dict.fromkeys((archive, linked))), using.family)

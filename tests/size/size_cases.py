@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUDGET = Path(__file__).with_name("budget.json")
 TARGET = "linux-aarch64"
 COMPILERS = ("clang", "gcc")
-CASES = ("everything", "core", "triple", "digits", "dates", "mobilenet_v2")
+CASES = ("everything", "core", "dynamic core", "triple", "digits", "dates", "mobilenet_v2")
 ARCHIVES = ("aar everything", "aar mobilenet_v2")
 """libwhit.so of an Android archive, whose "compiler" is an ABI."""
 
@@ -53,9 +53,11 @@ def measured(name: str, compiler: str, folder: Path) -> dict[str, int]:
             .stat()
             .st_size
         }
-    models = [] if name in ("everything", "core") else [model(name, folder)]
+    core = name in ("core", "dynamic core")
+    models = [] if core or name == "everything" else [model(name, folder)]
     target = _targets.target(TARGET)
-    size = _size.measure(models, target, "size", compiler, core=name == "core")
+    more = {"dynamic": 1, "sequences": 1} if name == "dynamic core" else {}
+    size = _size.measure(models, target, "size", compiler, core=core, **more)
     return {**size.by_component(), "total": size.total, "shared": size.shared}
 
 

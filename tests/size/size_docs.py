@@ -51,6 +51,7 @@ def beside(found: dict[str, dict[str, int]]) -> str:
     rows: list[tuple[object, ...]] = []
     for group, case, name in (
         ("core", "core", "**Whit, core**: verifier, planner, executor, `If`, `Loop` (so `Scan`, `While`), taps, names"),
+        ("", "dynamic core", "the same with shapes that depend on data, sequences and optionals"),
         ("mobilenet", "mobilenet_v2", "**Whit for MobileNetV2**, fp32, NEON kernels"),
     ):  # fmt: skip
         size, how = ours(case)
@@ -98,6 +99,9 @@ KB are 1000 bytes. Code and constants are what counts: no writable data, nothing
 
 ## Beside others
 {beside(found)}
+
+A core is what `whit build` makes of a model without operators. Parts that only some operators need are added with the first of them: views,
+outputs in the memory of inputs or of what joins them, conversions of types.
 
 Whit's rows are measured by the script that writes this page. The others' come from a survey of each project's own smallest build for arm64,
 made when the goals of this project were set; they are not built again here, and newer versions may differ.
