@@ -7,7 +7,7 @@ WHIT_OP(reduce, .version = 1, .in = "x axes?", .out = "y",
                "or none if noop). Types below f64 accumulate in f32, integers in i64. Maximum "
                "and minimum are NaN if an element is.");
 
-enum { RED_SUM, RED_PROD, RED_MAX, RED_MIN, RED_MEAN, RED_ANY, RED_ROWS }; 
+enum { RED_SUM, RED_PROD, RED_MAX, RED_MIN, RED_MEAN, RED_ANY, RED_ROWS };
 #define RED_HAS_ANY (WHIT_REDUCES >> RED_ANY & 1)    /* also products, other types than f32, of nothing */
 #define RED_HAS_ROWS (WHIT_REDUCES >> RED_ROWS & 1)  /* the last axis of more than one element among the reduced ones */
 
