@@ -7,7 +7,7 @@ static size_t item_bytes(const whit_value *v, uint32_t pc) {
 }
 
 __attribute__((visibility("default"))) size_t arena_living(const whit_instance *i) {
-  const whit_region *entry = &i->model->regions[i->model->entries[i->entry].region];
+  const whit_region *entry = i->region;
   size_t most = 0;
   for (uint32_t pc = entry->begin; pc < entry->end; pc++) {
     size_t sum = i->steps[pc].mode == WHIT_STEP_READY ? (size_t)i->steps[pc].scratch * 64 : 0;
