@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from . import _build, _targets
 from ._select import DTYPES, select
@@ -72,18 +73,19 @@ def measure(
     family: str = "",
     *,
     core: bool = False,
-    **numbers: int,
+    dynamic: bool = False,
 ) -> Size:
     """Builds a library for the models (for none: of everything; core: without any operator but if and loop) and reads the sizes
-    of what is in it. numbers: of the selection, as _build.source has them."""
+    of what is in it. dynamic: with shapes that depend on data, sequences and optionals, even if no model asks for them."""
     if target.output not in ("elf", "archive"):
         raise ToolError(
             f"{target.name}: its files do not say how large a function is; take android-arm64-v8a or another ELF target"
         )
     using = _targets.compiler(target, family)
+    more: dict[str, Any] = {"dynamic": 1, "sequences": 1} if dynamic else {}
     with (
         tempfile.TemporaryDirectory() as folder,
-        _build.source(models, target, profile, core=core, **numbers) as s,
+        _build.source(models, target, profile, core=core, **more) as s,
     ):
         archive, linked = Path(folder, "libwhit.a"), Path(folder, target.library)
         s.compile(list(dict.fromkeys((archive, linked))), using.family)

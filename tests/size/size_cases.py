@@ -56,8 +56,9 @@ def measured(name: str, compiler: str, folder: Path) -> dict[str, int]:
     core = name in ("core", "dynamic core")
     models = [] if core or name == "everything" else [model(name, folder)]
     target = _targets.target(TARGET)
-    more = {"dynamic": 1, "sequences": 1} if name == "dynamic core" else {}
-    size = _size.measure(models, target, "size", compiler, core=core, **more)
+    size = _size.measure(
+        models, target, "size", compiler, core=core, dynamic=name == "dynamic core"
+    )
     return {**size.by_component(), "total": size.total, "shared": size.shared}
 
 

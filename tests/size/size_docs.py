@@ -50,8 +50,8 @@ def beside(found: dict[str, dict[str, int]]) -> str:
 
     rows: list[tuple[object, ...]] = []
     for group, case, name in (
-        ("core", "core", "**Whit, core**: verifier, planner, executor, `If`, `Loop` (so `Scan`, `While`), taps, names"),
-        ("", "dynamic core", "the same with shapes that depend on data, sequences and optionals"),
+        ("", "core", "**Whit, core**: verifier, planner, executor, `If`, `Loop` (so `Scan`, `While`), taps, names"),
+        ("core", "dynamic core", "**Whit, core**, with shapes that depend on data, sequences and optionals"),
         ("mobilenet", "mobilenet_v2", "**Whit for MobileNetV2**, fp32, NEON kernels"),
     ):  # fmt: skip
         size, how = ours(case)
