@@ -22,7 +22,7 @@ typedef int32_t int_avx512 __attribute__((vector_size(64)));
 
 #define v_load(p) _mm512_loadu_ps(p)
 #define v_store(p, x) _mm512_storeu_ps(p, x)
-#define v_mask(n) ((VM)((n) < 16 ? (1u << (n)) - 1 : 0xffffu))
+#define v_mask(n) avx512_mask(n)
 #define v_load_some(p, m) _mm512_maskz_loadu_ps(m, p)
 #define v_store_some(p, m, x) _mm512_mask_storeu_ps(p, m, x)
 #define v_loadi(p) ((VI)_mm512_loadu_si512(p))
@@ -56,6 +56,10 @@ typedef int32_t int_avx512 __attribute__((vector_size(64)));
 static inline __m512 avx512_round(__m512 x) { return _mm512_roundscale_ps(x, 8); }
 static inline __m512 avx512_floor(__m512 x) { return _mm512_roundscale_ps(x, 9); }
 static inline __m512 avx512_trunc(__m512 x) { return _mm512_roundscale_ps(x, 11); }
+static inline __mmask16 avx512_mask(int32_t n) {
+  if (n <= 0) return 0;
+  return (__mmask16)(n < 16 ? (1u << n) - 1 : 0xffffu);
+}
 #ifndef __clang__
 #pragma GCC diagnostic pop
 #endif

@@ -8,7 +8,7 @@
  *                 arithmetic one) with VI or a plain int on the right work on VI; & and | work on VM.
  *   v_load v_store           any alignment; v_loadi v_storei the same for VI
  *   v_load_some(p, m) v_store_some(p, m, x)   lanes whose bit of m is set; other memory is not touched, other lanes are 0.
- *                            v_mask(n): the first n. AVX-512 alone; see some_f32.inc for the others
+ *                            v_mask(n): the first n, none if it is negative. AVX-512 alone; see some_f32.inc for the others
  *   v_set1 v_seti            all lanes equal
  *   v_fma(a, b, c)           a * b + c, rounded once
  *   v_quad(p)                four numbers in every four lanes; v_fma_lane(x, i, b, c): x[i] * b + c, i a literal. Not here
