@@ -20,8 +20,8 @@ typedef struct whit_epilogue {
 } whit_epilogue;
 
 /* Reads the epilogue of c, whose result c->out[0] is described: extra inputs from number `first` on, list attribute number
- * `list` after `words` scalar ones, and the next one. can: what of a finish the caller's kernels know. Shape functions, which have no scratch
- * yet, have the program checked here. */
+ * `list` after `words` scalar ones, and the next one. can: what of a finish the caller's kernels know. Shape functions, which have
+ * no scratch yet, have the program checked here. */
 whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, unsigned words, unsigned list, unsigned can);
 
 /* Bytes of scratch for so many jobs; whit_epilogue_begin wants them aligned to 64. */

@@ -166,7 +166,7 @@ static void keep_place(placing *p, uint32_t v) {
 }
 
 /* Lowest offset at which n_bytes are free as long as v lives; on top of all where there are too many others. */
-static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) {
+static size_t lowest_gap(const placing *p, const whit_value *v, size_t n_bytes) {
   const whit_value *values = p->i->values;
   size_t at = 0;
   for (uint32_t k = p->placed; k != WHIT_NONE && p->n_placed <= PLACE_LOOK; k = values[k].next) {
@@ -175,9 +175,7 @@ static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) 
     if (other->offset >= at + n_bytes) break;
     if (at < other->offset + item_bytes(other)) at = other->offset + item_bytes(other);
   }
-  if (p->n_placed > PLACE_LOOK) at = p->i->static_bytes;
-  if (p->i->static_bytes < at + n_bytes) p->i->static_bytes = at + n_bytes;
-  return at;
+  return p->n_placed > PLACE_LOOK ? p->i->static_bytes : at;
 }
 #else
 /* Values that have a place hang at one node of their lifetime, linked by `next`: the one whose number, counted from 1, is divisible
@@ -208,8 +206,8 @@ static void look_at(const placing *p, uint32_t number, const whit_value *v, uint
     }
 }
 
-/* Lowest offset at which n_bytes are free as long as v lives; on top of all where too many others live then. */
-static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) {
+/* The same; on top of all where too many others live then. */
+static size_t lowest_gap(const placing *p, const whit_value *v, size_t n_bytes) {
   const uint32_t birth = number_of(p, v->birth), death = number_of(p, v->death);
   uint32_t list = WHIT_NONE, looked = 0;
   size_t at = 0;
@@ -229,11 +227,15 @@ static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) 
       moved = true;
     }
   }
-  if (looked >= PLACE_LOOK) at = p->i->static_bytes;
+  return looked >= PLACE_LOOK ? p->i->static_bytes : at;
+}
+#endif
+
+static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) {
+  const size_t at = lowest_gap(p, v, n_bytes);
   if (p->i->static_bytes < at + n_bytes) p->i->static_bytes = at + n_bytes;
   return at;
 }
-#endif
 
 /* Scratch number k that is put forward: a value behind those of the model. */
 static whit_value *forward_at(const placing *p, uint32_t k) { return p->i->values + p->i->model->n_values + k; }
