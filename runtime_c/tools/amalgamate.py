@@ -86,6 +86,12 @@ def everything() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _shares(op: str) -> bool:
+    """May an operator's output lie in its inputs' memory, or they in its?"""
+    text = (RUNTIME / f"ops/{op}.c").read_text()
+    return re.search(r"->(over|joins) =|\"join\.h\"", text) is not None
+
+
 def block(selection: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     """The constants of src/selection.h. rows: of the operators that are taken."""
     ops = {r["name"] for r in rows}
@@ -95,8 +101,7 @@ def block(selection: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     ends = selection["reduces"] & 0xC or {"argreduce", "max_pool"} & ops
     lines.append(f"#define WHIT_FOLDS {bool(sums) + 2 * bool(ends)}")
     lines.append(f"#define WHIT_VIEWS {int(any('view' in r['flags'] for r in rows))}")
-    shares = {"tile", "norm", "concat", "seq_concat"} & ops
-    lines.append(f"#define WHIT_SHARES {int(bool(shares))}")
+    lines.append(f"#define WHIT_SHARES {int(any(map(_shares, ops)))}")
     known = ("if", "loop", "identity", "shape")
     lines += [f"#define WHIT_HAS_{name} {int(name in ops)}" for name in known]
     x86 = ["WHIT_ISA_SCALAR", "WHIT_ISA_AVX2", *["WHIT_ISA_AVX512"] * bool(selection["avx512"])]
