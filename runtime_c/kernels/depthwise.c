@@ -6,8 +6,7 @@
  *
  * Where tiles of seven positions fit the first of two axes better (25 x 5: 20 tiles instead of 25), lines run along that one,
  * and so do taps.
- *
- * Where bytes count (WHIT_SMALL) a tap is a piece and a line a run; all channels are one chunk, and each tile points anew. */
+ */
 #include "depthwise.h"
 #include "gemm.h"
 
@@ -20,12 +19,16 @@ static int64_t depthwise_tiles(const whit_window *w, uint32_t axis) {
   return (int64_t)w->out[1 - axis] * ((w->out[axis] + DEPTHWISE_TILE - 1) / DEPTHWISE_TILE);
 }
 
-/* Exchanges the axes if that pays. after: positions of a line must lie side by side. */
-static bool depthwise_turn(whit_depthwise *d, bool after) {
+/* after: positions of a line must lie side by side. */
+bool whit_depthwise_turns(const whit_window *w, bool after) {
+  return w->n == 2 && !after && (w->kernel[0] == 3 || w->kernel[0] == 5) && w->stride[0] <= 2 && w->dilation[0] == 1 &&
+         depthwise_tiles(w, 0) < depthwise_tiles(w, 1);
+}
+
+#if !WHIT_SMALL
+
+static void depthwise_turn(whit_depthwise *d) {
   const whit_window *w = d->w;
-  if (w->n != 2 || after || (w->kernel[0] != 3 && w->kernel[0] != 5) || w->stride[0] > 2 || w->dilation[0] != 1 ||
-      depthwise_tiles(w, 0) >= depthwise_tiles(w, 1))
-    return false;
   d->turned = *w;
   d->turned.outer = w->kernel[1];
   d->turned.in = d->turned_sizes;
@@ -40,61 +43,9 @@ static bool depthwise_turn(whit_depthwise *d, bool after) {
   }
   d->lines = d->lines / w->out[0] * w->out[1];
   d->w = &d->turned;
-  return true;
 }
 
 typedef struct depthwise_task { const whit_call *c; const whit_depthwise *d; } depthwise_task;
-
-#if WHIT_SMALL
-uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
-  depthwise_turn(d, after);
-  d->n_jobs = whit_min_i32(threads, d->lines);
-  /* of a job: pointers of pieces, zeros, the list of lines */
-  d->slot = (uint64_t)d->w->taps * (DEPTHWISE_TILE + 1) * sizeof(float *) / sizeof(float);
-  d->slot = (d->slot + (uint64_t)d->channels + (uint64_t)d->w->outer + 15) / 16 * 16;
-  return d->slot * (uint64_t)d->n_jobs;
-}
-
-/* Number of the position (or tap) at `column` of a line of `width`; n: lines of a picture. */
-static int32_t depthwise_at(const whit_depthwise *d, int32_t line, int32_t n, int32_t column, int32_t width) {
-  return d->w == &d->turned ? (line / n * width + column) * n + line % n : line * width + column;
-}
-
-static void depthwise_job(void *arg, uint32_t job) {
-  const depthwise_task *task = (const depthwise_task *)arg;
-  const whit_depthwise *d = task->d;
-  const whit_window *w = d->w;
-  const uint32_t last = w->n - 1;
-  const int32_t width = w->out[last], kernel = w->kernel[last];
-  const float **columns = (const float **)(void *)(d->scratch + job * d->slot), **weights = columns + w->taps * DEPTHWISE_TILE;
-  float *zeros = (float *)(void *)(weights + w->taps);
-  int32_t *lines = (int32_t *)(void *)(zeros + d->channels), end;
-  whit_depthwise_run run = { .columns = columns, .weights = weights, .bias = d->bias, .n_channels = d->channels,
-                             .finish = d->finish };
-  run.y_step = (w == &d->turned ? w->out[0] : 1) * d->pitch;
-  whit_bytes_zero(zeros, (size_t)d->channels * sizeof(float));
-  for (int32_t o = whit_part(job, d->n_jobs, d->lines, &end); o < end; o++) {
-    whit_window_lines(w, o, lines);
-    for (int32_t i = 0; i < width; i += DEPTHWISE_TILE) {
-      const float **to = columns;
-      run.n_pieces = 0;
-      for (int32_t t = 0; t < w->taps; t++) {
-        const int32_t line = lines[t / kernel];
-        int64_t column = (int64_t)whit_window_start(w, i) + t % kernel * w->dilation[last];
-        if (line < 0) continue;
-        weights[run.n_pieces++] = d->weights + depthwise_at(d, t / kernel, w->outer, t % kernel, kernel) * d->channels;
-        for (int k = 0; k < DEPTHWISE_TILE; k++, column += w->stride[last])
-          *to++ = column >= 0 && column < w->in[last]
-                      ? d->x + depthwise_at(d, line, w->in[0], (int32_t)column, w->in[last]) * d->channels : zeros;
-      }
-      WHIT_KERNEL(task->c->k, depthwise_f32)(&run, d->y + depthwise_at(d, o, w->out[0], i, width) * d->pitch,
-                                             whit_min_i32(width - i, DEPTHWISE_TILE));
-    }
-    if (d->after) d->after(d->context, job, o * width * d->channels, width * d->channels);
-  }
-}
-
-#else
 
 static void depthwise_strides(whit_depthwise *d, bool turned) {
   const whit_window *w = d->w;
@@ -124,7 +75,8 @@ static ptrdiff_t depthwise_begin_of(int32_t line, ptrdiff_t step, ptrdiff_t item
 }
 
 uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
-  const bool turned = depthwise_turn(d, after);
+  const bool turned = whit_depthwise_turns(d->w, after);
+  if (turned) depthwise_turn(d);
   depthwise_strides(d, turned);
   const whit_window *w = d->w;
   const uint32_t last = w->n - 1;
@@ -290,9 +242,10 @@ static void depthwise_job(void *arg, uint32_t job) {
     if (d->after) depthwise_after(d, job, from, to);
   }
 }
-#endif
 
 void whit_depthwise_do(const whit_call *c, whit_depthwise *d) {
   depthwise_task task = { c, d };
   whit_parallel(c, depthwise_job, &task, (uint32_t)d->n_jobs);
 }
+
+#endif

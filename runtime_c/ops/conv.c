@@ -21,12 +21,12 @@ WHIT_OP(conv, .version = 1, .in = "x w bias? more*", .out = "y",
  * pixel, x itself is the matrix. Else a patch is a list of pointers into x, one a tap; with few channels one a line of taps,
  * and patches that hang over the border are copied, or, if they are many, x with its padding. Threads take strips of pixels.
  * Depthwise convolution is one multiply-add a weight, and has a file of its own; so has Winograd's.
- * Where bytes count (WHIT_SMALL) all patches are copied, and strips of x itself are strips too. */
+ * Where bytes count (WHIT_SMALL) all of these are strips and a pointer a tap, into x or a copy of it in f32. */
 enum { CONV_DIRECT, CONV_STRIPS, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_WIDE };
 
 /* Is p of this kind, which this build has? */
 #define CONV_IS(p, which) ((WHIT_CONVS >> CONV_##which & 1) && (p)->kind == CONV_##which)
-#define CONV_IN_STRIPS(p) (CONV_IS(p, STRIPS) || (WHIT_SMALL && CONV_IS(p, DIRECT)))
+#define CONV_IN_STRIPS(p) (CONV_IS(p, STRIPS) || (WHIT_SMALL && (CONV_IS(p, DIRECT) || CONV_IS(p, DEPTHWISE))))
 
 typedef struct conv_plan {
   const whit_call *c;
@@ -36,7 +36,11 @@ typedef struct conv_plan {
   const float *x;                        /* padded: in scratch too */
   uint64_t slot, at_bias, at_x, at_slots; /* floats: of one thread; where each part of scratch begins */
   whit_epilogue e;
+#if WHIT_SMALL
+  bool turned;                  /* depthwise, with lines along the first axis */
+#else
   whit_depthwise depthwise;
+#endif
   size_t at_epilogue;           /* bytes */
   uint8_t kind;
   bool convert, pack, copies;   /* copies: patches, or at least those that hang over an end of a line, are copied */
@@ -86,6 +90,9 @@ static whit_status conv_read(whit_call *c, whit_window *w, int32_t *shape) {
 static uint64_t conv_at_patches(const conv_plan *p) {
   return (uint64_t)p->strip * (uint64_t)p->pieces * sizeof(float *) / sizeof(float);
 }
+#if WHIT_SMALL
+static uint64_t conv_at_sums(const conv_plan *p) { return conv_at_patches(p); }
+#else
 /* Patches of a line that hang over an end of it, at most. */
 static int32_t conv_hanging(const conv_plan *p) {
   const uint32_t last = p->w.n - 1;
@@ -94,22 +101,26 @@ static int32_t conv_hanging(const conv_plan *p) {
 /* Patches of a strip that are copied, at most. */
 static int32_t conv_patches(const conv_plan *p) {
   if (!p->copies) return 0;
-  if (WHIT_SMALL || WHIT_CONVERTS(p)) return p->strip;
+  if (WHIT_CONVERTS(p)) return p->strip;
   return p->padded ? 0 : whit_min_i32(p->strip, (p->strip / p->w.out[p->w.n - 1] + 2) * conv_hanging(p));
 }
 static uint64_t conv_at_sums(const conv_plan *p) {
   return conv_at_patches(p) + (uint64_t)conv_patches(p) * (uint64_t)p->k;
 }
+#endif
 
 static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
+#if WHIT_SMALL
+  p->pieces = p->w.taps;
+#else
   const uint32_t last = p->w.n - 1;
   const int32_t in = p->w.in[last];
-  p->copies = CONV_IS(p, STRIPS) &&
-              (WHIT_SMALL || WHIT_CONVERTS(p) || (p->n_in <= 16 && p->group == 1 && p->w.dilation[last] == 1));
+  p->copies = CONV_IS(p, STRIPS) && (WHIT_CONVERTS(p) || (p->n_in <= 16 && p->group == 1 && p->w.dilation[last] == 1));
   /* a few of a line's patches are copied faster than the line */
-  p->padded = !WHIT_SMALL && p->copies && !WHIT_CONVERTS(p) && conv_hanging(p) > p->w.out[last] / 8;
+  p->padded = p->copies && !WHIT_CONVERTS(p) && conv_hanging(p) > p->w.out[last] / 8;
   p->width = p->padded ? in + p->w.before[last] + p->w.after[last] : in;
-  p->pieces = WHIT_SMALL ? 0 : p->copies ? p->w.outer : p->w.taps;
+  p->pieces = p->copies ? p->w.outer : p->w.taps;
+#endif
   /* 64K floats of patches, a multiple of the tile heights 6 and 8 if it can be; a whole number of rounds for all threads */
   const int32_t most = p->copies ? whit_max_i32(24, whit_min_i32(96, 65536 / whit_max_i32(p->k, 1) / 24 * 24)) : 192;
   p->n_strips = (pixels + most - 1) / most;
@@ -121,16 +132,19 @@ static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
 
 /* Floats of zeros that pointers into the padding point at. */
 static uint64_t conv_zeros(const conv_plan *p) {
-  if (WHIT_SMALL || p->kind != CONV_STRIPS) return 0;
+  if (WHIT_SMALL) return (uint64_t)p->n_in;
+  if (p->kind != CONV_STRIPS) return 0;
   return (uint64_t)(p->k / p->pieces + 15) / 16 * 16;
 }
 
+#if !WHIT_SMALL
 /* Lines of x, over the whole batch. */
 static int32_t conv_lines(const conv_plan *p) {
   int32_t n = p->c->in[0]->shape[0];
   for (uint32_t a = 0; a + 1 < p->w.n; a++) n *= p->w.in[a];
   return n;
 }
+#endif
 
 /* describe: the shape function asks, so y is described. */
 static whit_status conv_plan_make(conv_plan *p, whit_call *c, bool describe) {
@@ -166,9 +180,13 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, bool describe) {
             (!c->attr[1] || conv_is_depthwise(x, p->group, c->attr[2]));
   if (!WHIT_PACKS && p->pack && p->kind != CONV_WIDE)
     return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks weights that are not stored in panels");
+  if (WHIT_SMALL && CONV_IS(p, DEPTHWISE)) {
+    p->group = 1;
+    p->n_in = p->n_out = channels;
+  }
   p->slot = 0;
   p->n_jobs = 1;
-  p->padded = false;
+  p->copies = p->padded = false;
   if (CONV_IN_STRIPS(p)) conv_plan_strips(p, pixels, threads);
   p->slot += (uint64_t)w->outer;  /* the list of lines */
   p->slot = (p->slot + 15) / 16 * 16;
@@ -176,13 +194,20 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, bool describe) {
   p->at_bias = WHIT_PACKS && p->pack && p->kind < CONV_DEPTHWISE ? (uint64_t)p->group * whit_panels_floats(p->k, p->n_out) : 0;
   p->at_x = p->at_bias + (conv_zeros(p) + (uint64_t)(WHIT_CONVERTS(p) ? channels : 0) + 15) / 16 * 16;
   p->at_slots = p->at_x;
-  if (!WHIT_SMALL && p->padded) p->at_slots += ((uint64_t)conv_lines(p) * (uint64_t)p->width * (uint64_t)p->n_in + 15) / 16 * 16;
+#if WHIT_SMALL
+  if (WHIT_CONVERTS(p)) p->at_slots += ((uint64_t)whit_count(x) + 15) / 16 * 16;
+#else
+  if (p->padded) p->at_slots += ((uint64_t)conv_lines(p) * (uint64_t)p->width * (uint64_t)p->n_in + 15) / 16 * 16;
+#endif
   const unsigned can = WHIT_CONVERTS(p) || p->kind == CONV_WIDE ? 0
                        : p->kind == CONV_DEPTHWISE ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_GATE
                        : p->kind == CONV_WINOGRAD ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_ADD : WHIT_EPILOGUE_ALL;
   WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 4, can));
   uint64_t slots = CONV_IS(p, WINOGRAD) ? whit_winograd_floats(c, w, &p->n_jobs) : (uint64_t)p->n_jobs * p->slot;
-  if (!WHIT_SMALL && CONV_IS(p, DIRECT)) {
+#if WHIT_SMALL
+  p->turned = CONV_IS(p, DEPTHWISE) && whit_depthwise_turns(w, p->e.program);
+#else
+  if (CONV_IS(p, DIRECT)) {
     slots = 0;
     p->n_jobs = (int32_t)whit_gemm_parts(c, pixels, p->n_out, p->k);
   }
@@ -195,6 +220,7 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, bool describe) {
     slots = whit_depthwise_plan(d, threads, p->e.program);
     p->n_jobs = d->n_jobs;
   }
+#endif
   WHIT_TRY(whit_scratch(c, p->at_slots + slots));
   c->spaced = can && !p->e.program && (p->kind != CONV_WINOGRAD || !p->e.finish.add_row);
   p->at_epilogue = whit_round(c->scratch_bytes, 64);
@@ -207,17 +233,21 @@ whit_status whit_conv_shape(whit_call *c) {
   return conv_plan_make(&p, c, true);
 }
 
-/* The patch of output position j of the line whose input lines are given, channels of group g. */
 #if WHIT_SMALL
-static void conv_patch(const conv_plan *p, float *row, const int32_t *lines, int32_t j, int32_t g) {
+/* What of x, from a group's first channel on, lies under tap t of output pixel o: zeros in the padding; NULL where depthwise
+ * convolution leaves out a line of taps, as the fast one does. */
+static const float *conv_at(const conv_plan *p, const float *x, int32_t o, int32_t t) {
   const whit_window *w = &p->w;
-  const whit_tensor *x = p->c->in[0];
-  const int32_t kernel = w->kernel[w->n - 1], in = w->in[w->n - 1];
-  for (int32_t t = 0; t < w->taps; t++, row += p->n_in) {
-    const int32_t line = lines[t / kernel], at = whit_window_start(w, j) + t % kernel * w->dilation[w->n - 1];
-    if (line < 0 || at < 0 || at >= in) whit_bytes_zero(row, (size_t)p->n_in * sizeof *row);
-    else whit_load_f32(row, x->dtype, whit_at(x, ((line * in + at) * p->group + g) * p->n_in), 1, p->n_in);
+  const float *outside = x;     /* it is not */
+  ptrdiff_t at = 0, step = p->n_in * p->group;
+  for (uint32_t a = w->n; a--; o /= w->out[a], t /= w->kernel[a]) {
+    const int32_t i = o % w->out[a] * w->stride[a] - w->before[a] + t % w->kernel[a] * w->dilation[a];
+    if ((uint32_t)i >= (uint32_t)w->in[a] && outside)
+      outside = CONV_IS(p, DEPTHWISE) && a != (p->turned ? 0 : w->n - 1) ? NULL : p->zeros;
+    at += i * step;
+    step *= w->in[a];
   }
+  return outside == x ? x + at + o * step : outside;
 }
 #else
 /* n numbers of x's type as floats; small n is the rule (3 channels, 3 x 3 channels). */
@@ -323,23 +353,16 @@ static whit_gemm conv_gemm(const conv_plan *p, int32_t first, int32_t n, int32_t
 
 /* What the product of a strip reads: pixels [first, first + n), for group g. */
 static void conv_rows(const conv_plan *p, whit_gemm *gemm, float *slot, int32_t first, int32_t n, int32_t g) {
+  const float **rows = (const float **)(void *)slot;
+  gemm->rows = rows;
+  gemm->pieces = p->pieces;
+#if WHIT_SMALL
+  for (int32_t t = 0; t < p->pieces; t++)
+    for (int32_t i = 0; i < n; i++) *rows++ = conv_at(p, p->x + g * p->n_in, first + i, t);
+  if (CONV_IS(p, DEPTHWISE)) gemm->turn = p->turned ? p->w.kernel[1] : 1;
+#else
   const int32_t width = p->w.out[p->w.n - 1];
   int32_t *lines = (int32_t *)(void *)(slot + p->slot) - p->w.outer;
-#if WHIT_SMALL
-  gemm->a = slot;
-  gemm->a_row = p->k;
-  if (CONV_IS(p, DIRECT)) {
-    gemm->a = (const float *)p->c->in[0]->data + (first * p->group + g) * p->n_in;
-    gemm->a_row = p->n_in * p->group;
-  } else {
-    for (int32_t i = 0; i < n; i++) {
-      const int32_t j = (first + i) % width;
-      if (!i || !j) whit_window_lines(&p->w, (first + i) / width, lines);
-      conv_patch(p, slot + (ptrdiff_t)i * p->k, lines, j, g);
-    }
-  }
-#else
-  const float **rows = (const float **)(void *)slot;
   float *patch = slot + conv_at_patches(p);
   for (int32_t i = 0, m; i < n; i += m) {
     const int32_t line = (first + i) / width, j = (first + i) % width;
@@ -348,9 +371,21 @@ static void conv_rows(const conv_plan *p, whit_gemm *gemm, float *slot, int32_t 
     if (p->copies) patch = conv_point_lines(p, rows + i, patch, lines, j, m, n, g);
     else conv_point(p, rows + i, lines, j, m, n, g);
   }
-  gemm->rows = rows;
-  gemm->pieces = p->pieces;
 #endif
+}
+
+static void conv_product(const conv_plan *p, whit_gemm *gemm) {
+#if WHIT_SMALL
+  if (CONV_IS(p, DEPTHWISE)) {
+    WHIT_KERNEL(p->c->k, depthwise_f32)(gemm);
+    return;
+  }
+  if (CONV_IS(p, DIRECT) && gemm->m == 1) {     /* one row is x itself, and its sums have an order of their own */
+    gemm->a = *gemm->rows;
+    gemm->rows = NULL;
+  }
+#endif
+  whit_gemm_rows(p->c->k, gemm, 0, gemm->m);
 }
 
 static void conv_strips_job(void *arg, uint32_t job) {
@@ -368,8 +403,7 @@ static void conv_strips_job(void *arg, uint32_t job) {
         gemm.c = sums;
         gemm.c_row = p->n_out;
       }
-      if (WHIT_SMALL && CONV_IS(p, DIRECT)) whit_gemm_rows(p->c->k, &gemm, 0, n);
-      else WHIT_KERNEL(p->c->k, gemm_f32)(&gemm, 0, n);
+      conv_product(p, &gemm);
       for (int32_t i = 0; WHIT_CONVERTS(p) && i < n; i++)
         whit_store_f32(whit_at(y, (first + i) * channels + g * p->n_out), y->dtype, sums + (ptrdiff_t)i * p->n_out, p->n_out);
     }
@@ -398,6 +432,7 @@ static void conv_wide(const conv_plan *p) {
   }
 }
 
+#if !WHIT_SMALL
 /* x with the padding of its lines. */
 static void conv_pad(const conv_plan *p, float *to) {
   const uint32_t last = p->w.n - 1;
@@ -410,6 +445,7 @@ static void conv_pad(const conv_plan *p, float *to) {
     whit_bytes_zero(to + before + line, after * sizeof *to);
   }
 }
+#endif
 
 /* w in panels and bias in f32, x with its padding, if they are not yet. */
 static void conv_prepare(conv_plan *p) {
@@ -421,12 +457,19 @@ static void conv_prepare(conv_plan *p) {
   p->bias = (float *)(bias ? bias->data : NULL);
   p->panels = (float *)w->data;
   p->x = (const float *)p->c->in[0]->data;
-  if (!WHIT_SMALL && p->padded) {
+#if WHIT_SMALL
+  if (WHIT_CONVERTS(p)) {
+    whit_load_f32(scratch + p->at_x, p->c->in[0]->dtype, p->x, 1, whit_count(p->c->in[0]));
+    p->x = scratch + p->at_x;
+  }
+#else
+  if (p->padded) {
     conv_pad(p, scratch + p->at_x);
     p->x = scratch + p->at_x;
   }
+#endif
   whit_epilogue_begin(&p->e, (uint8_t *)p->c->scratch + p->at_epilogue, (uint32_t)p->n_jobs);
-  if (!WHIT_SMALL) whit_bytes_zero(p->zeros, (size_t)conv_zeros(p) * sizeof(float));
+  whit_bytes_zero(p->zeros, (size_t)conv_zeros(p) * sizeof(float));
   if (p->kind >= CONV_DEPTHWISE) return;
   if (WHIT_CONVERTS(p) && bias) {
     p->bias = p->zeros + conv_zeros(p);
@@ -439,6 +482,7 @@ static void conv_prepare(conv_plan *p) {
                      (const uint8_t *)w->data + (size_t)(g * p->n_out) * whit_type_size(w->dtype), p->k, p->n_out, channels, 1);
 }
 
+#if !WHIT_SMALL
 /* Where a patch is a pixel. */
 static void conv_direct(const conv_plan *p) {
   for (int32_t g = 0; g < p->group; g++) {
@@ -465,6 +509,7 @@ static void conv_depthwise(conv_plan *p) {
   d->scratch = p->slots;
   whit_depthwise_do(p->c, d);
 }
+#endif
 
 whit_status whit_conv_run(whit_call *c) {
   conv_plan p;
@@ -474,10 +519,12 @@ whit_status whit_conv_run(whit_call *c) {
   if (CONV_IS(&p, WIDE)) {
     conv_wide(&p);
     whit_epilogue_run(&p.e, 0, 0, whit_count(c->out[0]));
-  } else if (!WHIT_SMALL && CONV_IS(&p, DIRECT)) {
+#if !WHIT_SMALL
+  } else if (CONV_IS(&p, DIRECT)) {
     conv_direct(&p);
   } else if (CONV_IS(&p, DEPTHWISE)) {
     conv_depthwise(&p);
+#endif
   } else if (CONV_IS(&p, WINOGRAD)) {
     whit_winograd_run(c, &p.w, &p.e.finish, p.e.plan ? whit_epilogue_after : NULL, &p.e);
   } else if (CONV_IN_STRIPS(&p)) {

@@ -220,6 +220,11 @@ typedef struct whit_gemm {
   const float *const *rows;
   int32_t pieces;
   whit_finish finish;
+#if WHIT_SMALL
+  int32_t turn;                 /* of depthwise_f32, a depthwise convolution of n channels and as many taps as pieces: rows of A, but
+                                   for those that are NULL, times rows of b[piece][n], not panels, element by element. Pieces are
+                                   added in the order 0, turn, 2 turn ..., 1, 1 + turn ... */
+#endif
 } whit_gemm;
 
 /* n_out rows of n results, each row combined out of rows of `lines`:
@@ -264,7 +269,11 @@ typedef struct whit_kernels {
   void (*fold_f32)(const whit_fold *f, unsigned kind, float *y);   /* of WHIT_FOLD_*; NaN wins */
   /* One micro-operation on n elements: y = op(a, b, c) */
   void (*micro_f32)(unsigned op, float *y, const float *a, const float *b, const float *c, int32_t n);
+#if WHIT_SMALL
+  void (*depthwise_f32)(const whit_gemm *g);
+#else
   void (*depthwise_f32)(const whit_depthwise_run *r, float *y, int32_t n); /* n positions */
+#endif
   /* a tile's 36 pixels, at least 16 channels each, to the points: v[p * v_step + channel] */
   void (*winograd_in_f32)(float *v, ptrdiff_t v_step, const float *const *pixels, int32_t n_channels);
   void (*winograd_out_f32)(const whit_winograd_out *o);
