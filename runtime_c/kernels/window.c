@@ -2,21 +2,9 @@
 #include "window.h"
 #include "gemm.h"
 
-/* Copies list number k (n items, each at least low) to v; an empty one leaves v as it is. */
-static whit_status window_list(whit_call *c, unsigned first, unsigned k, int32_t *v, uint32_t n, int32_t low) {
-  uint32_t count;
-  const int32_t *list = whit_attr_list(c, first, k, &count);
-  if (!count) return WHIT_OK;
-  if (count != n) return whit_fail(c, WHIT_E_VALUE, "kernel, strides, pads or dilations: not one number an axis");
-  for (uint32_t a = 0; a < n; a++) {
-    if (list[a] < low) return whit_fail(c, WHIT_E_VALUE, "kernel, strides, pads or dilations: a number is too small");
-    v[a] = list[a];
-  }
-  return WHIT_OK;
-}
-
 whit_status whit_window_read(whit_call *c, whit_window *w, unsigned first, const int32_t *weights) {
   int32_t pads[2 * WHIT_WINDOW_AXES] = { 0 };
+  int32_t *const lists[] = { w->kernel, w->stride, pads, w->dilation };
   const whit_tensor *x = c->in[0];
   if (x->rank < 3) return whit_fail(c, WHIT_E_SHAPE, "the input has no spatial axis");
   const uint32_t n = x->rank - 2u;
@@ -26,10 +14,15 @@ whit_status whit_window_read(whit_call *c, whit_window *w, unsigned first, const
     w->kernel[a] = weights ? weights[a] : 1;
     w->stride[a] = w->dilation[a] = 1;
   }
-  WHIT_TRY(window_list(c, first, 0, w->kernel, n, 1));
-  WHIT_TRY(window_list(c, first, 1, w->stride, n, 1));
-  WHIT_TRY(window_list(c, first, 2, pads, 2 * n, 0));
-  WHIT_TRY(window_list(c, first, 3, w->dilation, n, 1));
+  for (unsigned k = 0; k < 4; k++) {      /* an empty one leaves what stands there */
+    uint32_t count;
+    const int32_t *list = whit_attr_list(c, first, k, &count), least = lists[k] != pads;
+    if (count && count != n << !least) return whit_fail(c, WHIT_E_VALUE, "kernel, strides, pads or dilations: not one number an axis");
+    for (uint32_t a = 0; a < count; a++) {
+      if (list[a] < least) return whit_fail(c, WHIT_E_VALUE, "kernel, strides, pads or dilations: a number is too small");
+      lists[k][a] = list[a];
+    }
+  }
   int64_t taps = 1;
   for (uint32_t a = 0; a < n; a++) {
     if (weights && w->kernel[a] != weights[a])

@@ -24,8 +24,9 @@ WHIT_OP(conv, .version = 1, .in = "x w bias? more*", .out = "y",
  * Where bytes count (WHIT_SMALL) all of these are strips and a pointer a tap, into x or a copy of it in f32. */
 enum { CONV_DIRECT, CONV_STRIPS, CONV_WINOGRAD, CONV_DEPTHWISE, CONV_WIDE };
 
-/* Is p of this kind, which this build has? */
-#define CONV_IS(p, which) ((WHIT_CONVS >> CONV_##which & 1) && (p)->kind == CONV_##which)
+/* Does this build have this kind; and is p of it? */
+#define CONV_HAS(which) (WHIT_CONVS >> CONV_##which & 1)
+#define CONV_IS(p, which) (CONV_HAS(which) && (p)->kind == CONV_##which)
 #define CONV_IN_STRIPS(p) (CONV_IS(p, STRIPS) || (WHIT_SMALL && (CONV_IS(p, DIRECT) || CONV_IS(p, DEPTHWISE))))
 
 typedef struct conv_plan {
@@ -33,7 +34,7 @@ typedef struct conv_plan {
   whit_window w;
   int32_t shape[WHIT_MAX_RANK]; /* of y */
   float *panels, *bias, *zeros, *slots;  /* in scratch, or the operand itself */
-  const float *x;                        /* padded: in scratch too */
+  const float *x;                        /* in f32, padded: in scratch too */
   uint64_t slot, at_bias, at_x, at_slots; /* floats: of one thread; where each part of scratch begins */
   whit_epilogue e;
 #if WHIT_SMALL
@@ -48,41 +49,67 @@ typedef struct conv_plan {
   int32_t width;                /* positions of a line of x */
   int32_t group, n_in, n_out;   /* channels of a group */
   int32_t k, pieces;            /* floats of a patch; pointers to it */
-  int32_t lines;                /* of y */
+  int32_t pixels, lines;        /* of y */
   ptrdiff_t pitch;              /* floats from pixel to pixel of y */
   int32_t n_strips, strip;      /* and most pixels of one */
   int32_t n_jobs;
 } conv_plan;
 
-static bool conv_is_depthwise(const whit_tensor *x, int32_t group, int32_t channels) {
-  return x->shape[x->rank - 1] == group && channels == group;
+/* Is it a type that this build convolves? */
+static bool conv_takes(unsigned dtype) {
+  if (CONV_HAS(WIDE)) return dtype != WHIT_BOOL;
+  return WHIT_DTYPES & WHIT_NARROW_FLOATS ? whit_in_f32(dtype) : dtype == WHIT_F32;
 }
 
-/* Reads and checks the task; shape: y's. */
-static whit_status conv_read(whit_call *c, whit_window *w, int32_t *shape) {
+/* Reads and checks the task: window, shape and channels, what kind it is and whether w must be packed. */
+static whit_status conv_read(conv_plan *p, whit_call *c) {
   const whit_tensor *x = c->in[0], *k = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL;
-  const int32_t group = c->attr[0], n_in = x->shape[x->rank ? x->rank - 1 : 0];
+  const unsigned axes = x->rank - 2u, dtype = x->dtype;
   if (x->rank < 3) return whit_fail(c, WHIT_E_SHAPE, "conv: x has no spatial axis");
-  if (x->dtype != k->dtype || x->dtype == WHIT_BOOL || (bias && bias->dtype != x->dtype))
-    return whit_fail(c, WHIT_E_TYPE, "conv: types do not fit");
-  const bool winograd = c->attr[1] == 2, panels = winograd || (c->attr[1] && !conv_is_depthwise(x, group, c->attr[2]));
-  const int32_t channels = panels ? c->attr[2] : k->rank ? k->shape[k->rank - 1] : -1;
+  if (dtype != k->dtype || (bias && bias->dtype != dtype) || !conv_takes(dtype))
+    return whit_fail(c, WHIT_E_TYPE, "conv: types do not fit, or are not in this build of the runtime");
+  if (!CONV_HAS(WINOGRAD) && c->attr[1] == 2) return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks Winograd's");
+  const bool winograd = CONV_HAS(WINOGRAD) && c->attr[1] == 2;
+  const int32_t group = c->attr[0], n_in = x->shape[x->rank - 1];
+  const int32_t channels = c->attr[1] ? c->attr[2] : k->rank ? k->shape[k->rank - 1] : -1;
   if (group < 1 || channels < 0 || n_in % group || channels % group)
     return whit_fail(c, WHIT_E_VALUE, "conv: channels do not divide into groups");
-  if (!panels && (k->rank != x->rank || k->shape[k->rank - 2] != n_in / group))
+  const bool depthwise = n_in == group && channels == group, panels = winograd || (c->attr[1] && !depthwise);
+  if (!panels && (k->rank != x->rank || k->shape[axes] != n_in / group || k->shape[axes + 1] != channels))
     return whit_fail(c, WHIT_E_SHAPE, "conv: w must be [spatial, C/group, M]");
-  WHIT_TRY(whit_window_read(c, w, 4, panels ? NULL : k->shape));
-  if ((int64_t)w->taps * (n_in / group) > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "conv: the kernel is too large");
-  if (winograd && (WHIT_CONVS >> CONV_WINOGRAD & 1)) WHIT_TRY(whit_winograd_check(c, w));
-  const whit_tensor stored = { .rank = 4, .shape = { winograd ? 36 : group, (int32_t)(((int64_t)channels / group + 15) / 16),
-                                                     winograd ? n_in : w->taps * (n_in / group), 16 } };
-  if (panels && (x->dtype != WHIT_F32 || !whit_same_shape(k, &stored)))
+  WHIT_TRY(whit_window_read(c, &p->w, 4, panels ? NULL : k->shape));
+  p->c = c;
+  p->group = group;
+  p->n_in = n_in / group;
+  p->n_out = channels / group;
+  if ((int64_t)p->w.taps * p->n_in > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "conv: the kernel is too large");
+  if (winograd) WHIT_TRY(whit_winograd_check(c, &p->w));
+  p->k = p->w.taps * p->n_in;
+  const whit_tensor stored = { .rank = 4, .shape = { winograd ? 36 : group, (int32_t)(((int64_t)p->n_out + 15) / 16),
+                                                     winograd ? n_in : p->k, 16 } };
+  if (panels && (dtype != WHIT_F32 || !whit_same_shape(k, &stored)))
     return whit_fail(c, WHIT_E_SHAPE, "conv: panels of w do not fit x and channels");
   if (bias && (bias->rank != 1 || bias->shape[0] != channels))
     return whit_fail(c, WHIT_E_SHAPE, "conv: bias must be [M]");
-  WHIT_TRY(whit_window_fit(c, w, c->attr[3], false, shape + 1));
-  shape[0] = x->shape[0];
-  shape[x->rank - 1] = channels;
+  WHIT_TRY(whit_window_fit(c, &p->w, c->attr[3], false, p->shape + 1));
+  p->shape[0] = x->shape[0];
+  p->shape[axes + 1] = channels;
+  int32_t more = 0;             /* than one pixel of x under a pixel of y */
+  for (uint32_t a = 0; a < axes; a++) more |= (p->w.kernel[a] - 1) | (p->w.stride[a] - 1) | p->w.before[a] | p->w.after[a];
+  p->convert = dtype != WHIT_F32;
+  p->kind = winograd ? CONV_WINOGRAD
+            : CONV_HAS(WIDE) && !whit_in_f32(dtype) ? CONV_WIDE
+            : WHIT_CONVERTS(p) ? CONV_STRIPS
+            : depthwise ? CONV_DEPTHWISE
+            : more ? CONV_STRIPS : CONV_DIRECT;
+  if (!(WHIT_CONVS >> p->kind & 1)) return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks this kind of it");
+  p->pack = p->kind <= CONV_STRIPS && !panels;
+  if (!WHIT_PACKS && p->pack)
+    return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks weights that are not stored in panels");
+  if (WHIT_SMALL && CONV_IS(p, DEPTHWISE)) {    /* as one group, whose products are element by element */
+    p->group = 1;
+    p->n_in = p->n_out = channels;
+  }
   return WHIT_OK;
 }
 
@@ -109,9 +136,11 @@ static uint64_t conv_at_sums(const conv_plan *p) {
 }
 #endif
 
-static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
+static void conv_plan_strips(conv_plan *p, int32_t threads) {
 #if WHIT_SMALL
   p->pieces = p->w.taps;
+  p->strip = 24;                /* few, so that threads get equal shares of small pictures */
+  p->n_strips = (p->pixels + p->strip - 1) / p->strip;
 #else
   const uint32_t last = p->w.n - 1;
   const int32_t in = p->w.in[last];
@@ -120,12 +149,12 @@ static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
   p->padded = p->copies && !WHIT_CONVERTS(p) && conv_hanging(p) > p->w.out[last] / 8;
   p->width = p->padded ? in + p->w.before[last] + p->w.after[last] : in;
   p->pieces = p->copies ? p->w.outer : p->w.taps;
-#endif
   /* 64K floats of patches, a multiple of the tile heights 6 and 8 if it can be; a whole number of rounds for all threads */
   const int32_t most = p->copies ? whit_max_i32(24, whit_min_i32(96, 65536 / whit_max_i32(p->k, 1) / 24 * 24)) : 192;
-  p->n_strips = (pixels + most - 1) / most;
-  if (pixels / 8 >= threads) p->n_strips = (p->n_strips + threads - 1) / threads * threads;
-  p->strip = p->n_strips ? (pixels + p->n_strips - 1) / p->n_strips : 0;
+  p->n_strips = (p->pixels + most - 1) / most;
+  if (p->pixels / 8 >= threads) p->n_strips = (p->n_strips + threads - 1) / threads * threads;
+  p->strip = p->n_strips ? (p->pixels + p->n_strips - 1) / p->n_strips : 0;
+#endif
   p->n_jobs = whit_min_i32(threads, p->n_strips);
   p->slot = conv_at_sums(p) + (WHIT_CONVERTS(p) ? (uint64_t)p->strip * (uint64_t)p->n_out : 0);
 }
@@ -133,8 +162,7 @@ static void conv_plan_strips(conv_plan *p, int32_t pixels, int32_t threads) {
 /* Floats of zeros that pointers into the padding point at. */
 static uint64_t conv_zeros(const conv_plan *p) {
   if (WHIT_SMALL) return (uint64_t)p->n_in;
-  if (p->kind != CONV_STRIPS) return 0;
-  return (uint64_t)(p->k / p->pieces + 15) / 16 * 16;
+  return p->kind == CONV_STRIPS ? (uint64_t)(p->k / p->pieces + 15) / 16 * 16 : 0;
 }
 
 #if !WHIT_SMALL
@@ -146,70 +174,49 @@ static int32_t conv_lines(const conv_plan *p) {
 }
 #endif
 
+/* Floats of x, if it is copied: in f32, or with its padding. */
+static uint64_t conv_copied(const conv_plan *p) {
+#if WHIT_SMALL
+  return WHIT_CONVERTS(p) ? (uint64_t)whit_count(p->c->in[0]) : 0;
+#else
+  return p->padded ? (uint64_t)conv_lines(p) * (uint64_t)p->width * (uint64_t)p->n_in : 0;
+#endif
+}
+
 /* describe: the shape function asks, so y is described. */
 static whit_status conv_plan_make(conv_plan *p, whit_call *c, bool describe) {
   const whit_tensor *x = c->in[0];
   const whit_window *w = &p->w;
-  const int32_t *const shape = p->shape;
-  bool one = true;
-  WHIT_TRY(conv_read(c, &p->w, p->shape));
-  if (describe) WHIT_TRY(whit_out(c, 0, x->dtype, x->rank, shape));
-  if (!whit_count(c->out[0])) return WHIT_OK;
-  const int32_t channels = shape[x->rank - 1];
-  p->c = c;
-  p->group = c->attr[0];
-  p->n_in = x->shape[x->rank - 1] / p->group;
-  p->n_out = channels / p->group;
-  p->k = w->taps * p->n_in;
-  p->lines = shape[0];
-  p->pitch = c->out[0]->stride[w->n];
-  for (uint32_t a = 0; a < w->n; a++) {
-    one = one && w->kernel[a] == 1 && w->stride[a] == 1 && !w->before[a] && !w->after[a];
-    if (a + 1 < w->n) p->lines *= shape[1 + a];
-  }
-  const int32_t pixels = p->lines * shape[w->n];
-  const int32_t threads = whit_workers(c, (double)pixels * p->k * channels);
-  p->convert = x->dtype != WHIT_F32;
-  p->kind = c->attr[1] == 2 ? CONV_WINOGRAD
-            : !whit_in_f32(x->dtype) ? CONV_WIDE
-            : WHIT_CONVERTS(p) ? CONV_STRIPS
-            : conv_is_depthwise(x, p->group, channels) ? CONV_DEPTHWISE
-            : one ? CONV_DIRECT : CONV_STRIPS;
-  if (!(WHIT_CONVS >> p->kind & 1)) return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks this kind of it");
-  p->pack = p->kind != CONV_DEPTHWISE && p->kind != CONV_WINOGRAD &&
-            (!c->attr[1] || conv_is_depthwise(x, p->group, c->attr[2]));
-  if (!WHIT_PACKS && p->pack && p->kind != CONV_WIDE)
-    return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks weights that are not stored in panels");
-  if (WHIT_SMALL && CONV_IS(p, DEPTHWISE)) {
-    p->group = 1;
-    p->n_in = p->n_out = channels;
-  }
+  WHIT_TRY(conv_read(p, c));
+  if (describe) WHIT_TRY(whit_out(c, 0, x->dtype, x->rank, p->shape));
+  const int32_t count = whit_count(c->out[0]), channels = p->group * p->n_out;
+  if (!count) return WHIT_OK;
+  p->pixels = count / channels;
+  p->lines = p->pixels / p->shape[w->n];
+  p->pitch = WHIT_SHARES ? c->out[0]->stride[w->n] : channels;
+  const int32_t threads = whit_workers(c, (double)count * p->k);
   p->slot = 0;
   p->n_jobs = 1;
   p->copies = p->padded = false;
-  if (CONV_IN_STRIPS(p)) conv_plan_strips(p, pixels, threads);
-  p->slot += (uint64_t)w->outer;  /* the list of lines */
+  if (CONV_IN_STRIPS(p)) conv_plan_strips(p, threads);
+  if (!WHIT_SMALL || CONV_IS(p, WIDE)) p->slot += (uint64_t)w->outer;  /* the list of lines */
   p->slot = (p->slot + 15) / 16 * 16;
-  /* scratch: panels; zeros or, of other types, the bias behind them; x with padding; a slot a job; the epilogue */
-  p->at_bias = WHIT_PACKS && p->pack && p->kind < CONV_DEPTHWISE ? (uint64_t)p->group * whit_panels_floats(p->k, p->n_out) : 0;
+  /* scratch: panels; zeros and, of other types, the bias behind them; the copy of x; a slot a job; the epilogue */
+  p->at_bias = WHIT_PACKS && p->pack ? (uint64_t)p->group * whit_panels_floats(p->k, p->n_out) : 0;
   p->at_x = p->at_bias + (conv_zeros(p) + (uint64_t)(WHIT_CONVERTS(p) ? channels : 0) + 15) / 16 * 16;
-  p->at_slots = p->at_x;
-#if WHIT_SMALL
-  if (WHIT_CONVERTS(p)) p->at_slots += ((uint64_t)whit_count(x) + 15) / 16 * 16;
-#else
-  if (p->padded) p->at_slots += ((uint64_t)conv_lines(p) * (uint64_t)p->width * (uint64_t)p->n_in + 15) / 16 * 16;
-#endif
-  const unsigned can = WHIT_CONVERTS(p) || p->kind == CONV_WIDE ? 0
-                       : p->kind == CONV_DEPTHWISE ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_GATE
-                       : p->kind == CONV_WINOGRAD ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_ADD : WHIT_EPILOGUE_ALL;
+  p->at_slots = p->at_x + (conv_copied(p) + 15) / 16 * 16;
+  const unsigned can = WHIT_CONVERTS(p) || CONV_IS(p, WIDE) ? 0
+                       : CONV_IS(p, WINOGRAD) ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_ADD
+                       : !WHIT_SMALL && CONV_IS(p, DEPTHWISE) ? WHIT_EPILOGUE_LIMIT | WHIT_EPILOGUE_GATE : WHIT_EPILOGUE_ALL;
   WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 4, can));
+  const bool program = WHIT_PROGRAMS && p->e.program;
   uint64_t slots = CONV_IS(p, WINOGRAD) ? whit_winograd_floats(c, w, &p->n_jobs) : (uint64_t)p->n_jobs * p->slot;
 #if WHIT_SMALL
-  p->turned = CONV_IS(p, DEPTHWISE) && whit_depthwise_turns(w, p->e.program);
+  p->turned = CONV_IS(p, DEPTHWISE) && whit_depthwise_turns(w, program);
 #else
   if (CONV_IS(p, DIRECT)) {
     slots = 0;
-    p->n_jobs = (int32_t)whit_gemm_parts(c, pixels, p->n_out, p->k);
+    p->n_jobs = (int32_t)whit_gemm_parts(c, p->pixels, p->n_out, p->k);
   }
   if (CONV_IS(p, DEPTHWISE)) {
     whit_depthwise *d = &p->depthwise;
@@ -217,12 +224,12 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, bool describe) {
     d->channels = channels;
     d->lines = p->lines;
     d->pitch = p->pitch;
-    slots = whit_depthwise_plan(d, threads, p->e.program);
+    slots = whit_depthwise_plan(d, threads, program);
     p->n_jobs = d->n_jobs;
   }
 #endif
   WHIT_TRY(whit_scratch(c, p->at_slots + slots));
-  c->spaced = can && !p->e.program && (p->kind != CONV_WINOGRAD || !p->e.finish.add_row);
+  if (WHIT_SHARES) c->spaced = can && !program && !(CONV_IS(p, WINOGRAD) && p->e.finish.add_row);
   p->at_epilogue = whit_round(c->scratch_bytes, 64);
   c->scratch_bytes = p->at_epilogue + whit_epilogue_bytes(&p->e, (uint32_t)p->n_jobs);
   return WHIT_OK;
@@ -380,7 +387,7 @@ static void conv_product(const conv_plan *p, whit_gemm *gemm) {
     WHIT_KERNEL(p->c->k, depthwise_f32)(gemm);
     return;
   }
-  if (CONV_IS(p, DIRECT) && gemm->m == 1) {     /* one row is x itself, and its sums have an order of their own */
+  if (CONV_IS(p, DIRECT) && p->pixels == 1) {   /* one row is x itself, and its sums have an order of their own */
     gemm->a = *gemm->rows;
     gemm->rows = NULL;
   }
@@ -391,11 +398,16 @@ static void conv_product(const conv_plan *p, whit_gemm *gemm) {
 static void conv_strips_job(void *arg, uint32_t job) {
   const conv_plan *p = (const conv_plan *)arg;
   const whit_tensor *y = p->c->out[0];
-  const int32_t pixels = p->lines * p->w.out[p->w.n - 1], channels = p->n_out * p->group;
+  const int32_t channels = p->n_out * p->group;
   float *slot = p->slots + job * p->slot, *sums = slot + conv_at_sums(p);
-  int32_t end, stop;
+  int32_t end;
   for (int32_t s = whit_part(job, p->n_jobs, p->n_strips, &end); s < end; s++) {
-    const int32_t first = whit_part((uint32_t)s, p->n_strips, pixels, &stop), n = stop - first;
+#if WHIT_SMALL
+    const int32_t first = s * p->strip, n = whit_min_i32(p->strip, p->pixels - first);
+#else
+    int32_t stop;
+    const int32_t first = whit_part((uint32_t)s, p->n_strips, p->pixels, &stop), n = stop - first;
+#endif
     for (int32_t g = 0; g < p->group; g++) {
       whit_gemm gemm = conv_gemm(p, first, n, g);
       conv_rows(p, &gemm, slot, first, n, g);
@@ -486,7 +498,7 @@ static void conv_prepare(conv_plan *p) {
 /* Where a patch is a pixel. */
 static void conv_direct(const conv_plan *p) {
   for (int32_t g = 0; g < p->group; g++) {
-    whit_gemm gemm = conv_gemm(p, 0, p->lines * p->w.out[p->w.n - 1], g);
+    whit_gemm gemm = conv_gemm(p, 0, p->pixels, g);
     gemm.a = (const float *)p->c->in[0]->data + g * p->n_in;
     gemm.a_row = p->n_in * p->group;
     whit_gemm_all(p->c, &gemm, p->e.plan ? whit_epilogue_after : NULL, &p->e);
