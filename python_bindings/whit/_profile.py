@@ -119,7 +119,7 @@ def _product(shape: Sequence[int]) -> int:
 
 def _conv(a: dict[str, Any], inputs: Shapes, y: tuple[int, ...], constant: bool) -> tuple[int, str]:
     each = inputs[0][-1] // max(a["group"], 1)
-    size = "x".join(map(str, a["kernel"]))
+    size = "x".join(map(str, a["kernel"])) or "rows"
     kind = " depthwise" if a["group"] > 1 and each == 1 else " grouped" if a["group"] > 1 else ""
     return _product(y) * _product(a["kernel"]) * each, f"{size}{kind}"
 

@@ -77,6 +77,8 @@ class Selection:
     ints: bool = False
     known: bool = False
     states: bool = False
+    views: bool = False
+    """Outputs that lie in their inputs' memory in another order or with gaps; else such operators copy."""
     dynamic: bool = False
     """Shapes that depend on data."""
     sequences: bool = False
@@ -93,9 +95,14 @@ class Selection:
             "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
-            **flags, "dynamic": int(self.dynamic or self.sequences),
+            **flags, "dynamic": int(self.dynamic or self.sequences), "views": self._views(),
             "avx512": int(avx512),
         }  # fmt: skip
+
+    def _views(self) -> int:
+        if self.views or self.dynamic or self.sequences:
+            return 2
+        return int(any("view" in r["flags"] for r in _operators.table()["ops"] if r["name"] in self.ops))
 
     def names(self) -> dict[str, list[str]]:
         """What it holds, for people."""
@@ -210,6 +217,9 @@ class _Reader:
         if name == "tile":
             inputs = range(len(self.file.node_inputs(node)))
             self._program(list(given["program"]), [self._value(node, k).dtype for k in inputs])
+        if "view" in row["flags"]:  # a transpose for those who need it dense is a copy
+            copied = name == "transpose" and self._value(node, 0, output=True).dense
+            self.chosen.views |= not copied
         x = self._value(node, 0)
         kind: int | None = None
         if name == "conv":
@@ -275,7 +285,7 @@ class _Reader:
         channels = given["channels"] if given["panels"] else w.shape[-1]
         if x.channels == given["group"] and channels == given["group"]:
             return DEPTHWISE
-        kernel = given["kernel"] or w.shape[:-2]
+        kernel = given["kernel"] if given["panels"] else w.shape[:-2]
         plain = all(k == 1 for k in kernel) and all(s == 1 for s in given["strides"])
         return DIRECT if plain and not any(given["pads"]) else STRIPS
 

@@ -6,7 +6,6 @@ whit_status whit_window_read(whit_call *c, whit_window *w, unsigned first, const
   int32_t pads[2 * WHIT_WINDOW_AXES] = { 0 };
   int32_t *const lists[] = { w->kernel, w->stride, pads, w->dilation };
   const whit_tensor *x = c->in[0];
-  if (x->rank < 3) return whit_fail(c, WHIT_E_SHAPE, "the input has no spatial axis");
   const uint32_t n = x->rank - 2u;
   w->n = n;
   w->in = x->shape + 1;
@@ -24,6 +23,7 @@ whit_status whit_window_read(whit_call *c, whit_window *w, unsigned first, const
     }
   }
   int64_t taps = 1;
+  w->outer = 1;
   for (uint32_t a = 0; a < n; a++) {
     if (weights && w->kernel[a] != weights[a])
       return whit_fail(c, WHIT_E_SHAPE, "the weights do not have the size of the kernel");
@@ -137,6 +137,7 @@ void whit_window_fold(const whit_window *w, const whit_kernels *k, unsigned kind
 
 whit_status whit_pool_shape(whit_pool *p, whit_call *c) {
   const whit_tensor *x = c->in[0];
+  if (x->rank < 3) return whit_fail(c, WHIT_E_SHAPE, "the input has no spatial axis");
   WHIT_TRY(whit_window_read(c, &p->w, 3, NULL));
   WHIT_TRY(whit_window_fit(c, &p->w, c->attr[0], c->attr[1], p->shape + 1));
   const int32_t length = p->w.in[p->w.n - 1] * x->shape[x->rank - 1];

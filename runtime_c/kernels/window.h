@@ -9,7 +9,7 @@ enum { WHIT_PAD_NOTSET, WHIT_PAD_SAME_UPPER, WHIT_PAD_SAME_LOWER, WHIT_PAD_VALID
 
 /* A "line" is what the last spatial axis runs along: line number l of x begins at element l * in[n - 1] * channels. */
 typedef struct whit_window {
-  uint32_t n;                   /* spatial axes, 1 to 6 */
+  uint32_t n;                   /* spatial axes, at most 6 */
   int32_t taps, outer;          /* product of kernel; the same without the last axis: lines that a window touches */
   const int32_t *in, *out;      /* spatial sizes */
   int32_t kernel[WHIT_WINDOW_AXES], stride[WHIT_WINDOW_AXES], dilation[WHIT_WINDOW_AXES];
@@ -17,7 +17,7 @@ typedef struct whit_window {
 } whit_window;
 
 /* Reads and checks the lists kernel, strides, pads, dilations, which start at attribute word `first`; an absent list
- * means ones (pads: zeros). weights: the kernel that the weights have, or NULL; the list must agree. x: c->in[0]. */
+ * means ones (pads: zeros). weights: the kernel that the weights have, or NULL; the list must agree. x: c->in[0], of two axes or more. */
 whit_status whit_window_read(whit_call *c, whit_window *w, unsigned first, const int32_t *weights);
 
 /* Computes the output's spatial sizes into out (which w goes on using), and the padding if it is automatic. */

@@ -10,7 +10,7 @@
 WHIT_OP(conv, .version = 1, .in = "x w bias? more*", .out = "y",
         .attr = "group:i32 panels:i32 channels:i32 auto_pad:i32 kernel:i32[] strides:i32[] pads:i32[] dilations:i32[] "
                 "epilogue:i32[] finish:f32[]",
-        .doc = "x [N, spatial, C], w [spatial, C/group, M], y [N, spatial, M]. panels = 1 (f32): w is stored as [group]"
+        .doc = "x [N, spatial, C], w [spatial, C/group, M], y [N, spatial, M]; of f32 also rows [N, C]. panels = 1 (f32): w is stored as [group]"
                "[ceil(M/group/16)][kernel * C/group][16], M = channels; not where C/group = 1 and M = C (depthwise). panels = 2 "
                "(f32, 3x3, group, strides and dilations 1, C from 16 on): w is stored as [36][ceil(M/16)][C][16], transformed for Winograd's "
                "F(4x4, 3x3) at the points 0, +-11/16, +-3/2 and infinity. auto_pad 0 as given, 1 same, upper, 2 same, lower, 3 none. "
@@ -65,7 +65,7 @@ static bool conv_takes(unsigned dtype) {
 static whit_status conv_read(conv_plan *p, whit_call *c) {
   const whit_tensor *x = c->in[0], *k = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL;
   const unsigned axes = x->rank - 2u, dtype = x->dtype;
-  if (x->rank < 3) return whit_fail(c, WHIT_E_SHAPE, "conv: x has no spatial axis");
+  if (x->rank < 2) return whit_fail(c, WHIT_E_SHAPE, "conv: x must be [N, spatial, C]");
   if (dtype != k->dtype || (bias && bias->dtype != dtype) || !conv_takes(dtype))
     return whit_fail(c, WHIT_E_TYPE, "conv: types do not fit, or are not in this build of the runtime");
   if (!CONV_HAS(WINOGRAD) && c->attr[1] == 2) return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks Winograd's");
@@ -102,6 +102,8 @@ static whit_status conv_read(conv_plan *p, whit_call *c) {
             : WHIT_CONVERTS(p) ? CONV_STRIPS
             : depthwise ? CONV_DEPTHWISE
             : more ? CONV_STRIPS : CONV_DIRECT;
+  if (!axes && p->kind != CONV_DIRECT)
+    return whit_fail(c, WHIT_E_UNSUPPORTED, "conv: without a spatial axis x must be f32, and not each channel by itself");
   if (!(WHIT_CONVS >> p->kind & 1)) return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks this kind of it");
   p->pack = p->kind <= CONV_STRIPS && !panels;
   if (!WHIT_PACKS && p->pack)

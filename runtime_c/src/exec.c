@@ -99,7 +99,7 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
     }
   whit_status s = op->shape(c);
   if (s) return s == WHIT_LATER ? WHIT_E_VALUE : s;
-  if (WHIT_VIEWS && c->view) {
+  if (WHIT_VIEWS > 1 && c->view) {
     whit_value *in = (whit_value *)(void *)c->in[0], *out = (whit_value *)(void *)c->out[0];
     if (whit_view_allowed(out, c)) {
       out->t.data = (uint8_t *)in->t.data + c->view_offset * (ptrdiff_t)whit_type_size(out->t.dtype);
@@ -116,7 +116,7 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
 
 static whit_status run_step(whit_instance *i, uint32_t pc) {
   const whit_step *step = &i->steps[pc];
-  if (WHIT_VIEWS && step->mode == WHIT_STEP_VIEW) {
+  if (WHIT_VIEWS > 1 && step->mode == WHIT_STEP_VIEW) {
     const uint32_t *args = whit_args(i, &i->model->nodes[pc]);
     whit_value *out = &i->values[args[i->model->nodes[pc].n_in]];
     out->t.data = (uint8_t *)i->values[args[0]].t.data + (ptrdiff_t)out->offset;

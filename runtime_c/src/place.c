@@ -22,7 +22,7 @@ static void extend_lifetimes(whit_instance *i, const whit_region *entry) {
     const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
     const whit_step *step = &i->steps[pc];
     const bool dynamic = WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && i->ops[n->op]->flags & WHIT_OP_VIEW;
-    if (WHIT_VIEWS && (step->mode == WHIT_STEP_VIEW || dynamic)) {
+    if (WHIT_VIEWS > 1 && (step->mode == WHIT_STEP_VIEW || dynamic)) {
       outlive(i, args[0], i->values[outs[0]].death);
     } else if (step->mode >= WHIT_STEP_IF && whit_is_loop(i, pc)) {
       const uint32_t *results = words + i->model->regions[step->region].results;

@@ -96,7 +96,7 @@ static unsigned plan_ready(whit_step *step, const whit_call *c) {
   step->spaced = c->spaced;
   if (!WHIT_VIEWS || !c->view) return WHIT_V_PLACED;
   whit_value *out = (whit_value *)(void *)c->out[0];      /* a tensor is the first member of its value */
-  if (whit_view_allowed(out, c)) {
+  if (WHIT_VIEWS > 1 && whit_view_allowed(out, c)) {
     step->mode = WHIT_STEP_VIEW;
     out->offset = (size_t)(c->view_offset * (ptrdiff_t)whit_type_size(out->t.dtype));
     return WHIT_V_VIEW;

@@ -81,7 +81,7 @@ def everything() -> dict[str, Any]:
     ones = 0xFFFFFFFFFFFFFFFF
     return {
         "dtypes": 0xFFFFFFFF, "micros_f32": ones, "micros_f64": ones, "micros_i64": ones, "micros_64": ones,
-        "convs": 0x1F, "reduces": 0x7F, **dict.fromkeys(FLAGS, 1), "small": 0, "texts": 1,
+        "convs": 0x1F, "reduces": 0x7F, **dict.fromkeys(FLAGS, 1), "views": 2, "small": 0, "texts": 1,
         "avx512": 1, "profile": "speed",
     }  # fmt: skip
 
@@ -100,7 +100,6 @@ def block(selection: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     sums = selection["reduces"] & 0x13 or "avg_pool" in ops
     ends = selection["reduces"] & 0xC or {"argreduce", "max_pool"} & ops
     lines.append(f"#define WHIT_FOLDS {bool(sums) + 2 * bool(ends)}")
-    lines.append(f"#define WHIT_VIEWS {int(any('view' in r['flags'] for r in rows))}")
     lines.append(f"#define WHIT_SHARES {int(any(map(_shares, ops)))}")
     known = ("if", "loop", "identity", "shape")
     lines += [f"#define WHIT_HAS_{name} {int(name in ops)}" for name in known]

@@ -12,6 +12,7 @@ from .epilogue import attach_epilogues
 from .fold import fold_constants
 from .fold_affine import fold_affine
 from .fuse import fuse_tiles
+from .keepdims import drop_axes
 from .layout import sink_transposes
 from .norm import absorb_affine, recognise_norm
 from .panels import pack_panels
@@ -35,6 +36,7 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("fold", fold_constants),
     ("affine", fold_affine),
     ("gains", absorb_affine),
+    ("keepdims", drop_axes),
     ("pixels", convolve_pixels),
     ("winograd", store_winograd),
     ("panels", pack_panels),
