@@ -19,7 +19,8 @@ typedef struct red_plan {
   const whit_call *c;
   const void *x;
   void *y;
-  unsigned n, kind, dtype;
+  int32_t shape[WHIT_MAX_RANK];       /* of y */
+  unsigned rank, n, kind, dtype;
   bool first_reduced; /* group k is reduced if (k is odd) != first_reduced */
   int32_t size[WHIT_MAX_RANK];
   int32_t n_reduced, n_kept; /* elements */
@@ -32,42 +33,42 @@ static bool red_reduced(const red_plan *p, unsigned group) {
 
 static bool red_rows(const red_plan *p) { return RED_HAS_ROWS && red_reduced(p, p->n - 1); }
 
+/* A bit per axis that is reduced. */
 static whit_status red_axes(whit_call *c, uint32_t *mask) {
   int64_t given[WHIT_MAX_RANK];
-  const unsigned rank = c->in[0]->rank;
+  const int32_t rank = c->in[0]->rank;
   const bool is_given = c->n_in > 1 && c->in[1];
   uint32_t n;
   const int32_t *list = whit_attr_list(c, 3, 0, &n);
   if (is_given) WHIT_TRY(whit_ints(c, 1, given, WHIT_MAX_RANK, &n));
-  *mask = n || c->attr[2] ? 0 : (1u << rank) - 1;
+  *mask = n || c->attr[2] ? 0 : ~0u;
   for (uint32_t k = 0; k < n; k++) {
-    const int32_t axis = whit_position(is_given ? given[k] : list[k], (int32_t)rank);
+    const int32_t axis = whit_position(is_given ? given[k] : list[k], rank);
     if (axis < 0) return whit_fail(c, WHIT_E_VALUE, "reduce: no such axis");
     *mask |= 1u << axis;
   }
   return WHIT_OK;
 }
 
-/* shape: the output's, *rank axes. */
-static whit_status red_read(red_plan *p, whit_call *c, int32_t *shape, unsigned *rank) {
+static whit_status red_read(red_plan *p, whit_call *c) {
   const whit_tensor *x = c->in[0];
   uint32_t mask;
-  unsigned n = 0, n_axes = 0;
+  unsigned n = 0;
   bool last = false;            /* is group n - 1 reduced? */
   WHIT_TRY(red_axes(c, &mask));
   p->c = c;
   p->x = x->data;
   p->kind = (unsigned)c->attr[0];
   p->dtype = x->dtype;
+  p->rank = 0;
   p->first_reduced = false;
   p->size[0] = p->n_reduced = p->n_kept = 1;
   p->n_parts = 1;
-  for (unsigned a = 0; a < x->rank; a++) {
-    const bool reduced = mask >> a & 1;
+  for (unsigned a = 0; a < x->rank; a++, mask >>= 1) {
+    const bool reduced = mask & 1;
     const int32_t dim = x->shape[a];
-    if (!reduced || c->attr[1]) shape[n_axes++] = reduced ? 1 : dim;
-    if (reduced) p->n_reduced *= dim;
-    else p->n_kept *= dim;
+    if (!reduced || c->attr[1]) p->shape[p->rank++] = reduced ? 1 : dim;
+    *(reduced ? &p->n_reduced : &p->n_kept) *= dim;
     if (dim == 1) continue;
     if (!n) p->first_reduced = reduced;
     if (!n || last != reduced) p->size[n++] = 1;
@@ -75,7 +76,6 @@ static whit_status red_read(red_plan *p, whit_call *c, int32_t *shape, unsigned 
     p->size[n - 1] *= dim;
   }
   p->n = n ? n : 1;
-  *rank = n_axes;
   return WHIT_OK;
 }
 
@@ -85,14 +85,12 @@ static bool red_is_any(const red_plan *p) {
 }
 
 whit_status whit_reduce_shape(whit_call *c) {
-  int32_t shape[WHIT_MAX_RANK];
-  unsigned rank;
   red_plan p;
-  if (c->attr[0] < RED_SUM || c->attr[0] > RED_MEAN) return whit_fail(c, WHIT_E_VALUE, "reduce: no such kind");
-  WHIT_TRY(red_read(&p, c, shape, &rank));
+  WHIT_TRY(red_read(&p, c));
+  if (p.kind > RED_MEAN) return whit_fail(c, WHIT_E_VALUE, "reduce: no such kind");
   if (!(WHIT_REDUCES >> p.kind & 1) || (!RED_HAS_ANY && red_is_any(&p)) || (!RED_HAS_ROWS && red_reduced(&p, p.n - 1)))
     return whit_fail(c, WHIT_E_OPERATOR, "reduce: this build of the runtime lacks this kind of it");
-  return whit_out(c, 0, p.dtype, rank, shape);
+  return whit_out(c, 0, p.dtype, p.rank, p.shape);
 }
 
 /* ---- any type ----------------------------------------------------------------------- */
@@ -168,37 +166,38 @@ static inline bool red_fold_f32(const red_plan *p, const float *x, float *y, uns
   return true;
 }
 
+/* Which element of y the run of x's last group number `run` belongs to. */
+static ptrdiff_t red_home(const red_plan *p, int32_t run) {
+  const unsigned last = p->n - 1;
+  ptrdiff_t at = 0, step = red_rows(p) ? 1 : p->size[last];
+  for (unsigned g = last; g--; run /= p->size[g]) {
+    if (red_reduced(p, g)) continue;
+    at += run % p->size[g] * step;
+    step *= p->size[g];
+  }
+  return at;
+}
+
 /* Walks x once, in order, a run of its last group at a time. Each y starts at the identity and takes the runs, or the sums
  * of runs, in that order: the only freedom is inside sum_rows_f32, which fixes its own order. */
 static void red_walk_f32(const red_plan *p, const float *x, float *y, int32_t n_kept, unsigned kind) {
   const unsigned last = p->n - 1;
   const bool sum = kind == WHIT_FOLD_SUM, rows = red_rows(p);
-  const int32_t n = p->size[last];
-  int32_t at[WHIT_MAX_RANK] = { 0 }, step[WHIT_MAX_RANK], stride = rows ? 1 : n;
+  const int32_t n = p->size[last], n_runs = n_kept * p->n_reduced / n;
   const float start = sum ? 0 : kind == WHIT_FOLD_MAX ? -__builtin_inff() : __builtin_inff();
   for (int32_t k = 0; k < n_kept; k++) y[k] = start;
   if (!WHIT_SMALL && rows && sum && last < 2) {
     WHIT_KERNEL(p->c->k, sum_rows_f32)(y, x, n_kept, n, n);
     return;
   }
-  for (unsigned g = last; g--;) {
-    step[g] = red_reduced(p, g) ? 0 : stride;
-    if (step[g]) stride *= p->size[g];
-  }
-  float *to = y;
-  for (unsigned g = 0; g != UINT32_MAX; x += n) {
+  for (int32_t run = 0; run < n_runs; run++, x += n) {
+    float *to = y + red_home(p, run), part;
     const float *lines[] = { to, x };
     const whit_fold f = { lines, 2, 1, n, 1, 0, 0 };
-    float part;
     if (!rows && sum) WHIT_KERNEL(p->c->k, add_to_f32)(to, x, n);
     else if (!rows) WHIT_KERNEL(p->c->k, fold_f32)(&f, kind, to); /* in place: once more changes nothing */
     else if (sum) WHIT_KERNEL(p->c->k, sum_rows_f32)(&part, x, 1, n, n), *to += part;
     else *to = red_max_row(p->c->k, *to, x, n, kind);
-    for (g = last - 1; g != UINT32_MAX && ++at[g] == p->size[g]; g--) {
-      to -= (ptrdiff_t)step[g] * (p->size[g] - 1);
-      at[g] = 0;
-    }
-    if (g != UINT32_MAX) to += step[g];
   }
 }
 
@@ -222,10 +221,8 @@ static void red_part_f32(void *arg, uint32_t part) {
 enum { RED_PARALLEL = 1 << 15 }; /* elements; below, waking threads costs more than it saves */
 
 whit_status whit_reduce_run(whit_call *c) {
-  int32_t shape[WHIT_MAX_RANK];
-  unsigned rank;
   red_plan p;
-  WHIT_TRY(red_read(&p, c, shape, &rank));
+  WHIT_TRY(red_read(&p, c));
   p.y = c->out[0]->data;
   if (RED_HAS_ANY && red_is_any(&p)) {
     red_any(&p);
