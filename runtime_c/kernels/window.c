@@ -57,6 +57,7 @@ static whit_status window_axis(whit_call *c, whit_window *w, uint32_t a, int32_t
   /* so that positions of windows, with one step to spare, fit in 32 bits */
   if (before + in + after + extent + stride > INT32_MAX)
     return whit_fail(c, WHIT_E_SIZE, "kernel, strides, pads or dilations are too large");
+  w->whole &= w->kernel[a] == 1 && stride == 1 && !(before | after);
   w->before[a] = (int32_t)before;
   w->after[a] = (int32_t)after;
   out[a] = (int32_t)n;
@@ -67,6 +68,7 @@ whit_status whit_window_fit(whit_call *c, whit_window *w, int32_t auto_pad, bool
   if (auto_pad < WHIT_PAD_NOTSET || auto_pad > WHIT_PAD_VALID) return whit_fail(c, WHIT_E_VALUE, "no such auto_pad");
   if (!WHIT_AUTO_PADS && (auto_pad || ceil_mode))
     return whit_fail(c, WHIT_E_OPERATOR, "this build of the runtime lacks auto_pad and ceil_mode");
+  w->whole = true;
   for (uint32_t a = 0; a < w->n; a++)
     WHIT_TRY(window_axis(c, w, a, WHIT_AUTO_PADS ? auto_pad : WHIT_PAD_NOTSET, WHIT_AUTO_PADS && ceil_mode, out));
   w->out = out;

@@ -49,7 +49,7 @@ typedef struct conv_plan {
   int32_t width;                /* positions of a line of x */
   int32_t group, n_in, n_out;   /* channels of a group */
   int32_t k, pieces;            /* floats of a patch; pointers to it */
-  int32_t pixels, lines;        /* of y */
+  int32_t pixels;               /* of y */
   ptrdiff_t pitch;              /* floats from pixel to pixel of y */
   int32_t n_strips, strip;      /* and most pixels of one */
   int32_t n_jobs;
@@ -71,7 +71,7 @@ static whit_status conv_read(conv_plan *p, whit_call *c) {
   if (!CONV_HAS(WINOGRAD) && c->attr[1] == 2) return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks Winograd's");
   const bool winograd = CONV_HAS(WINOGRAD) && c->attr[1] == 2;
   const int32_t group = c->attr[0], n_in = x->shape[x->rank - 1];
-  const int32_t channels = c->attr[1] ? c->attr[2] : k->rank ? k->shape[k->rank - 1] : -1;
+  const int32_t channels = c->attr[1] ? c->attr[2] : k->shape[axes + 1];
   if (group < 1 || channels < 0 || n_in % group || channels % group)
     return whit_fail(c, WHIT_E_VALUE, "conv: channels do not divide into groups");
   const bool depthwise = n_in == group && channels == group, panels = winograd || (c->attr[1] && !depthwise);
@@ -85,23 +85,20 @@ static whit_status conv_read(conv_plan *p, whit_call *c) {
   if ((int64_t)p->w.taps * p->n_in > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "conv: the kernel is too large");
   if (winograd) WHIT_TRY(whit_winograd_check(c, &p->w));
   p->k = p->w.taps * p->n_in;
-  const whit_tensor stored = { .rank = 4, .shape = { winograd ? 36 : group, (int32_t)(((int64_t)p->n_out + 15) / 16),
-                                                     winograd ? n_in : p->k, 16 } };
-  if (panels && (dtype != WHIT_F32 || !whit_same_shape(k, &stored)))
+  const double stored = (double)whit_panels_floats(winograd ? n_in : p->k, p->n_out) * (winograd ? 36 : group);
+  if (panels && (dtype != WHIT_F32 || whit_count(k) != stored))
     return whit_fail(c, WHIT_E_SHAPE, "conv: panels of w do not fit x and channels");
   if (bias && (bias->rank != 1 || bias->shape[0] != channels))
     return whit_fail(c, WHIT_E_SHAPE, "conv: bias must be [M]");
   WHIT_TRY(whit_window_fit(c, &p->w, c->attr[3], false, p->shape + 1));
   p->shape[0] = x->shape[0];
   p->shape[axes + 1] = channels;
-  int32_t more = 0;             /* than one pixel of x under a pixel of y */
-  for (uint32_t a = 0; a < axes; a++) more |= (p->w.kernel[a] - 1) | (p->w.stride[a] - 1) | p->w.before[a] | p->w.after[a];
   p->convert = dtype != WHIT_F32;
   p->kind = winograd ? CONV_WINOGRAD
             : CONV_HAS(WIDE) && !whit_in_f32(dtype) ? CONV_WIDE
             : WHIT_CONVERTS(p) ? CONV_STRIPS
             : depthwise ? CONV_DEPTHWISE
-            : more ? CONV_STRIPS : CONV_DIRECT;
+            : p->w.whole ? CONV_DIRECT : CONV_STRIPS;
   if (!axes && p->kind != CONV_DIRECT)
     return whit_fail(c, WHIT_E_UNSUPPORTED, "conv: without a spatial axis x must be f32, and not each channel by itself");
   if (!(WHIT_CONVS >> p->kind & 1)) return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks this kind of it");
@@ -117,7 +114,8 @@ static whit_status conv_read(conv_plan *p, whit_call *c) {
 
 /* Floats of a job's scratch: pointers, patches, sums that are converted afterwards. */
 static uint64_t conv_at_patches(const conv_plan *p) {
-  return (uint64_t)p->strip * (uint64_t)p->pieces * sizeof(float *) / sizeof(float);
+  const int32_t list = WHIT_SMALL ? p->strip / 4 * 5 : p->strip;
+  return (uint64_t)list * (uint64_t)p->pieces * sizeof(float *) / sizeof(float);
 }
 #if WHIT_SMALL
 static uint64_t conv_at_sums(const conv_plan *p) { return conv_at_patches(p); }
@@ -194,7 +192,6 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, bool describe) {
   const int32_t count = whit_count(c->out[0]), channels = p->group * p->n_out;
   if (!count) return WHIT_OK;
   p->pixels = count / channels;
-  p->lines = p->pixels / p->shape[w->n];
   p->pitch = WHIT_SHARES ? c->out[0]->stride[w->n] : channels;
   const int32_t threads = whit_workers(c, (double)count * p->k);
   p->slot = 0;
@@ -224,7 +221,7 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, bool describe) {
     whit_depthwise *d = &p->depthwise;
     d->w = w;
     d->channels = channels;
-    d->lines = p->lines;
+    d->lines = p->pixels / p->shape[w->n];
     d->pitch = p->pitch;
     slots = whit_depthwise_plan(d, threads, program);
     p->n_jobs = d->n_jobs;
@@ -366,9 +363,13 @@ static void conv_rows(const conv_plan *p, whit_gemm *gemm, float *slot, int32_t 
   gemm->rows = rows;
   gemm->pieces = p->pieces;
 #if WHIT_SMALL
-  for (int32_t t = 0; t < p->pieces; t++)
-    for (int32_t i = 0; i < n; i++) *rows++ = conv_at(p, p->x + g * p->n_in, first + i, t);
-  if (CONV_IS(p, DEPTHWISE)) gemm->turn = p->turned ? p->w.kernel[1] : 1;
+  const int32_t turn = p->turned ? p->w.kernel[1] : 1;
+  for (int32_t i = 0; i < n; i += 4)
+    for (int32_t q = 0, t = 0; q < p->pieces; q++, t += turn) {
+      if (t >= p->pieces) t -= p->pieces - 1;
+      for (int32_t r = i; r < i + 4; r++) *rows++ = conv_at(p, p->x + g * p->n_in, first + whit_min_i32(r, n - 1), t);
+      *rows++ = p->panels + t * p->n_in;        /* the tap's weights, depthwise */
+    }
 #else
   const int32_t width = p->w.out[p->w.n - 1];
   int32_t *lines = (int32_t *)(void *)(slot + p->slot) - p->w.outer;

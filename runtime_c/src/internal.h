@@ -211,7 +211,10 @@ typedef struct whit_finish {
 #define WHIT_FINISH_NONE { NULL, 0, -__builtin_inff(), __builtin_inff(), 1, 0, 0, false }
 
 /* C[m,n] = A[m,k] B[k,n] + bias[n], finished. Row i of A is `pieces` pieces of k / pieces floats: piece p begins at
- * rows[p * m + i]; or, if rows is NULL, it lies at a + i * a_row (one piece). */
+ * rows[p * m + i], in the size profile at rows[(i / 4 * pieces + p) * 5 + i % 4], up to a multiple of four rows; or, if rows is NULL,
+ * it lies at a + i * a_row (one piece).
+ * In the size profile depthwise_f32 is a convolution of n channels, each by itself: a piece is a tap, NULL where it counts as nothing, and
+ * its weights lie at rows[(i / 4 * pieces + p) * 5 + 4]. */
 typedef struct whit_gemm {
   const float *a, *b, *bias;    /* b: [ceil(n/16)][k][16]; bias may be NULL */
   float *c;
@@ -220,11 +223,6 @@ typedef struct whit_gemm {
   const float *const *rows;
   int32_t pieces;
   whit_finish finish;
-#if WHIT_SMALL
-  int32_t turn;                 /* of depthwise_f32, a depthwise convolution of n channels and as many taps as pieces: rows of A, but
-                                   for those that are NULL, times rows of b[piece][n], not panels, element by element. Pieces are
-                                   added in the order 0, turn, 2 turn ..., 1, 1 + turn ... */
-#endif
 } whit_gemm;
 
 /* n_out rows of n results, each row combined out of rows of `lines`:

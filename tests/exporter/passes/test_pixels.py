@@ -18,8 +18,9 @@ CASES: dict[str, tuple[str, str, dict[str, int]]] = {
     "rows": (POOLED + "y = MatMul(f, m)", "2", {"matmul": 0, "conv": 2}),
     "any number of rows": (POOLED + "y = Gemm<transB = 1>(f, t, b)", "N", {"matmul": 0, "conv": 2}),
     "softmax": (POOLED + "g = Gemm(f, m, b)  y = Softmax(g)", "2", {"matmul": 0, "conv": 2}),
-    "element-wise work": (POOLED + "g = Gemm(f, m, b)  y = Relu(g)", "2", {"matmul": 1, "conv": 1}),
-    "another product": (POOLED + "g = Gemm(f, m, b)  y = MatMul(g, v)", "2", {"matmul": 2, "conv": 1}),
+    "element-wise work": (POOLED + "g = Gemm(f, m, b)  y = Relu(g)", "2", {"matmul": 0, "conv": 2, "tile": 0}),
+    "two products": (POOLED + "g = Gemm(f, m, b)  y = MatMul(g, v)", "2", {"matmul": 0, "conv": 3}),
+    "a product of two values": (POOLED + "g = Gemm(f, m, b)  r = Transpose(g)  y = MatMul(g, r)", "2", {"matmul": 2, "conv": 1}),
     "no convolution": ("p = GlobalAveragePool(x)  f = Flatten(p)  y = Gemm(f, u, b)", "2", {"matmul": 1, "conv": 0}),
     "a picture's pixels in a row": ("c = Conv(x, w)  f = Flatten(c)  y = MatMul(f, l)", "2", {"matmul": 0, "conv": 2}),
 }  # fmt: skip
