@@ -102,7 +102,9 @@ class Selection:
     def _views(self) -> int:
         if self.views or self.dynamic or self.sequences:
             return 2
-        return int(any("view" in r["flags"] for r in _operators.table()["ops"] if r["name"] in self.ops))
+        return int(
+            any("view" in r["flags"] for r in _operators.table()["ops"] if r["name"] in self.ops)
+        )
 
     def names(self) -> dict[str, list[str]]:
         """What it holds, for people."""

@@ -96,10 +96,20 @@ def kernel(function: str) -> str:
     return known.get(first, first)
 
 
-def count(model: Path, inputs: Path, isa: str) -> Count:
+def count(model: Path, inputs: Path, isa: str, program: Path | None = None) -> Count:
+    """program: in place of the runner that holds the whole library."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "counts"
-        arguments = [*command(isa, out), model, inputs, Path(folder) / "outputs", isa, 1]
+        emulated = command(isa, out)
+        arguments = [
+            *emulated[:-1],
+            program or emulated[-1],
+            model,
+            inputs,
+            Path(folder) / "outputs",
+            isa,
+            1,
+        ]
         subprocess.run(list(map(str, arguments)), check=True)
         lines = [line.split() for line in out.read_text().splitlines()]
     # libc's, of the runner: a run that asked for a larger arena

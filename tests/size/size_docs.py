@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -70,6 +71,29 @@ def parts(size: _size.Size, folder: str, least: int = 0) -> str:
     )
 
 
+def instructions(name: str, profile: str, compiler: str) -> int:
+    """Millions of one inference on one thread, counted in the emulator."""
+    sys.path[:0] = [str(size_cases.ROOT / "tests/bench"), str(size_cases.ROOT / "tests/runtime_c")]
+    import counts
+    import models
+    import runners
+
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        library, program, inputs = folder / "libwhit.a", folder / "runner", folder / "inputs"
+        model = size_cases.model(name, folder)
+        with _build.source([model], _targets.target(size_cases.TARGET), profile) as source:
+            source.compile([library], compiler)
+        platform = sorted((runners.ROOT / "runtime_c/platform").glob("*.c"))
+        sources = [runners.ROOT / "tests/runtime_c/runner.c", *platform, library]
+        command = [runners.ARM64_CC, *runners.FLAGS, *sources, "-static", "-pthread", "-o", program]
+        subprocess.run(list(map(str, command)), check=True)
+        runners.write_inputs(model, models.feeds(name), inputs)
+        return round(
+            counts.count(folder / f"{name}.whit", inputs, "neon", program)["instructions"] / 1e6
+        )
+
+
 def page(found: dict[str, dict[str, int]]) -> str:
     """The text of docs/size.md."""
     target = _targets.target(size_cases.TARGET)
@@ -81,7 +105,7 @@ def page(found: dict[str, dict[str, int]]) -> str:
         one = _size.measure(mobilenet, target, "size", "clang")
         abis = [_size.by_target(mobilenet, profile) for profile in ("size", "balanced")]
         profiles = [
-            (p, c, _size.measure(mobilenet, target, p, c))
+            (p, c, _size.measure(mobilenet, target, p, c), instructions("mobilenet_v2", p, c))
             for p in _build.PROFILES
             for c in size_cases.COMPILERS
         ]
@@ -113,9 +137,10 @@ file, whose segments start on pages. aar: `libwhit.so` of an Android archive by 
 {table(("case", *head), [(case, *(sizes.get(k, "") for k in head)) for case, sizes in found.items()])}
 
 ## By profile
-MobileNetV2, {size_cases.TARGET}. balanced (the default): kernels for speed, the rest for size. compressed: the shared library by zlib.
+MobileNetV2, {size_cases.TARGET}. balanced (the default): kernels for speed, the rest for size. compressed: the shared library by zlib. instructions:
+millions executed by one inference on one thread, counted in the emulator.
 
-{table(("profile", "compiler", "code and constants", "shared library", "compressed"), [(p, c, s.total, s.shared, s.compressed) for p, c, s in profiles])}
+{table(("profile", "compiler", "code and constants", "shared library", "compressed", "instructions"), [(p, c, s.total, s.shared, s.compressed, n) for p, c, s, n in profiles])}
 
 ## By ABI
 The shared library with what MobileNetV2 needs. Of the bare machines, which link a static library: code and constants.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..dtypes import DType
 from ..ir import Graph, Node, Value
 
+
 def _constant(v: Value | None, rank: int) -> bool:
     return (
         v is not None

@@ -24,7 +24,9 @@ CASES: dict[str, tuple[str, str, int]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_keepdims(case: str) -> None:
     nodes, shape, n_reshapes = CASES[case]
-    text = f'<ir_version: 10, opset_import: ["": 21]> g (float[{shape}] x) => (float y) {{ {nodes} }}'
+    text = (
+        f'<ir_version: 10, opset_import: ["": 21]> g (float[{shape}] x) => (float y) {{ {nodes} }}'
+    )
     model = onnx.parser.parse_model(text)
     model.graph.output[0].type.tensor_type.ClearField("shape")
     axes = np.array([2], np.int64)
