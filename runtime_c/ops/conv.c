@@ -244,16 +244,17 @@ whit_status whit_conv_shape(whit_call *c) {
  * convolution leaves out a line of taps, as the fast one does. */
 static const float *conv_at(const conv_plan *p, const float *x, int32_t o, int32_t t) {
   const whit_window *w = &p->w;
-  const float *outside = x;     /* it is not */
   ptrdiff_t at = 0, step = p->n_in * p->group;
+  bool outside = false, skipped = false;
   for (uint32_t a = w->n; a--; o /= w->out[a], t /= w->kernel[a]) {
     const int32_t i = o % w->out[a] * w->stride[a] - w->before[a] + t % w->kernel[a] * w->dilation[a];
-    if ((uint32_t)i >= (uint32_t)w->in[a] && outside)
-      outside = CONV_IS(p, DEPTHWISE) && a != (p->turned ? 0 : w->n - 1) ? NULL : p->zeros;
-    at += i * step;
+    if ((uint32_t)i < (uint32_t)w->in[a]) at += i * step;
+    else if (CONV_IS(p, DEPTHWISE) && a != (p->turned ? 0 : w->n - 1)) skipped = true;
+    else outside = true;
     step *= w->in[a];
   }
-  return outside == x ? x + at + o * step : outside;
+  if (skipped) return NULL;
+  return outside ? p->zeros : x + at + o * step;
 }
 #else
 /* n numbers of x's type as floats; small n is the rule (3 channels, 3 x 3 channels). */

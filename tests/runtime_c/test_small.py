@@ -35,6 +35,8 @@ CASES = [
     conv((1, 18, 30, 4), (18, 1, 3, 3), group=18, dilations=[2, 1], pads=[2, 1, 2, 1]),
     conv((1, 3, 9, 11), (3, 1, 3, 3), group=3, pads=[1, 1, 1, 1]),  # fewer than a vector
     conv((1, 5, 40), (5, 1, 7), group=5, pads=[3, 3]),
+    conv((1, 2, 0, 4), (3, 2, 3, 3), pads=[2, 2, 2, 2]),  # padding alone
+    conv((1, 16, 0, 4), (16, 1, 3, 3), group=16, pads=[2, 2, 2, 2]),
     conv((1, 8, 6, 5), (8, 3, 2, 2), "ConvTranspose", strides=[2, 2]),
     conv((1, 8, 6, 5), (8, 5, 3, 3), "ConvTranspose", strides=[2, 2], pads=[1, 1, 1, 1]),
     conv((1, 21, 9, 10), (), "MaxPool", kernel_shape=[3, 3], strides=[1, 2], pads=[1, 1, 1, 1]),
@@ -76,7 +78,7 @@ def test_bits(
     path, inputs = tmp_path / "m.whit", tmp_path / "inputs"
     whit.convert(tmp_path / "m.onnx", path)
     data = rng.normal(size=x).astype(np.float32)
-    data.flat[:: data.size // 3] = -0.0
+    data.flat[:: data.size // 3 or 1] = -0.0
     runners.write_inputs(whit.load(path), {"x": data}, inputs)
     expected = runners.answer(runners.native(), path, inputs, "scalar")
     for isa in ("scalar", *runners.isas()):
