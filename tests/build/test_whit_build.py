@@ -385,11 +385,29 @@ def test_from_an_installed_wheel(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "made/libwhit.so").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.native
+def test_views_that_are_copies(native: list[str], tmp_path: Path) -> None:
+    """A picture's transpose is read by a convolution, which wants it dense: the library of a network of convolutions holds no views."""
+    model = tmp_path / "copied.whit"
+    nodes = "c = Conv(x, w)  p = GlobalAveragePool(c)  f = Flatten(p)  y = MatMul(f, m)"
+    weights = {"w": (8, 3, 3, 3), "m": (8, 5)}
+    whit.convert(_network(nodes, weights, "float[1, 3, 8, 8] x"), model)
+    chosen = _select.select([whit.load(model)])
+    assert chosen.ops == {"transpose", "conv", "reduce"} and chosen.json()["views"] == 1
+    inputs = built.inputs(model, tmp_path)
+    expected = runners.answer(native, model, inputs, "scalar")
+    made = built.build([model], "linux-x86_64", tmp_path / "made", "--profile", "size")
+    command = built.runner(made / "libwhit.a", "linux-x86_64")
+    for isa in built.isas("linux-x86_64"):
+        assert runners.answer(command, model, inputs, isa) == expected, isa
+
+
 @pytest.fixture(scope="module")
 def plain(folder: Path) -> ctypes.CDLL:
     """The library of a network of the plainest kind: weights in panels, a mean over pixels, no epilogue but limits."""
     model = folder / "plain.whit"
-    whit.convert(_network(PLAIN, {"w": (8, 3, 3, 3), "m": (8, 5)}, "float[1, 3, 8, 8] x"), model)
+    whit.convert(_network(PLAIN, {"w": (8, 3, 3, 3), "m": (4, 5)}, "float[1, 3, 8, 8] x"), model)
     chosen = _select.select([whit.load(model)])
     assert chosen.ops == {
         "transpose",
@@ -414,7 +432,8 @@ PLAIN = """
   c = Conv<pads = [1, 1, 1, 1]>(x, w)
   r = Relu(c)
   p = GlobalAveragePool(r)
-  f = Flatten(p)
+  s = Constant<value_ints = [1, 2, 4]>()
+  f = Reshape(p, s)
   m1 = MatMul(f, m)
   r1 = Relu(m1)
   y = Softmax(r1)"""
