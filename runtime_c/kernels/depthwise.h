@@ -27,7 +27,7 @@ typedef struct whit_depthwise {
   int32_t step, runs;           /* positions are taken `step` apart, so in `step` phases; runs: parts of a phase */
 } whit_depthwise;
 
-/* Floats of scratch that the task needs on so many threads. after: will it be given? */
+/* Floats of scratch that the task needs on so many threads. after: will it be given, or must lines run along the last axis? */
 uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after);
 
 /* Does the task; d->scratch is set. */

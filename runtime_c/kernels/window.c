@@ -21,6 +21,7 @@ whit_status whit_window_read(whit_call *c, whit_window *w, unsigned first, const
   if (x->rank < 3) return whit_fail(c, WHIT_E_SHAPE, "the input has no spatial axis");
   const uint32_t n = x->rank - 2u;
   w->n = n;
+  if (WHIT_HAS_bottleneck) w->ring = 0;
   w->in = x->shape + 1;
   for (uint32_t a = 0; a < n; a++) {
     w->kernel[a] = weights ? weights[a] : 1;
@@ -80,7 +81,7 @@ whit_status whit_window_fit(whit_call *c, whit_window *w, int32_t auto_pad, bool
   return WHIT_OK;
 }
 
-void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
+static void window_lines(const whit_window *w, int32_t o, int32_t *lines) {
   int32_t start[WHIT_WINDOW_AXES];
   if (!WHIT_SMALL && w->n == 2) { /* most are; divisions are slow */
     const int32_t item = o / w->out[0];
@@ -100,6 +101,12 @@ void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
     }
     lines[t] = line < 0 ? -1 : line + o * step;  /* o is the batch item now */
   }
+}
+
+void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
+  window_lines(w, o, lines);
+  for (int32_t t = 0; WHIT_HAS_bottleneck && w->ring && t < w->outer; t++)
+    if (lines[t] >= 0) lines[t] %= w->ring;
 }
 
 /* Positions low ... high - 1 of y, of lines that begin at position 0. */

@@ -14,6 +14,7 @@ typedef struct whit_window {
   const int32_t *in, *out;      /* spatial sizes */
   int32_t kernel[WHIT_WINDOW_AXES], stride[WHIT_WINDOW_AXES], dilation[WHIT_WINDOW_AXES];
   int32_t before[WHIT_WINDOW_AXES], after[WHIT_WINDOW_AXES];  /* padding */
+  int32_t ring;                 /* line l of x lies where line l % ring would; 0: where it is */
 } whit_window;
 
 /* Reads and checks the lists kernel, strides, pads, dilations, which start at attribute word `first`; an absent list
