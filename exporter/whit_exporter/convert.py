@@ -86,6 +86,7 @@ def run_passes(
     skipped = set() if layout else {"layout"}
     skipped |= set() if fuse else {"epilogue"}
     skipped |= {"winograd"} if optimize == "memory" else set()
+    skipped |= set() if fuse and optimize == "speed" else {"bottleneck"}
     other: dict[str, Pass] = {} if fuse else {"fuse": single_tiles}
     if optimize == "speed":
         other["winograd"] = partial(store_winograd, growth=math.inf)
@@ -126,6 +127,8 @@ def convert(
     optimize: which 3x3 convolutions are done by Winograd's method, two to three times as fast, with filters of four times the
         bytes: "memory" none; "speed" all that get faster; "balanced" those of them on pictures of some 70 pixels square and
         more, whose filters are small, and then those that save most time a byte, up to a tenth of the file. Results of these layers err by up to 1e-5 of the layer's largest result.
+        "speed" also makes one node of a depthwise convolution and the 1x1 convolutions around it, if what lies between
+        is more than the caches hold: the same bits, a smaller arena, but no values between to tap.
     Returns output as given, or bytes. Raises ConvertError, naming node, operator and what to do.
     """
     graph = to_graph(model, state=state)

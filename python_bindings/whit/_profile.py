@@ -124,6 +124,17 @@ def _conv(a: dict[str, Any], inputs: Shapes, y: tuple[int, ...], constant: bool)
     return _product(y) * _product(a["kernel"]) * each, f"{size}{kind}"
 
 
+def _bottleneck(
+    a: dict[str, Any], inputs: Shapes, y: tuple[int, ...], constant: bool
+) -> tuple[int, str]:
+    """As three convolutions: lines that several threads expand count once."""
+    x, depth, _, _, _, expand = (*inputs, (), (), ())[:6]
+    between = depth[-1]
+    n = _product(y[:-1]) * between * (_product(depth[:2]) + y[-1])
+    size = "x".join(map(str, depth[:2]))
+    return n + (_product(x) * between if expand else 0), f"{size}{' expanded' if expand else ''}"
+
+
 def _conv_transpose(
     a: dict[str, Any], inputs: Shapes, y: tuple[int, ...], constant: bool
 ) -> tuple[int, str]:
@@ -148,11 +159,12 @@ def _attention(
 
 MULTIPLY_ADDS = {
     "attention": _attention,
+    "bottleneck": _bottleneck,
     "conv": _conv,
     "conv_transpose": _conv_transpose,
     "matmul": _matmul,
 }
-"""(attributes, shapes of the inputs, shape of the output, is the second input constant) -> how many, and the kind."""
+"""(attributes, shapes of the inputs, () where none is given, shape of the output, is the second input constant) -> how many, and the kind."""
 
 
 def _shape(t: _native.Tensor) -> tuple[int, ...]:
@@ -181,9 +193,10 @@ def costs(model: Model, instance: Instance, arrays: Sequence[Feed]) -> list[Cost
         if int(file.nodes[node]["end"]) > node + 1:
             return  # what is in its regions counts
         values, others, weights = file.node_inputs(node), 0, 0
-        inputs = []
+        inputs: list[_native.Tensor | None] = []
         for k, value in enumerate(values):
             if value == NONE:
+                inputs.append(None)
                 continue
             t = c.whit_node_value(handle, node, 0, k).contents
             inputs.append(t)
@@ -197,7 +210,7 @@ def costs(model: Model, instance: Instance, arrays: Sequence[Feed]) -> list[Cost
             if value != NONE
         ]
         written = sum(map(_bytes, outputs))
-        if operator in VIEWS and _shows(outputs[0], inputs[0]):
+        if operator in VIEWS and inputs[0] is not None and _shows(outputs[0], inputs[0]):
             return
         if operator in READS_PART:
             weights, others = min(weights, written), min(others, written)
@@ -207,7 +220,7 @@ def costs(model: Model, instance: Instance, arrays: Sequence[Feed]) -> list[Cost
             constant = len(values) > 1 and values[1] < len(file.constants)
             n, cost.kind = MULTIPLY_ADDS[operator](
                 _operators.attributes(ids[node], file.node_attributes(node)),
-                [_shape(t) for t in inputs],
+                [() if t is None else _shape(t) for t in inputs],
                 _shape(outputs[0]),
                 constant,
             )

@@ -248,6 +248,9 @@ class _Reader:
             self.chosen.logs |= bool(given["log"])
         elif name == "reshape":
             self.chosen.infers |= len(given_inputs) > 1 or any(d < 0 for d in given["dims"])
+        elif name == "bottleneck":
+            finishes = (given[f"{part}_finish"] for part in ("expand", "depth", "project"))
+            self.chosen.gates |= any(len(numbers) > LIMITS for numbers in finishes)
         elif name == "matmul":
             w = self._value(node, 1)
             dtype = x.dtype or w.dtype

@@ -25,7 +25,32 @@ bool whit_depthwise_turns(const whit_window *w, bool after) {
          depthwise_tiles(w, 0) < depthwise_tiles(w, 1);
 }
 
-#if !WHIT_SMALL
+#if WHIT_SMALL
+/* For bottleneck, whose lines are never turned and whose threads are its own: conv does depthwise convolutions as it does products. */
+enum { DEPTHWISE_STRIP = 24 };
+
+uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
+  (void)threads, (void)after;
+  d->slot = ((uint64_t)d->channels + 15) / 16 * 16 + whit_rows_floats(d->w->taps, DEPTHWISE_STRIP);
+  return d->slot;
+}
+
+void whit_depthwise_do(const whit_call *c, whit_depthwise *d) {
+  const int32_t pixels = d->lines * d->w->out[d->w->n - 1];
+  const float **list = (const float **)(void *)(d->scratch + (d->channels + 15) / 16 * 16);
+  const whit_rows rows = { .w = d->w, .x = d->x, .zeros = d->scratch, .weights = d->weights, .pitch = d->channels, .n = d->channels };
+  whit_gemm g = { .bias = d->bias, .n = d->channels, .k = d->w->taps, .c_row = d->pitch, .rows = list, .pieces = d->w->taps,
+                  .finish = *d->finish };
+  whit_bytes_zero(d->scratch, (size_t)d->channels * sizeof(float));
+  for (int32_t first = 0; first < pixels; first += DEPTHWISE_STRIP) {
+    g.m = whit_min_i32(DEPTHWISE_STRIP, pixels - first);
+    g.c = d->y + first * d->pitch;
+    whit_rows_list(&rows, list, first, g.m);
+    WHIT_KERNEL(c->k, depthwise_f32)(&g);
+  }
+}
+
+#else
 
 static void depthwise_turn(whit_depthwise *d) {
   const whit_window *w = d->w;

@@ -30,12 +30,10 @@ typedef struct whit_depthwise {
 /* Do lines run along the first of two axes, for tiles fit that one better? It decides the order of taps. after: will it be given? */
 bool whit_depthwise_turns(const whit_window *w, bool after);
 
-#if !WHIT_SMALL                 /* there conv.c does it as it does products */
-/* Floats of scratch that the task needs on so many threads. */
+/* Floats of scratch that the task needs on so many threads. after: will it be given, or must lines run along the last axis? */
 uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after);
 
 /* Does the task; d->scratch is set. */
 void whit_depthwise_do(const whit_call *c, whit_depthwise *d);
-#endif
 
 #endif

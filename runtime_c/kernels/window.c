@@ -8,6 +8,7 @@ whit_status whit_window_read(whit_call *c, whit_window *w, unsigned first, const
   const whit_tensor *x = c->in[0];
   const uint32_t n = x->rank - 2u;
   w->n = n;
+  if (WHIT_HAS_bottleneck) w->ring = 0;
   w->in = x->shape + 1;
   for (uint32_t a = 0; a < n; a++) {
     w->kernel[a] = weights ? weights[a] : 1;
@@ -75,7 +76,7 @@ whit_status whit_window_fit(whit_call *c, whit_window *w, int32_t auto_pad, bool
   return WHIT_OK;
 }
 
-void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
+static void window_lines(const whit_window *w, int32_t o, int32_t *lines) {
   int32_t start[WHIT_WINDOW_AXES];
   if (!WHIT_SMALL && w->n == 2) { /* most are; divisions are slow */
     const int32_t item = o / w->out[0];
@@ -96,6 +97,41 @@ void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
     lines[t] = line < 0 ? -1 : line + o * step;  /* o is the batch item now */
   }
 }
+
+void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
+  window_lines(w, o, lines);
+  for (int32_t t = 0; WHIT_HAS_bottleneck && w->ring && t < w->outer; t++)
+    if (lines[t] >= 0) lines[t] %= w->ring;
+}
+
+#if WHIT_SMALL
+uint64_t whit_rows_floats(int32_t taps, int32_t n) { return ((uint64_t)n + 3) / 4 * 5 * (uint64_t)taps * sizeof(float *) / sizeof(float); }
+
+/* What of x lies under tap t of output pixel o. */
+static const float *rows_at(const whit_rows *r, int32_t o, int32_t t) {
+  const whit_window *w = r->w;
+  ptrdiff_t at = 0, step = r->pitch;
+  bool outside = false, skipped = false;
+  for (uint32_t a = w->n; a--; o /= w->out[a], t /= w->kernel[a]) {
+    const int32_t i = o % w->out[a] * w->stride[a] - w->before[a] + t % w->kernel[a] * w->dilation[a];
+    if ((uint32_t)i < (uint32_t)w->in[a]) at += (WHIT_HAS_bottleneck && w->ring && !a ? i % w->ring : i) * step;
+    else if (a == (r->turned ? 0 : w->n - 1)) outside = true;
+    else skipped = true;
+    step *= w->in[a];
+  }
+  return skipped ? r->skipped : outside ? r->zeros : r->x + at + o * step;
+}
+
+void whit_rows_list(const whit_rows *r, const float **list, int32_t first, int32_t n) {
+  const int32_t taps = r->w->taps, turn = r->turned ? r->w->kernel[1] : 1;
+  for (int32_t i = 0; i < n; i += 4)
+    for (int32_t q = 0, t = 0; q < taps; q++, t += turn) {
+      if (t >= taps) t -= taps - 1;
+      for (int32_t k = i; k < i + 4; k++) *list++ = rows_at(r, first + whit_min_i32(k, n - 1), t);
+      *list++ = r->weights + t * r->n;
+    }
+}
+#endif
 
 /* Positions low ... high - 1 of y, of lines that begin at position 0. */
 static void window_positions(const whit_window *w, const whit_kernels *k, unsigned kind, const float *const *lines,

@@ -15,6 +15,7 @@ typedef struct whit_window {
   int32_t kernel[WHIT_WINDOW_AXES], stride[WHIT_WINDOW_AXES], dilation[WHIT_WINDOW_AXES];
   int32_t before[WHIT_WINDOW_AXES], after[WHIT_WINDOW_AXES];  /* padding */
   bool whole;                   /* windows are the positions of x, one by one */
+  int32_t ring;                 /* line l of x lies where line l % ring would; 0: where it is */
 } whit_window;
 
 /* Reads and checks the lists kernel, strides, pads, dilations, which start at attribute word `first`; an absent list
@@ -26,6 +27,24 @@ whit_status whit_window_fit(whit_call *c, whit_window *w, int32_t auto_pad, bool
 
 /* lines[t], t < w->outer: the line of x that tap t of output line o falls on (batch counted in), or -1: padding. */
 void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines);
+
+#if WHIT_SMALL
+/* The rows that kernels of the size profile read x by: see whit_gemm. */
+typedef struct whit_rows {
+  const whit_window *w;
+  const float *x, *zeros;
+  const float *skipped;         /* of a tap on a line that is not there: zeros, or NULL */
+  const float *weights;         /* n floats a tap */
+  int32_t pitch, n;             /* floats from pixel to pixel of x; of zeros, and of weights */
+  bool turned;                  /* lines, and taps in their sequence, run along the first of two axes */
+} whit_rows;
+
+/* Floats of the list of n pixels. */
+uint64_t whit_rows_floats(int32_t taps, int32_t n);
+
+/* Lists pixels [first, first + n) of y. */
+void whit_rows_list(const whit_rows *r, const float **list, int32_t first, int32_t n);
+#endif
 
 /* y[position][channel] of one output line = maximum (NaN if there is one; -infinity without taps) or sum over the window.
  * lines: of the whole window. row: a job's scratch. */

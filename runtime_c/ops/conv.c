@@ -34,12 +34,12 @@ typedef struct conv_plan {
   whit_window w;
   int32_t shape[WHIT_MAX_RANK]; /* of y */
   float *panels, *bias, *zeros, *slots;  /* in scratch, or the operand itself */
-  const float *x;                        /* in f32, padded: in scratch too */
   uint64_t slot, at_bias, at_x, at_slots; /* floats: of one thread; where each part of scratch begins */
   whit_epilogue e;
 #if WHIT_SMALL
-  bool turned;                  /* depthwise, with lines along the first axis */
+  whit_rows rows;
 #else
+  const float *x;               /* padded: in scratch */
   whit_depthwise depthwise;
 #endif
   size_t at_epilogue;           /* bytes */
@@ -113,13 +113,12 @@ static whit_status conv_read(conv_plan *p, whit_call *c) {
 }
 
 /* Floats of a job's scratch: pointers, patches, sums that are converted afterwards. */
-static uint64_t conv_at_patches(const conv_plan *p) {
-  const int32_t list = WHIT_SMALL ? p->strip / 4 * 5 : p->strip;
-  return (uint64_t)list * (uint64_t)p->pieces * sizeof(float *) / sizeof(float);
-}
 #if WHIT_SMALL
-static uint64_t conv_at_sums(const conv_plan *p) { return conv_at_patches(p); }
+static uint64_t conv_at_sums(const conv_plan *p) { return whit_rows_floats(p->pieces, p->strip); }
 #else
+static uint64_t conv_at_patches(const conv_plan *p) {
+  return (uint64_t)p->strip * (uint64_t)p->pieces * sizeof(float *) / sizeof(float);
+}
 /* Patches of a line that hang over an end of it, at most. */
 static int32_t conv_hanging(const conv_plan *p) {
   const uint32_t last = p->w.n - 1;
@@ -211,7 +210,7 @@ static whit_status conv_plan_make(conv_plan *p, whit_call *c, bool describe) {
   const bool program = WHIT_PROGRAMS && p->e.program;
   uint64_t slots = CONV_IS(p, WINOGRAD) ? whit_winograd_floats(c, w, &p->n_jobs) : (uint64_t)p->n_jobs * p->slot;
 #if WHIT_SMALL
-  p->turned = CONV_IS(p, DEPTHWISE) && whit_depthwise_turns(w, program);
+  p->rows.turned = CONV_IS(p, DEPTHWISE) && whit_depthwise_turns(w, program);
 #else
   if (CONV_IS(p, DIRECT)) {
     slots = 0;
@@ -239,24 +238,7 @@ whit_status whit_conv_shape(whit_call *c) {
   return conv_plan_make(&p, c, true);
 }
 
-#if WHIT_SMALL
-/* What of x, from a group's first channel on, lies under tap t of output pixel o: zeros in the padding; NULL where depthwise
- * convolution leaves out a line of taps, as the fast one does. */
-static const float *conv_at(const conv_plan *p, const float *x, int32_t o, int32_t t) {
-  const whit_window *w = &p->w;
-  ptrdiff_t at = 0, step = p->n_in * p->group;
-  bool outside = false, skipped = false;
-  for (uint32_t a = w->n; a--; o /= w->out[a], t /= w->kernel[a]) {
-    const int32_t i = o % w->out[a] * w->stride[a] - w->before[a] + t % w->kernel[a] * w->dilation[a];
-    if ((uint32_t)i < (uint32_t)w->in[a]) at += i * step;
-    else if (CONV_IS(p, DEPTHWISE) && a != (p->turned ? 0 : w->n - 1)) skipped = true;
-    else outside = true;
-    step *= w->in[a];
-  }
-  if (skipped) return NULL;
-  return outside ? p->zeros : x + at + o * step;
-}
-#else
+#if !WHIT_SMALL
 /* n numbers of x's type as floats; small n is the rule (3 channels, 3 x 3 channels). */
 static void conv_copy(const conv_plan *p, float *dst, int32_t at, int32_t n) {
   typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
@@ -364,13 +346,13 @@ static void conv_rows(const conv_plan *p, whit_gemm *gemm, float *slot, int32_t 
   gemm->rows = rows;
   gemm->pieces = p->pieces;
 #if WHIT_SMALL
-  const int32_t turn = p->turned ? p->w.kernel[1] : 1;
-  for (int32_t i = 0; i < n; i += 4)
-    for (int32_t q = 0, t = 0; q < p->pieces; q++, t += turn) {
-      if (t >= p->pieces) t -= p->pieces - 1;
-      for (int32_t r = i; r < i + 4; r++) *rows++ = conv_at(p, p->x + g * p->n_in, first + whit_min_i32(r, n - 1), t);
-      *rows++ = p->panels + t * p->n_in;        /* the tap's weights, depthwise */
-    }
+  whit_rows from = p->rows;
+  from.x += g * p->n_in;
+  whit_rows_list(&from, rows, first, n);
+  if (CONV_IS(p, DIRECT) && p->pixels == 1) {   /* one row is x itself, and its sums have an order of their own */
+    gemm->a = *rows;
+    gemm->rows = NULL;
+  }
 #else
   const int32_t width = p->w.out[p->w.n - 1];
   int32_t *lines = (int32_t *)(void *)(slot + p->slot) - p->w.outer;
@@ -383,20 +365,6 @@ static void conv_rows(const conv_plan *p, whit_gemm *gemm, float *slot, int32_t 
     else conv_point(p, rows + i, lines, j, m, n, g);
   }
 #endif
-}
-
-static void conv_product(const conv_plan *p, whit_gemm *gemm) {
-#if WHIT_SMALL
-  if (CONV_IS(p, DEPTHWISE)) {
-    WHIT_KERNEL(p->c->k, depthwise_f32)(gemm);
-    return;
-  }
-  if (CONV_IS(p, DIRECT) && p->pixels == 1) {   /* one row is x itself, and its sums have an order of their own */
-    gemm->a = *gemm->rows;
-    gemm->rows = NULL;
-  }
-#endif
-  whit_gemm_rows(p->c->k, gemm, 0, gemm->m);
 }
 
 static void conv_strips_job(void *arg, uint32_t job) {
@@ -419,7 +387,11 @@ static void conv_strips_job(void *arg, uint32_t job) {
         gemm.c = sums;
         gemm.c_row = p->n_out;
       }
-      conv_product(p, &gemm);
+#if WHIT_SMALL
+      if (CONV_IS(p, DEPTHWISE)) WHIT_KERNEL(p->c->k, depthwise_f32)(&gemm);
+      else
+#endif
+        whit_gemm_rows(p->c->k, &gemm, 0, n);
       for (int32_t i = 0; WHIT_CONVERTS(p) && i < n; i++)
         whit_store_f32(whit_at(y, (first + i) * channels + g * p->n_out), y->dtype, sums + (ptrdiff_t)i * p->n_out, p->n_out);
     }
@@ -472,13 +444,20 @@ static void conv_prepare(conv_plan *p) {
   p->zeros = scratch + p->at_bias;
   p->bias = (float *)(bias ? bias->data : NULL);
   p->panels = (float *)w->data;
-  p->x = (const float *)p->c->in[0]->data;
 #if WHIT_SMALL
+  p->rows.w = &p->w;
+  p->rows.x = (const float *)p->c->in[0]->data;
   if (WHIT_CONVERTS(p)) {
-    whit_load_f32(scratch + p->at_x, p->c->in[0]->dtype, p->x, 1, whit_count(p->c->in[0]));
-    p->x = scratch + p->at_x;
+    whit_load_f32(scratch + p->at_x, p->c->in[0]->dtype, p->rows.x, 1, whit_count(p->c->in[0]));
+    p->rows.x = scratch + p->at_x;
   }
+  p->rows.zeros = p->zeros;
+  p->rows.skipped = CONV_IS(p, DEPTHWISE) ? NULL : p->zeros;    /* the fast one leaves lines out, too */
+  p->rows.weights = p->panels;
+  p->rows.n = p->n_in;
+  p->rows.pitch = p->n_in * p->group;
 #else
+  p->x = (const float *)p->c->in[0]->data;
   if (p->padded) {
     conv_pad(p, scratch + p->at_x);
     p->x = scratch + p->at_x;

@@ -6,10 +6,8 @@ static bool epilogue_adds(const whit_tensor *x, const whit_tensor *y) {
   return x && x->kind == WHIT_TENSOR && x->dtype == WHIT_F32 && whit_same_shape(x, y) && whit_is_dense(x);
 }
 
-/* Can the numbers of attribute `finish` stand for the program, with the caller's kernels, the shapes and this build? x: what it
- * reads besides the result, or NULL. */
-static bool epilogue_finish(whit_finish *f, const int32_t *numbers, uint32_t n, const whit_tensor *x, const whit_tensor *y,
-                            unsigned can) {
+bool whit_finish_read(whit_finish *f, const int32_t *numbers, uint32_t n, const whit_tensor *x, const whit_tensor *y,
+                      unsigned can) {
   enum { LIMITS = 2, GATE = 5 };
   if (!n || n > (WHIT_GATES ? GATE : LIMITS)) return false;
   f->gate = WHIT_GATES && n == GATE;
@@ -33,7 +31,7 @@ whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, u
   e->program = false;
   if (!n_words) return more ? whit_fail(c, WHIT_E_FORMAT, "inputs without an epilogue") : WHIT_OK;
   const int32_t *numbers = whit_attr_list(c, words, list + 1, &n_numbers);
-  if (more < 2 && epilogue_finish(&e->finish, numbers, n_numbers, more ? c->in[first] : NULL, c->out[0], can)) return WHIT_OK;
+  if (more < 2 && whit_finish_read(&e->finish, numbers, n_numbers, more ? c->in[first] : NULL, c->out[0], can)) return WHIT_OK;
   if (!WHIT_PROGRAMS) return whit_fail(c, WHIT_E_OPERATOR, "this build of the runtime lacks epilogues of this kind");
   if (more >= WHIT_EPILOGUE_INPUTS) return whit_fail(c, WHIT_E_FORMAT, "an epilogue has at most seven inputs");
   whit_tensor y = *c->out[0];

@@ -19,9 +19,14 @@ typedef struct whit_epilogue {
   whit_tensor *in[WHIT_EPILOGUE_INPUTS], *out[1];
 } whit_epilogue;
 
+/* Puts the numbers of a `finish` of y into f, which is WHIT_FINISH_NONE so far. x: what is added, or NULL. can: what of a finish
+ * the caller's kernels know. False: they, the shapes or this build do not allow it, or there is no number. */
+bool whit_finish_read(whit_finish *f, const int32_t *numbers, uint32_t n, const whit_tensor *x, const whit_tensor *y,
+                      unsigned can);
+
 /* Reads the epilogue of c, whose result c->out[0] is described: extra inputs from number `first` on, list attribute number
- * `list` after `words` scalar ones, and the next one. can: what of a finish the caller's kernels know. Shape functions, which have
- * no scratch yet, have the program checked here. */
+ * `list` after `words` scalar ones, and the next one. can: as above. Shape functions, which have no scratch yet, have the
+ * program checked here. */
 whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, unsigned words, unsigned list, unsigned can);
 
 /* Bytes of scratch for so many jobs; whit_epilogue_begin wants them aligned to 64. */

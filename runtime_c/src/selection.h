@@ -21,6 +21,7 @@
 #define WHIT_HAS_loop 1
 #define WHIT_HAS_identity 1
 #define WHIT_HAS_shape 1
+#define WHIT_HAS_bottleneck 1                   /* for windows over a ring of lines */
 #define WHIT_REDUCES 0x7f                       /* a bit per RED_... of ops/reduce.c */
 #define WHIT_FOLDS 3                            /* of rows: 1 sums, 2 maxima and minima */
 #define WHIT_PROGRAMS 1                         /* epilogues that are more than a finish */

@@ -101,7 +101,7 @@ def block(selection: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     ends = selection["reduces"] & 0xC or {"argreduce", "max_pool"} & ops
     lines.append(f"#define WHIT_FOLDS {bool(sums) + 2 * bool(ends)}")
     lines.append(f"#define WHIT_SHARES {int(any(map(_shares, ops)))}")
-    known = ("if", "loop", "identity", "shape")
+    known = ("if", "loop", "identity", "shape", "bottleneck")
     lines += [f"#define WHIT_HAS_{name} {int(name in ops)}" for name in known]
     x86 = ["WHIT_ISA_SCALAR", "WHIT_ISA_AVX2", *["WHIT_ISA_AVX512"] * bool(selection["avx512"])]
     head = "/* What this build holds. */\n#define WHIT_SELECTED 1\n#define WHIT_TABLES 0\n"

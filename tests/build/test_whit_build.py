@@ -96,7 +96,7 @@ def test_only_a_reduction(native: list[str], op: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.native
-@pytest.mark.parametrize("name", ["digits", "finished", "convolutions"])
+@pytest.mark.parametrize("name", ["digits", "finished", "convolutions", "bottlenecks"])
 def test_hostile_files(name: str, tmp_path: Path) -> None:
     """Parts that are left out leave no hole: mutants of the model that a build is for, under ASan and UBSan."""
     path = runners.ROOT / f"tests/golden/v1/{name}.whit"

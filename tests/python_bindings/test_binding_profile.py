@@ -16,6 +16,7 @@ from whit import _profile
 from whit.cli import main
 
 Slices = list[dict[str, Any]]
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "v1"
 
 
 CONV = """
@@ -76,6 +77,17 @@ def test_multiply_adds_and_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[s
     # weights are inputs here; all that a convolution must read and write
     assert by_name["point"]["other_bytes"] == 4 * (8 * 18 * 18 + 16 * 8 + 16 * 18 * 18)
     assert by_name["deep"]["kind"] == "3x3 depthwise" and by_name["point"]["kind"] == "1x1"
+
+
+def test_multiply_adds_of_convolutions_together(capsys: pytest.CaptureFixture[str]) -> None:
+    data = bench(capsys, GOLDEN / "bottlenecks.whit", "--profile")
+    by_name = {n["name"]: n for n in data["nodes"] if n["operator"] == "bottleneck"}
+    expanded, plain = by_name["Conv_5"], by_name["Conv_9"]
+    assert expanded["flops"] == 2 * 2 * 8 * 11 * (12 * 34 + 9 * 34 + 34 * 12)
+    assert plain["flops"] == 2 * 2 * 4 * 12 * (25 * 12 + 12 * 18)
+    assert (expanded["kind"], plain["kind"]) == ("3x3 expanded", "5x5")
+    # x is what is added too
+    assert expanded["other_bytes"] == 4 * 3 * 2 * 8 * 11 * 12
 
 
 def test_matmul_of_constants_and_of_values(tmp_path: Path) -> None:

@@ -129,6 +129,14 @@ def _conv(call: Call) -> list[Type]:
     return [Type(x.dtype, (batch, *_spatial(call, kernel), channels))]
 
 
+@rule("bottleneck")
+def _bottleneck(call: Call) -> list[Type]:
+    x = call.need(0)
+    batch = None if x.shape is None else x.shape[0]
+    spatial = _spatial(call, list(call.attrs("kernel")))
+    return [Type(x.dtype, (batch, *spatial, call.attr("channels")))]
+
+
 @rule("conv_transpose")
 def _conv_transpose(call: Call) -> list[Type]:
     x, w = call.need(0), call.need(1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..ir import Graph
 from .attention import merge_heads, recognise_attention
+from .bottleneck import fuse_bottlenecks
 from .cse import eliminate_common
 from .dead_code import remove_dead
 from .epilogue import attach_epilogues
@@ -44,5 +45,6 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("fuse", fuse_tiles),
     ("epilogue", attach_epilogues),
     ("peephole", simplify_programs),
+    ("bottleneck", fuse_bottlenecks),
     ("clean", remove_dead),
 ]
