@@ -44,13 +44,12 @@ SEQUENCES = frozenset(r["name"] for r in _operators.table()["ops"] if "sequence"
 
 @dataclass
 class Value:
-    """What a plan knows of a value. shape: None if it depends on what the caller gives. channels: the last axis, of an image.
-    dense: it lies without gaps."""
+    """What a plan knows of a value. shape: None if it depends on what the caller gives. channels: the last axis, of an image."""
 
     dtype: int | None = None
     shape: tuple[int, ...] | None = None
     channels: int | None = None
-    dense: bool = False
+    rank: int | None = None
 
 
 @dataclass
@@ -64,9 +63,11 @@ class Selection:
     )
     convs: set[int] = field(default_factory=set)
     reduces: set[int] = field(default_factory=set)
+    epilogues: bool = False
     programs: bool = False
     gates: bool = False
     packs: bool = False
+    batches: bool = False
     wide: bool = False
     pools: bool = False
     casts: bool = False
@@ -240,8 +241,10 @@ class _Reader:
             w = self._value(node, 1)
             dtype = x.dtype or w.dtype
             self.chosen.wide |= dtype is None or (dtype != F32 and dtype not in NARROW)
-            self.chosen.packs |= not given["panels"] or bool(given["trans_a"]) or not x.dense
+            self.chosen.packs |= not given["panels"]
+            self.chosen.batches |= bool(given["trans_a"]) or not (given["panels"] or w.rank == 2)
         if given.get("epilogue"):
+            self.chosen.epilogues = True
             numbers = len(given["finish"])
             self.chosen.gates |= numbers > LIMITS
             if not self._finished(node, name, kind, x, numbers):
@@ -257,7 +260,8 @@ class _Reader:
         if not output and numbers[k] < len(self.file.constants):
             c = self.file.constants[numbers[k]]
             at, rank = int(c["dims"]), int(c["rank"])
-            return Value(int(c["dtype"]), tuple(int(d) for d in self.file.words[at : at + rank]))
+            shape = tuple(int(d) for d in self.file.words[at : at + rank])
+            return Value(int(c["dtype"]), shape, rank=rank)
         return self.values.get(numbers[k], Value())
 
     def _conv(self, node: int, given: dict[str, Any], x: Value) -> int | None:
@@ -364,15 +368,6 @@ def _feeds(entry: Entry, size: int) -> list[Any] | None:
     return feeds
 
 
-def _is_dense(t: Any) -> bool:
-    dense = 1
-    for n, step in zip(reversed(t.shape[: t.rank]), reversed(t.stride[: t.rank]), strict=True):
-        if n != 1 and step != dense:
-            return False
-        dense *= n
-    return True
-
-
 def _read_values(
     file: File, instance: Instance, nodes: range, fixed: bool, found: dict[int, Value]
 ) -> bool:
@@ -393,7 +388,7 @@ def _read_values(
                     shape = tuple(t.shape[: t.rank])
                     channels = shape[-1] if shape else None
                     found[value] = Value(
-                        int(t.dtype), shape if fixed else None, channels, fixed and _is_dense(t)
+                        int(t.dtype), shape if fixed else None, channels, len(shape)
                     )
                 else:
                     all_known = False
