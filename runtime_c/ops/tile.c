@@ -9,6 +9,7 @@
  * once, if its register is written nowhere else: programs should give such values registers of their own. The size profile
  * has none of what only saves copies: every register has memory of its own, and all is loaded for each block. */
 #include "epilogue.h"
+#include "../kernels/gemm.h"
 #include "../kernels/tile.h"
 
 WHIT_OP(tile, .version = 1, .in = "x*", .out = "y*", .attr = "program:i32[]", .strided = "x",
@@ -76,13 +77,13 @@ static unsigned tile_reads(unsigned op, unsigned domain) {
   return known >> (4 + domain) & 1 ? known & 3 : 4;
 }
 
-/* One instruction, given the registers written and the outputs stored so far. */
-static const char *tile_check(const whit_call *c, uint32_t w, unsigned domain, uint64_t written, uint64_t stored) {
-  const unsigned op = tile_op(w), reads = tile_reads(op, domain);
-  if ((reads > 0 && !(written >> tile_a(w) & 1)) || (reads > 2 && !(written >> tile_c(w) & 1)) ||
-      (reads > 1 && !(written >> tile_b(w) & 1)))
-    return "tile: reads a register that is not set";
-  if (op > WHIT_MICRO_store && (uint64_t)w >> (14 + 6 * reads)) return "tile: an operand that is not read must be 0";
+/* One instruction, given the registers that it reads, those written and the outputs stored so far. */
+static const char *tile_check(const whit_call *c, uint32_t w, unsigned reads, uint64_t written, uint64_t stored) {
+  const unsigned op = tile_op(w);
+  uint32_t operands = w >> 14;
+  for (; reads; reads--, operands >>= 6)
+    if (!(written >> (operands & 63) & 1)) return "tile: reads a register that is not set";
+  if (op > WHIT_MICRO_store && operands) return "tile: an operand that is not read must be 0";
   if (op == WHIT_MICRO_load && tile_a(w) >= c->n_in) return "tile: no such input";
   if (op != WHIT_MICRO_store) return NULL;
   if (tile_b(w) >= c->n_out || stored >> tile_b(w) & 1) return "tile: no such output, or stored twice";
@@ -100,20 +101,21 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
   if (p == end) return whit_fail(c, WHIT_E_FORMAT, "tile: no program");
   const unsigned domain = *p & 255, n_regs = *p >> 8 & 255;
   uint64_t written = 0, stored = 0;
-  uint32_t n_stored = 0;
+  uint32_t n_left = c->n_out;
   if (domain > 2 || n_regs > TILE_MAX_REGS) return whit_fail(c, WHIT_E_FORMAT, "tile: bad head of the program");
   for (uint32_t k = *p++ >> 16; k; k--) {
     if (p == end) return whit_fail(c, WHIT_E_FORMAT, "tile: the program is cut off");
     const uint32_t w = *p++;
-    if (tile_reads(tile_op(w), domain) > 3)
+    const unsigned reads = tile_reads(tile_op(w), domain);
+    if (reads > 3)
       return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks a micro-operation of the program");
-    const char *cause = tile_check(c, w, domain, written, stored);
+    const char *cause = tile_check(c, w, reads, written, stored);
     if (cause) return whit_fail(c, WHIT_E_FORMAT, cause);
     if (!WHIT_CASTS && tile_casts(c, w, domain))
       return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks conversions between floats and integers");
     if (tile_op(w) == WHIT_MICRO_store) {
       stored |= (uint64_t)1 << tile_b(w);
-      n_stored++;
+      n_left--;
       WHIT_TRY(whit_out(c, tile_b(w), tile_c(w), rank, shape));
       continue;
     }
@@ -123,7 +125,7 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
     if ((size_t)(end - p) < tile_size(domain) / 4) return whit_fail(c, WHIT_E_FORMAT, "tile: the program is cut off");
     p += tile_size(domain) / 4;
   }
-  return p == end && n_stored == c->n_out ? WHIT_OK : whit_fail(c, WHIT_E_FORMAT, "tile: an output is not stored");
+  return p == end && !n_left ? WHIT_OK : whit_fail(c, WHIT_E_FORMAT, "tile: an output is not stored");
 }
 
 /* With one output, stored by the last instruction, all inputs of a block have been read when it is written. */
@@ -152,18 +154,12 @@ static size_t tile_part_bytes(unsigned domain, unsigned n_regs, int32_t length) 
 whit_status whit_tile_check(whit_call *c) {
   uint8_t rank = 0;
   int32_t shape[WHIT_MAX_RANK];
-  int64_t count = 1;
   for (unsigned i = 0; i < c->n_in; i++) {
     if (!c->in[i] || c->in[i]->kind != WHIT_TENSOR) return whit_fail(c, WHIT_E_TYPE, "tile: inputs must be tensors");
     if (!whit_type_size(c->in[i]->dtype)) return whit_fail(c, WHIT_E_TYPE, "tile: no such type");
     if (whit_broadcast(&rank, shape, c->in[i])) return whit_fail(c, WHIT_E_SHAPE, "shapes do not broadcast");
   }
-  WHIT_TRY(tile_program(c, rank, shape));
-  for (unsigned a = 0; a < rank; a++) {
-    count *= shape[a];
-    if (count > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "tile: 2^31 elements or more");
-  }
-  return WHIT_OK;
+  return tile_program(c, rank, shape);
 }
 
 size_t whit_tile_bytes(const whit_call *c, int32_t count, uint32_t n_parts) {
@@ -172,10 +168,16 @@ size_t whit_tile_bytes(const whit_call *c, int32_t count, uint32_t n_parts) {
          n_parts * tile_part_bytes(head & 255, head >> 8 & 255, tile_length(count, head >> 8 & 255));
 }
 
+/* Any of the outputs: all have one shape. NULL: none is wanted. */
+static WHIT_CALLED const whit_tensor *tile_output(const whit_call *c) {
+  for (unsigned k = 0; k < c->n_out; k++)
+    if (c->out[k]) return c->out[k];
+  return NULL;
+}
+
 whit_status whit_tile_shape(whit_call *c) {
   WHIT_TRY(whit_tile_check(c));
-  const whit_tensor *y = NULL;
-  for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
+  const whit_tensor *y = tile_output(c);
   const int32_t count = y ? whit_count(y) : 0;
   c->over = tile_stores_last(c) ? 0xff : 0;
   c->scratch_bytes = WHIT_SMALL || count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count))
@@ -394,9 +396,8 @@ void whit_tile_range(const tile_plan *t, uint32_t part, int32_t start, int32_t n
 
 static void tile_part(void *arg, uint32_t part) {
   const tile_plan *t = (const tile_plan *)arg;
-  const int64_t n_blocks = ((int64_t)t->count + t->block - 1) / t->block;
-  const int64_t first = n_blocks * part / t->n_parts * t->block, end = n_blocks * (part + 1) / t->n_parts * t->block;
-  whit_tile_range(t, part, (int32_t)first, (int32_t)((end < t->count ? end : t->count) - first));
+  const int32_t n_parts = (int32_t)t->n_parts, first = whit_border((int32_t)part, n_parts, t->count, t->block);
+  whit_tile_range(t, part, first, whit_border((int32_t)part + 1, n_parts, t->count, t->block) - first);
 }
 
 /* Joins axes along which every input goes on as it does along the one inside. One element has an axis too. */
@@ -494,8 +495,7 @@ tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scrat
 }
 
 whit_status whit_tile_run(whit_call *c) {
-  const whit_tensor *y = NULL;
-  for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
+  const whit_tensor *y = tile_output(c);
   const int32_t count = y ? whit_count(y) : 0;
 #if !WHIT_SMALL
   if (count == 1) {
