@@ -73,18 +73,17 @@ whit_status whit_argreduce_run(whit_call *c) {
   const whit_tensor *x = c->in[0];
   const bool max = c->attr[2] != 0, last = c->attr[3] != 0;
   const int32_t axis = whit_position(c->attr[0], x->rank), n = x->shape[axis], inner = x->stride[axis], n_out = whit_count(c->out[0]);
-  const size_t size = whit_type_size(x->dtype), step = (size_t)inner * size;
-  const uint8_t *p = (const uint8_t *)x->data;
-  int64_t *y = (int64_t *)c->out[0]->data, *const end = y + n_out;
-  for (; y < end; p += (size_t)n * step)
-    for (size_t at = 0; at < step; at += size, y++) {
+  const size_t size = whit_type_size(x->dtype);
+  int64_t *y = (int64_t *)c->out[0]->data;
+  for (int32_t k = 0; k < n_out; k++) {
+    const size_t from = (size_t)(k / inner) * (size_t)n * (size_t)inner + (size_t)(k % inner);
 #if !WHIT_SMALL
-      const float *row = (const float *)(const void *)(p + at);
-      if (x->dtype == WHIT_F32 && inner == 1 && n >= 2 * ARGREDUCE_COLUMNS) *y = argreduce_row(c->k, row, n, max, last);
-      else if (x->dtype == WHIT_F32) *y = argreduce_f32(row, n, inner, max, last);
-      else
+    if (x->dtype == WHIT_F32 && inner == 1 && n >= 2 * ARGREDUCE_COLUMNS)
+      y[k] = argreduce_row(c->k, (const float *)x->data + from, n, max, last);
+    else if (x->dtype == WHIT_F32) y[k] = argreduce_f32((const float *)x->data + from, n, inner, max, last);
+    else
 #endif
-        *y = argreduce_any(x->dtype, p + at, n, step, max, last);
-    }
+      y[k] = argreduce_any(x->dtype, (const uint8_t *)x->data + from * size, n, (size_t)inner * size, max, last);
+  }
   return WHIT_OK;
 }
