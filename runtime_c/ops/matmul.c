@@ -84,8 +84,9 @@ static whit_status matmul_plan(matmul *p, whit_call *c) {
   p->k = p->a.shape[p->a.rank - 1];
   p->n = y->shape[y->rank - 1];
   if (WHIT_PACKS) {
-    p->b_k = p->b->stride[p->b->rank - (c->attr[3] ? 1 : 2)];
-    p->b_n = p->b->stride[p->b->rank - (c->attr[3] ? 2 : 1)];
+    const int32_t *strides = p->b->stride + p->b->rank - 2;
+    p->b_k = strides[c->attr[3] != 0];
+    p->b_n = strides[c->attr[3] == 0];
   }
   p->convert = p->a.dtype != WHIT_F32;
   p->copy_a = WHIT_CONVERTS(p) || (WHIT_BATCHES && p->a.stride[p->a.rank - 1] != 1 && p->k != 1);
@@ -116,14 +117,12 @@ static whit_status matmul_scratch(matmul *p, whit_call *c) {
 
 whit_status whit_matmul_shape(whit_call *c) {
   const whit_tensor *a = c->in[0], *b = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL;
-  const bool packed = !WHIT_PACKS || c->attr[0], trans_a = WHIT_BATCHES && c->attr[2];
-  int32_t shape[WHIT_MAX_RANK] = { 0 };
-  uint8_t rank = a->rank;
+  const bool packed = !WHIT_PACKS || c->attr[0], trans_a = WHIT_BATCHES && c->attr[2], trans_b = c->attr[3];
+  whit_tensor y = *a;
   if (a->dtype != b->dtype || a->dtype == WHIT_BOOL) return whit_fail(c, WHIT_E_TYPE, "matmul: types do not fit");
   if (a->rank < 2 || b->rank < 2) return whit_fail(c, WHIT_E_SHAPE, "matmul: an operand has fewer than two axes");
-  const int32_t m = a->shape[a->rank - (trans_a ? 1 : 2)], k = a->shape[a->rank - (trans_a ? 2 : 1)];
-  int32_t n = c->attr[1];
-  for (unsigned d = 0; d + 2 < a->rank; d++) shape[d] = a->shape[d];
+  const int32_t *a_sizes = a->shape + a->rank - 2, *b_sizes = b->shape + b->rank - 2;
+  const int32_t m = a_sizes[trans_a], k = a_sizes[!trans_a], n = packed ? c->attr[1] : b_sizes[!trans_b];
   if ((!WHIT_PACKS && !c->attr[0]) || (!WHIT_BATCHES && (c->attr[2] || (!packed && b->rank > 2))))
     return whit_fail(c, WHIT_E_OPERATOR, "matmul: this build of the runtime lacks products of matrices that lie like this");
   if (packed) {
@@ -132,22 +131,21 @@ whit_status whit_matmul_shape(whit_call *c) {
         !whit_is_dense(b))
       return whit_fail(c, WHIT_E_SHAPE, "matmul: panels of b do not fit a and n");
   } else {
-    n = b->shape[b->rank - (c->attr[3] ? 2 : 1)];
-    if (b->shape[b->rank - (c->attr[3] ? 1 : 2)] != k)
+    if (b_sizes[trans_b] != k)
       return whit_fail(c, WHIT_E_SHAPE, "matmul: the inner sizes of a and b differ");
     whit_tensor batch = *b;
     batch.rank = (uint8_t)(b->rank - 2);
-    rank = (uint8_t)(rank - 2);
-    if (WHIT_BATCHES && whit_broadcast(&rank, shape, &batch))
+    y.rank = (uint8_t)(y.rank - 2);
+    if (WHIT_BATCHES && whit_broadcast(&y.rank, y.shape, &batch))
       return whit_fail(c, WHIT_E_SHAPE, "matmul: batch axes do not fit");
-    rank = (uint8_t)(rank + 2);
+    y.rank = (uint8_t)(y.rank + 2);
   }
-  shape[rank - 2] = m;
-  shape[rank - 1] = n;
+  y.shape[y.rank - 2] = m;
+  y.shape[y.rank - 1] = n;
   if (bias && (bias->dtype != WHIT_F32 || a->dtype != WHIT_F32 || bias->rank != 1 || bias->shape[0] != n))
     return whit_fail(c, WHIT_E_SHAPE, "matmul: bias must be f32 [n]");
   matmul p;
-  WHIT_TRY(whit_out(c, 0, a->dtype, rank, shape));
+  WHIT_TRY(whit_out_like(c, 0, &y));
   return matmul_scratch(&p, c);
 }
 
