@@ -13,7 +13,6 @@ whit_status whit_gather_shape(whit_call *c) {
   const whit_tensor *x = c->in[0], *index = c->in[1];
   const int32_t axis = whit_position(c->attr[0], x->rank), n_rows = gather_panels(c);
   int32_t shape[2 * WHIT_MAX_RANK], rest = x->rank;
-  unsigned rank = 0;
   if (index->dtype != WHIT_I32 && index->dtype != WHIT_I64) return whit_fail(c, WHIT_E_TYPE, "indices must be i32 or i64");
   if (axis < 0) return whit_fail(c, WHIT_E_VALUE, "gather: no such axis");
   if (!WHIT_TIES && n_rows)
@@ -23,10 +22,10 @@ whit_status whit_gather_shape(whit_call *c) {
       return whit_fail(c, WHIT_E_SHAPE, "gather: panels of x do not fit the number of rows");
     rest = 2;
   }
-  for (int32_t a = 0; a < axis; a++) shape[rank++] = x->shape[a];
-  for (int32_t a = 0; a < index->rank; a++) shape[rank++] = index->shape[a];
-  for (int32_t a = axis + 1; a < rest; a++) shape[rank++] = x->shape[a];
-  return whit_out(c, 0, x->dtype, rank, shape);
+  const int32_t rank = rest - 1 + index->rank;
+  for (int32_t a = 0, k = -axis; a < rank; a++, k++)
+    shape[a] = k < 0 ? x->shape[a] : k < index->rank ? index->shape[k] : x->shape[a + 1 - index->rank];
+  return whit_out(c, 0, x->dtype, (unsigned)rank, shape);
 }
 
 /* Along the first axis, as it is most often, with less ado. */

@@ -31,7 +31,7 @@ whit_status whit_join_shape(whit_call *c) {
   if (join_of_sequence(c) && !n) return whit_fail(c, WHIT_E_SHAPE, "the sequence is empty");
   first = *join_get(c, 0, &space);
   const int32_t axis = whit_position(c->attr[0], first.rank + stack);
-  if (axis < 0 || first.rank + stack > WHIT_MAX_RANK) return whit_fail(c, WHIT_E_VALUE, "there is no such axis");
+  if (axis < 0 || (stack && first.rank == WHIT_MAX_RANK)) return whit_fail(c, WHIT_E_VALUE, "there is no such axis");
   for (int32_t k = 0; k < n; k++) {
     const whit_tensor *t = join_get(c, k, &space);
     if (!t || !whit_is_tensor(t) || t->dtype != first.dtype)
