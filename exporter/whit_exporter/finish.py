@@ -7,23 +7,20 @@ import math
 import struct
 from collections.abc import Sequence
 
-from .ir import Node
 from .micro import Instruction, TileProgram
 
 FIRST_INPUT = 3
 """Where the tensors that an epilogue reads stand among its node's inputs: behind x, w and bias."""
 
 
-def finish_of(node: Node) -> list[float]:
+def finish_of(program: TileProgram, n_more: int, port: int = 0) -> list[float]:
     """The numbers of attribute `finish`: low, high, leak, slope, shift, as many as it takes. Empty: the epilogue is more than that.
 
-    With z the node's own result, plus the other tensor if there is one: min(high, max(low, max(z, z * leak))). Five numbers
-    are a gate: z * min(high, max(low, z * slope + shift)).
+    With z the node's own result, which the program loads from a port, plus the other tensor if there is one (n_more):
+    min(high, max(low, max(z, z * leak))). Five numbers are a gate: z * min(high, max(low, z * slope + shift)).
     """
-    program: TileProgram = node.tile
     code = program.code
-    n_more = max(0, len(node.inputs) - FIRST_INPUT)
-    results = [k for k, i in enumerate(code) if i.op == "load" and i.port == 0]
+    results = [k for k, i in enumerate(code) if i.op == "load" and i.port == port]
     steps = [k for k, i in enumerate(code) if i.op not in ("load", "imm")]
     if program.domain != "f32" or len(results) != 1 or n_more > 1 or steps[-1] != len(code) - 1:
         return []

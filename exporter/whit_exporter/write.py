@@ -23,7 +23,7 @@ import numpy as np
 from . import micro, ops
 from .dtypes import DType
 from .errors import ConvertError
-from .finish import finish_of
+from .finish import FIRST_INPUT, finish_of
 from .ir import Entry, Graph, Node, Region, Value
 
 VERSION = 1
@@ -463,7 +463,7 @@ def attribute_words(node: Node, op: ops.Op) -> list[int]:
     if node.tile is not None:
         given["program" if node.op == "tile" else "epilogue"] = node.tile.encode()
         if node.op != "tile":
-            given["finish"] = finish_of(node)
+            given["finish"] = finish_of(node.tile, max(0, len(node.inputs) - FIRST_INPUT))
     unknown = set(given) - {a.name for a in op.attrs} - IR_ONLY.get(op.name, frozenset())
     if unknown:
         raise ConvertError(

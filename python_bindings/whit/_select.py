@@ -50,6 +50,7 @@ class Value:
     dtype: int | None = None
     shape: tuple[int, ...] | None = None
     channels: int | None = None
+    rank: int | None = None
     dense: bool = False
 
 
@@ -64,9 +65,11 @@ class Selection:
     )
     convs: set[int] = field(default_factory=set)
     reduces: set[int] = field(default_factory=set)
+    epilogues: bool = False
     programs: bool = False
     gates: bool = False
     packs: bool = False
+    batches: bool = False
     wide: bool = False
     pools: bool = False
     casts: bool = False
@@ -255,8 +258,10 @@ class _Reader:
             w = self._value(node, 1)
             dtype = x.dtype or w.dtype
             self.chosen.wide |= dtype is None or (dtype != F32 and dtype not in NARROW)
-            self.chosen.packs |= not given["panels"] or bool(given["trans_a"]) or not x.dense
+            self.chosen.packs |= not given["panels"]
+            self.chosen.batches |= bool(given["trans_a"]) or not (given["panels"] or w.rank == 2)
         if given.get("epilogue"):
+            self.chosen.epilogues = True
             numbers = len(given["finish"])
             self.chosen.gates |= numbers > LIMITS
             if not self._finished(node, name, kind, x, numbers):
@@ -272,7 +277,8 @@ class _Reader:
         if not output and numbers[k] < len(self.file.constants):
             c = self.file.constants[numbers[k]]
             at, rank = int(c["dims"]), int(c["rank"])
-            return Value(int(c["dtype"]), tuple(int(d) for d in self.file.words[at : at + rank]))
+            shape = tuple(int(d) for d in self.file.words[at : at + rank])
+            return Value(int(c["dtype"]), shape, rank=rank)
         return self.values.get(numbers[k], Value())
 
     def _conv(self, node: int, given: dict[str, Any], x: Value) -> int | None:
@@ -407,8 +413,9 @@ def _read_values(
                 if t.kind == TENSOR and t.dtype and t.rank != _native.UNKNOWN_RANK:
                     shape = tuple(t.shape[: t.rank])
                     channels = shape[-1] if shape else None
+                    dense = fixed and _is_dense(t)
                     found[value] = Value(
-                        int(t.dtype), shape if fixed else None, channels, fixed and _is_dense(t)
+                        int(t.dtype), shape if fixed else None, channels, len(shape), dense
                     )
                 else:
                     all_known = False

@@ -8,17 +8,15 @@ WHIT_OP(argreduce, .version = 1, .in = "x", .out = "y",
 
 whit_status whit_argreduce_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];
-  int32_t axis = c->attr[0], shape[WHIT_MAX_RANK];
+  const int32_t axis = whit_position(c->attr[0], x->rank);
+  int32_t shape[WHIT_MAX_RANK];
   unsigned rank = 0;
-  if (!whit_axis(&axis, x->rank)) return whit_fail(c, WHIT_E_VALUE, "argreduce: no such axis");
-  int64_t rest = 1;
-  for (int32_t a = 0; a < x->rank; a++) {
-    if (a != axis) rest *= x->shape[a];
+  if (axis < 0) return whit_fail(c, WHIT_E_VALUE, "argreduce: no such axis");
+  for (int32_t a = 0; a < x->rank; a++)
     if (a != axis || c->attr[1]) shape[rank++] = a == axis ? 1 : x->shape[a];
-  }
-  if (!x->shape[axis] && rest)
-    return whit_fail(c, WHIT_E_SHAPE, "argreduce: the axis has no element");
-  return whit_out(c, 0, WHIT_I64, rank, shape);
+  WHIT_TRY(whit_out(c, 0, WHIT_I64, rank, shape));
+  if (!x->shape[axis] && whit_product(shape, rank)) return whit_fail(c, WHIT_E_SHAPE, "argreduce: the axis has no element");
+  return WHIT_OK;
 }
 
 #if !WHIT_SMALL                 /* else f32 goes as other types do */
@@ -74,9 +72,7 @@ static int32_t argreduce_any(unsigned dtype, const uint8_t *p, int32_t n, size_t
 whit_status whit_argreduce_run(whit_call *c) {
   const whit_tensor *x = c->in[0];
   const bool max = c->attr[2] != 0, last = c->attr[3] != 0;
-  int32_t axis = c->attr[0];
-  whit_axis(&axis, x->rank);
-  const int32_t n = x->shape[axis], inner = x->stride[axis], n_out = whit_count(c->out[0]);
+  const int32_t axis = whit_position(c->attr[0], x->rank), n = x->shape[axis], inner = x->stride[axis], n_out = whit_count(c->out[0]);
   const size_t size = whit_type_size(x->dtype);
   int64_t *y = (int64_t *)c->out[0]->data;
   for (int32_t k = 0; k < n_out; k++) {

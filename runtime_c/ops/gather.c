@@ -1,41 +1,34 @@
 /* gather - slices of a tensor by their positions along an axis. */
-#include "places.h"
+#include "../src/internal.h"
 
 WHIT_OP(gather, .version = 1, .in = "x indices", .out = "y", .attr = "axis:i32 panels:i32[]",
         .doc = "Replaces an axis by the axes of indices: y[.., i.., ..] = x[.., indices[i..], ..]. panels = [n]: x is a "
                "matrix [n, k] stored as matmul's b of [k, n] is, [ceil(n/16)][k][16], so that both can use one constant; "
                "axis is 0.");
 
-/* matrix: space for x as it is indexed, if its data lie in panels. */
-static whit_status gather_places(whit_call *c, whit_places *p, whit_tensor *matrix) {
-  const whit_tensor *x = c->in[0], *index = c->in[1];
-  const int32_t axis = whit_position(c->attr[0], x->rank);
-  uint32_t panels;
-  const int32_t *n_rows = whit_attr_list(c, 1, 0, &panels);
-  WHIT_TRY(whit_places_check(c));
-  if (axis < 0) return whit_fail(c, WHIT_E_VALUE, "gather: no such axis");
-  if (!WHIT_TIES && panels && n_rows[0])
-    return whit_fail(c, WHIT_E_OPERATOR, "gather: this build of the runtime lacks rows of panels");
-  if (WHIT_TIES && panels && n_rows[0]) {
-    if (n_rows[0] < 0 || axis || x->rank != 3 || x->shape[0] != ((int64_t)n_rows[0] + 15) / 16 || x->shape[2] != 16)
-      return whit_fail(c, WHIT_E_SHAPE, "gather: panels of x do not fit the number of rows");
-    *matrix = (whit_tensor){ .data = x->data, .dtype = x->dtype, .rank = 2, .shape = { n_rows[0], x->shape[1] }, .stride = { 1 } };
-    x = matrix;
-  }
-  *p = (whit_places){ .x = x, .index = index, .axis = axis, .n_axes = 1, .rank = axis + index->rank, .own = (1u << axis) - 1,
-                      .panels = WHIT_TIES && x == matrix };
-  return WHIT_OK;
-}
+/* Rows of the matrix whose data lie in panels; 0: x is as it is indexed. Of the list, whose length is attribute word 1. */
+static inline int32_t gather_panels(const whit_call *c) { return c->n_attr > 2 ? c->attr[2] : 0; }
 
 whit_status whit_gather_shape(whit_call *c) {
-  whit_places p;
-  whit_tensor matrix;
-  int32_t shape[2 * WHIT_MAX_RANK];
-  WHIT_TRY(gather_places(c, &p, &matrix));
-  return whit_out(c, 0, p.x->dtype, whit_places_shape(&p, 0, shape), shape);
+  const whit_tensor *x = c->in[0], *index = c->in[1];
+  const int32_t axis = whit_position(c->attr[0], x->rank), n_rows = gather_panels(c);
+  int32_t shape[2 * WHIT_MAX_RANK], rest = x->rank;
+  if (index->dtype != WHIT_I32 && index->dtype != WHIT_I64) return whit_fail(c, WHIT_E_TYPE, "indices must be i32 or i64");
+  if (axis < 0) return whit_fail(c, WHIT_E_VALUE, "gather: no such axis");
+  if (!WHIT_TIES && n_rows)
+    return whit_fail(c, WHIT_E_OPERATOR, "gather: this build of the runtime lacks rows of panels");
+  if (WHIT_TIES && n_rows) {
+    if (n_rows < 0 || axis || rest != 3 || x->shape[0] != ((int64_t)n_rows + 15) / 16 || x->shape[2] != 16)
+      return whit_fail(c, WHIT_E_SHAPE, "gather: panels of x do not fit the number of rows");
+    rest = 2;
+  }
+  const int32_t rank = rest - 1 + index->rank;
+  for (int32_t a = 0, k = -axis; a < rank; a++, k++)
+    shape[a] = k < 0 ? x->shape[a] : k < index->rank ? index->shape[k] : x->shape[a + 1 - index->rank];
+  return whit_out(c, 0, x->dtype, (unsigned)rank, shape);
 }
 
-/* The same along the first axis, as it is most often, with less ado. */
+/* Along the first axis, as it is most often, with less ado. */
 static whit_status gather_rows(whit_call *c) {
   const whit_tensor *x = c->in[0], *index = c->in[1];
   const size_t index_size = whit_type_size(index->dtype);
@@ -50,10 +43,28 @@ static whit_status gather_rows(whit_call *c) {
   return WHIT_OK;
 }
 
+/* A row of so many bytes, whose elements lie 16 apart. */
+static void gather_panel_row(uint8_t *y, const uint8_t *x, size_t row, size_t size) {
+  for (size_t j = 0; j < row; j += size) whit_bytes_copy(y + j, x + 16 * j, size);
+}
+
 whit_status whit_gather_run(whit_call *c) {
-  whit_places p;
-  whit_tensor matrix;
-  if (!WHIT_SMALL && !c->attr[0] && (c->n_attr < 2 || !c->attr[1])) return gather_rows(c);
-  WHIT_TRY(gather_places(c, &p, &matrix));
-  return whit_places_move(c, &p, c->out[0], WHIT_PLACES_READ);
+  if (!WHIT_SMALL && !c->attr[0] && !gather_panels(c)) return gather_rows(c);
+  const whit_tensor *x = c->in[0], *index = c->in[1];
+  const int32_t axis = whit_position(c->attr[0], x->rank), n_rows = WHIT_TIES ? gather_panels(c) : 0;
+  const int32_t n = n_rows ? n_rows : x->shape[axis], n_places = whit_count(index);
+  const int32_t length = n_rows ? x->shape[1] : whit_product(x->shape + axis + 1, x->rank - 1u - (unsigned)axis);
+  const size_t size = whit_type_size(x->dtype), row = (size_t)length * size, index_size = whit_type_size(index->dtype);
+  const uint8_t *from = (const uint8_t *)x->data;
+  uint8_t *y = (uint8_t *)c->out[0]->data;
+  for (int32_t outer = whit_product(x->shape, (unsigned)axis); outer > 0; outer--, from += (size_t)n * row) {
+    const uint8_t *i = (const uint8_t *)index->data;
+    for (int32_t k = 0; k < n_places; k++, i += index_size, y += row) {
+      const int32_t at = whit_position(whit_get_i64(index->dtype, i), n);
+      if (at < 0) return whit_fail(c, WHIT_E_INDEX, "an index is out of range");
+      if (n_rows) gather_panel_row(y, from + (size_t)(at / 16) * 16 * row + (size_t)(at % 16) * size, row, size);
+      else whit_bytes_copy(y, from + (size_t)at * row, row);
+    }
+  }
+  return WHIT_OK;
 }

@@ -9,7 +9,7 @@ whit_status whit_gather_nd_shape(whit_call *c) {
   whit_places p;
   int32_t shape[2 * WHIT_MAX_RANK];
   WHIT_TRY(whit_places_nd(c, &p));
-  return whit_out(c, 0, p.x->dtype, whit_places_shape(&p, p.axis, shape), shape);
+  return whit_out(c, 0, p.x->dtype, whit_places_shape(&p, shape), shape);
 }
 
 whit_status whit_gather_nd_run(whit_call *c) {

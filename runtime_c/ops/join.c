@@ -13,7 +13,7 @@ static whit_tensor *join_get(const whit_call *c, int32_t k, whit_tensor *space) 
 }
 
 /* Attribute 1: tensors are joined along a new axis; this gives it to one. */
-static bool join_stacks(const whit_call *c) { return c->n_attr > 1 && c->attr[1]; }
+static bool join_stacks(const whit_call *c) { return WHIT_SEQUENCES && c->n_attr > 1 && c->attr[1]; }
 
 static void join_stack(whit_tensor *t, int32_t axis) {
   for (int32_t a = t->rank++; a > axis; a--) {
@@ -28,13 +28,13 @@ whit_status whit_join_shape(whit_call *c) {
   const bool stack = join_stacks(c);
   whit_tensor first, space;
   int64_t sum = 0;
-  if (!n) return whit_fail(c, WHIT_E_SHAPE, "the sequence is empty");
+  if (join_of_sequence(c) && !n) return whit_fail(c, WHIT_E_SHAPE, "the sequence is empty");
   first = *join_get(c, 0, &space);
   const int32_t axis = whit_position(c->attr[0], first.rank + stack);
-  if (axis < 0 || first.rank + stack > WHIT_MAX_RANK) return whit_fail(c, WHIT_E_VALUE, "there is no such axis");
+  if (axis < 0 || (stack && first.rank == WHIT_MAX_RANK)) return whit_fail(c, WHIT_E_VALUE, "there is no such axis");
   for (int32_t k = 0; k < n; k++) {
     const whit_tensor *t = join_get(c, k, &space);
-    if (!t || t->kind != WHIT_TENSOR || t->dtype != first.dtype)
+    if (!t || !whit_is_tensor(t) || t->dtype != first.dtype)
       return whit_fail(c, WHIT_E_TYPE, "tensors that are joined must have one type");
     if (!stack) first.shape[axis] = t->shape[axis];
     if (!whit_same_shape(t, &first)) return whit_fail(c, WHIT_E_SHAPE, "tensors that are joined must agree in their other axes");
@@ -45,7 +45,8 @@ whit_status whit_join_shape(whit_call *c) {
   const bool whole = whit_product(first.shape, (unsigned)axis) == 1;
   c->joins = whole ? WHIT_JOINS_WHOLE : axis + 1 == first.rank ? WHIT_JOINS_ROWS : 0;
   c->spaced = true;
-  return whit_out_axis(c, 0, first.dtype, &first, axis, (int32_t)sum);
+  first.shape[axis] = (int32_t)sum;
+  return whit_out_like(c, 0, &first);
 }
 
 whit_status whit_join_run(whit_call *c) {

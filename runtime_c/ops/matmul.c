@@ -18,7 +18,7 @@ typedef struct matmul {
   const whit_call *c;
   whit_epilogue e;
   size_t at_epilogue;           /* bytes of scratch */
-  whit_tensor a;                /* as multiplied: after trans_a, after copying */
+  whit_tensor a;                /* as multiplied: after trans_a, after copying; without WHIT_BATCHES the plan has made it dense */
   const whit_tensor *b;
   ptrdiff_t b_k, b_n;           /* strides */
   float *y, *panels;
@@ -28,6 +28,8 @@ typedef struct matmul {
   int32_t n_units, n_jobs;
   bool copy_a, convert, packed;
 } matmul;
+
+static inline bool matmul_copies(const matmul *p) { return (WHIT_BATCHES || WHIT_CONVERTS(p)) && p->copy_a; }
 
 static void matmul_swap(whit_tensor *t) {
   const unsigned r = t->rank;
@@ -58,8 +60,8 @@ static bool matmul_merge(matmul *p) {
  * at least. */
 static void matmul_units(matmul *p) {
   const int32_t threads = whit_workers(p->c, (double)p->batch * p->m * p->n * p->k);
-  const int32_t n_panels = (p->n + 15) / 16;
-  p->block = whit_min_i32(whit_max_i32(4, (p->m > 8 ? 2048 : 256) / whit_max_i32(p->k, 1)), whit_max_i32(1, n_panels)) * 16;
+  const int32_t n_panels = WHIT_SMALL ? 4 : whit_max_i32(4, (p->m > 8 ? 2048 : 256) / whit_max_i32(p->k, 1));
+  p->block = whit_max_i32(1, whit_min_i32(n_panels * 16, p->n));
   p->column_parts = (p->n + p->block - 1) / p->block;
   p->row_parts = 1;
   const int64_t units = (int64_t)p->batch * p->column_parts;
@@ -76,22 +78,22 @@ static whit_status matmul_plan(matmul *p, whit_call *c) {
   p->c = c;
   p->a = *c->in[0];
   p->b = c->in[1];
-  if (WHIT_PACKS && c->attr[2]) matmul_swap(&p->a);
+  if (WHIT_BATCHES && c->attr[2]) matmul_swap(&p->a);
   p->packed = !WHIT_PACKS || c->attr[0];
-  p->m = p->a.shape[p->a.rank - 2];
+  p->m = WHIT_BATCHES ? p->a.shape[p->a.rank - 2] : whit_product(y->shape, y->rank - 1u);
   p->k = p->a.shape[p->a.rank - 1];
   p->n = y->shape[y->rank - 1];
   if (WHIT_PACKS) {
-    p->b_k = p->b->stride[p->b->rank - (c->attr[3] ? 1 : 2)];
-    p->b_n = p->b->stride[p->b->rank - (c->attr[3] ? 2 : 1)];
+    const int32_t *strides = p->b->stride + p->b->rank - 2;
+    p->b_k = strides[c->attr[3] != 0];
+    p->b_n = strides[c->attr[3] == 0];
   }
   p->convert = p->a.dtype != WHIT_F32;
-  p->copy_a = WHIT_CONVERTS(p) || (WHIT_PACKS && p->a.stride[p->a.rank - 1] != 1 && p->k != 1);
-  if (p->copy_a)                /* dense from now on, but for the data */
+  p->copy_a = WHIT_CONVERTS(p) || (WHIT_BATCHES && p->a.stride[p->a.rank - 1] != 1 && p->k != 1);
+  if (WHIT_BATCHES && p->copy_a)  /* dense from now on, but for the data */
     for (unsigned d = p->a.rank, n = 1; d--; n *= (unsigned)whit_max_i32(1, p->a.shape[d])) p->a.stride[d] = (int32_t)n;
-  p->batch = whit_product(y->shape, y->rank - 2u);
-  if (!WHIT_PACKS) p->m *= p->batch;
-  if (!WHIT_PACKS || ((p->packed || whit_product(p->b->shape, p->b->rank - 2u) == 1) && matmul_merge(p))) p->batch = 1;
+  p->batch = WHIT_BATCHES ? whit_product(y->shape, y->rank - 2u) : 1;
+  if (WHIT_BATCHES && (p->packed || whit_product(p->b->shape, p->b->rank - 2u) == 1) && matmul_merge(p)) p->batch = 1;
   p->slot = 0;
   if (!WHIT_SMALL && p->packed) p->n_jobs = (int32_t)whit_gemm_parts(c, p->m, p->n, p->k);
   else matmul_units(p);
@@ -105,7 +107,7 @@ static whit_status matmul_scratch(matmul *p, whit_call *c) {
   if (!WHIT_WIDE && !in_f32)
     return whit_fail(c, WHIT_E_OPERATOR, "matmul: this build of the runtime lacks products of this type");
   WHIT_TRY(matmul_plan(p, c));
-  WHIT_TRY(whit_scratch(c, !in_f32 ? 0 : (p->copy_a ? matmul_round(whit_count(&p->a)) : 0) +
+  WHIT_TRY(whit_scratch(c, !in_f32 ? 0 : (matmul_copies(p) ? matmul_round(whit_count(&p->a)) : 0) +
                                          (WHIT_CONVERTS(p) ? matmul_round(whit_count(c->out[0])) : 0) +
                                          (uint64_t)p->n_jobs * p->slot));
   p->at_epilogue = whit_round(c->scratch_bytes, 64);
@@ -115,37 +117,35 @@ static whit_status matmul_scratch(matmul *p, whit_call *c) {
 
 whit_status whit_matmul_shape(whit_call *c) {
   const whit_tensor *a = c->in[0], *b = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL;
-  const bool packed = c->attr[0];
-  int32_t shape[WHIT_MAX_RANK] = { 0 };
-  uint8_t rank = a->rank;
+  const bool packed = !WHIT_PACKS || c->attr[0], trans_a = WHIT_BATCHES && c->attr[2], trans_b = c->attr[3];
+  whit_tensor y = *a;
   if (a->dtype != b->dtype || a->dtype == WHIT_BOOL) return whit_fail(c, WHIT_E_TYPE, "matmul: types do not fit");
   if (a->rank < 2 || b->rank < 2) return whit_fail(c, WHIT_E_SHAPE, "matmul: an operand has fewer than two axes");
-  const int32_t m = a->shape[a->rank - (c->attr[2] ? 1 : 2)], k = a->shape[a->rank - (c->attr[2] ? 2 : 1)];
-  int32_t n = c->attr[1];
-  for (unsigned d = 0; d + 2 < a->rank; d++) shape[d] = a->shape[d];
-  if (!WHIT_PACKS && (!packed || c->attr[2] || !whit_is_dense(a)))
+  const int32_t *a_sizes = a->shape + a->rank - 2, *b_sizes = b->shape + b->rank - 2;
+  const int32_t m = a_sizes[trans_a], k = a_sizes[!trans_a], n = packed ? c->attr[1] : b_sizes[!trans_b];
+  if ((!WHIT_PACKS && !c->attr[0]) || (!WHIT_BATCHES && (c->attr[2] || (!packed && b->rank > 2))))
     return whit_fail(c, WHIT_E_OPERATOR, "matmul: this build of the runtime lacks products of matrices that lie like this");
-  if (!WHIT_PACKS || packed) {
+  if (packed) {
     if (a->dtype != WHIT_F32) return whit_fail(c, WHIT_E_TYPE, "matmul: panels must be f32");
     if (n < 0 || b->rank != 3 || b->shape[0] != ((int64_t)n + 15) / 16 || b->shape[1] != k || b->shape[2] != 16 ||
         !whit_is_dense(b))
       return whit_fail(c, WHIT_E_SHAPE, "matmul: panels of b do not fit a and n");
   } else {
-    n = b->shape[b->rank - (c->attr[3] ? 2 : 1)];
-    if (b->shape[b->rank - (c->attr[3] ? 1 : 2)] != k)
+    if (b_sizes[trans_b] != k)
       return whit_fail(c, WHIT_E_SHAPE, "matmul: the inner sizes of a and b differ");
     whit_tensor batch = *b;
     batch.rank = (uint8_t)(b->rank - 2);
-    rank = (uint8_t)(rank - 2);
-    if (whit_broadcast(&rank, shape, &batch)) return whit_fail(c, WHIT_E_SHAPE, "matmul: batch axes do not fit");
-    rank = (uint8_t)(rank + 2);
+    y.rank = (uint8_t)(y.rank - 2);
+    if (WHIT_BATCHES && whit_broadcast(&y.rank, y.shape, &batch))
+      return whit_fail(c, WHIT_E_SHAPE, "matmul: batch axes do not fit");
+    y.rank = (uint8_t)(y.rank + 2);
   }
-  shape[rank - 2] = m;
-  shape[rank - 1] = n;
+  y.shape[y.rank - 2] = m;
+  y.shape[y.rank - 1] = n;
   if (bias && (bias->dtype != WHIT_F32 || a->dtype != WHIT_F32 || bias->rank != 1 || bias->shape[0] != n))
     return whit_fail(c, WHIT_E_SHAPE, "matmul: bias must be f32 [n]");
   matmul p;
-  WHIT_TRY(whit_out(c, 0, a->dtype, rank, shape));
+  WHIT_TRY(whit_out_like(c, 0, &y));
   return matmul_scratch(&p, c);
 }
 
@@ -157,46 +157,46 @@ static ptrdiff_t matmul_offset(const whit_tensor *y, const whit_tensor *t, int32
   return at;
 }
 
-static void matmul_item(const matmul *p, int32_t item, whit_gemm *g) {
+/* The product of a batch item from a column on; b apart. */
+static void matmul_item(const matmul *p, int32_t item, int32_t column, whit_gemm *g) {
   const whit_tensor *y = p->c->out[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
-  g->a = (const float *)p->a.data + (WHIT_PACKS && p->batch > 1 ? matmul_offset(y, &p->a, item) : 0);
-  g->bias = (const float *)(bias ? bias->data : NULL);
-  g->c = p->y + (ptrdiff_t)item * p->m * p->n;
+  const ptrdiff_t to = (ptrdiff_t)item * p->m * p->n + column;
+  g->a = (const float *)p->a.data + (WHIT_BATCHES && p->batch > 1 ? matmul_offset(y, &p->a, item) : 0);
+  g->bias = bias ? (const float *)bias->data + column : NULL;
+  g->c = p->y + to;
   g->m = p->m;
-  g->n = p->n;
+  g->n = p->n - column;
   g->k = p->k;
-  g->a_row = p->a.stride[p->a.rank - 2];
+  g->a_row = WHIT_BATCHES ? p->a.stride[p->a.rank - 2] : p->k;
   g->c_row = p->n;
   g->rows = NULL;
   g->pieces = 1;
   g->finish = p->e.finish;
-  if (g->finish.add) g->finish.add += (ptrdiff_t)item * p->m * p->n;
+  if (WHIT_EPILOGUES && g->finish.add) g->finish.add += to;
 }
 
 static void matmul_job(void *arg, uint32_t job) {
   const matmul *p = (const matmul *)arg;
   const uint8_t *b = (const uint8_t *)p->b->data;
   float *panels = p->panels + job * p->slot;
-  ptrdiff_t had = -1;           /* the block that panels holds */
+  ptrdiff_t had = PTRDIFF_MIN;  /* the block that panels holds */
   const int32_t row_parts = WHIT_SMALL ? 1 : p->row_parts;
-  int32_t last, row1;
-  const int32_t first = whit_part(job, p->n_jobs, p->n_units, &last);
-  for (int32_t u = first; u < last; u++) {
-    const int32_t part = WHIT_PACKS ? u / row_parts % p->column_parts : u / row_parts;
-    const int32_t item = WHIT_PACKS ? u / row_parts / p->column_parts : 0;
-    const int32_t row = u % row_parts, column = part * p->block;
-    const ptrdiff_t at = !WHIT_PACKS ? 0 : (p->batch > 1 ? matmul_offset(p->c->out[0], p->b, item) : 0) + column * p->b_n;
+  int32_t last;
+  for (int32_t u = whit_part(job, p->n_jobs, p->n_units, &last); u < last; u++) {
+    const int32_t item = WHIT_BATCHES ? u / row_parts / p->column_parts : 0;
+    const int32_t column = (u / row_parts - item * p->column_parts) * p->block;
+    int32_t row0 = 0, row1 = p->m;
     whit_gemm g;
-    matmul_item(p, item, &g);
-    g.n = whit_min_i32(p->block, p->n - column);
-    g.b = !WHIT_PACKS || p->packed ? (const float *)p->b->data + (ptrdiff_t)column * p->k : panels;
-    g.c += column;
-    if (g.bias) g.bias += column;
-    if (g.finish.add) g.finish.add += column;
-    if (WHIT_PACKS && !p->packed && (WHIT_SMALL || u == first || at != had))
-      whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), p->k, g.n, p->b_k, p->b_n);
-    had = at;
-    const int32_t row0 = whit_part((uint32_t)row, row_parts, p->m, &row1);
+    matmul_item(p, item, column, &g);
+    g.n = whit_min_i32(p->block, g.n);
+    g.b = p->packed ? (const float *)p->b->data + (ptrdiff_t)column * p->k : panels;
+    if (WHIT_PACKS && !p->packed) {
+      const ptrdiff_t at = (WHIT_BATCHES && p->batch > 1 ? matmul_offset(p->c->out[0], p->b, item) : 0) + column * p->b_n;
+      if (WHIT_SMALL || at != had)
+        whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), p->k, g.n, p->b_k, p->b_n);
+      had = at;
+    }
+    if (!WHIT_SMALL) row0 = whit_part((uint32_t)(u % row_parts), row_parts, p->m, &row1);
     whit_gemm_rows(p->c->k, &g, row0, row1);
     if (p->e.plan && !WHIT_CONVERTS(p)) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
   }
@@ -218,7 +218,7 @@ static void matmul_wide(const matmul *p) {
 /* a, dense and as floats, in scratch. */
 static void matmul_copy(matmul *p, float *dst) {
   whit_tensor from = *p->c->in[0];
-  if (p->c->attr[2]) matmul_swap(&from);
+  if (WHIT_BATCHES && p->c->attr[2]) matmul_swap(&from);
   p->a.data = dst;
   if (!WHIT_CONVERTS(p)) {
     whit_copy(&p->a, &from);
@@ -244,14 +244,14 @@ whit_status whit_matmul_run(whit_call *c) {
   if (WHIT_WIDE && !whit_in_f32(y->dtype)) {
     p.a = *c->in[0];
     p.m = y->shape[y->rank - 2];
-    if (c->attr[2]) matmul_swap(&p.a);
+    if (WHIT_BATCHES && c->attr[2]) matmul_swap(&p.a);
     matmul_wide(&p);
     whit_epilogue_run(&p.e, 0, 0, count);
     return WHIT_OK;
   }
   p.y = (float *)y->data;
   p.panels = (float *)c->scratch;
-  if (p.copy_a) {
+  if (matmul_copies(&p)) {
     matmul_copy(&p, p.panels);
     p.panels += matmul_round(whit_count(&p.a));
   }
@@ -264,7 +264,7 @@ whit_status whit_matmul_run(whit_call *c) {
   } else {
     for (int32_t item = 0; item < p.batch; item++) {
       whit_gemm g;
-      matmul_item(&p, item, &g);
+      matmul_item(&p, item, 0, &g);
       g.b = (const float *)p.b->data;
       whit_gemm_all(c, &g, p.e.plan && !WHIT_CONVERTS(&p) ? whit_epilogue_after : NULL, &p.e);
     }

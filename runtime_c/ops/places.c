@@ -1,4 +1,4 @@
-/* places.c - the walk over places in a tensor that gathers and scatters share. */
+/* places.c - the walk over places in a tensor that gathers and scatters of elements and by several axes share. */
 #include "places.h"
 
 whit_status whit_places_check(whit_call *c) {
@@ -35,17 +35,17 @@ whit_status whit_places_nd(whit_call *c, whit_places *p) {
   return WHIT_OK;
 }
 
-unsigned whit_places_shape(const whit_places *p, int32_t from, int32_t *shape) {
+unsigned whit_places_shape(const whit_places *p, int32_t *shape) {
   unsigned rank = 0;
-  for (int32_t a = 0; a < p->rank; a++) shape[rank++] = a < p->axis ? p->x->shape[a] : p->index->shape[a - p->axis + from];
+  for (int32_t a = 0; a < p->rank; a++) shape[rank++] = p->index->shape[a];
   for (int32_t a = p->axis + p->n_axes; a < p->x->rank; a++) shape[rank++] = p->x->shape[a];
   return rank;
 }
 
-/* n elements of x, a step apart. */
-static void places_slice(unsigned dtype, uint8_t *x, ptrdiff_t step, uint8_t *slice, int32_t n, int32_t kind) {
-  const size_t size = whit_type_size(dtype), all = (size_t)n * size, run = kind > 0 || step > 1 ? size : all;
-  for (uint8_t *const end = slice + all; slice < end; slice += run, x += step * (ptrdiff_t)run) {
+/* n elements of x. */
+static void places_slice(unsigned dtype, uint8_t *x, uint8_t *slice, int32_t n, int32_t kind) {
+  const size_t size = whit_type_size(dtype), all = (size_t)n * size, run = kind > 0 ? size : all;
+  for (uint8_t *const end = slice + all; slice < end; slice += run, x += run) {
     if (kind > 0) whit_combine((unsigned)kind - 1, dtype, x, slice);
     else whit_bytes_copy(kind < 0 ? slice : x, kind < 0 ? x : slice, run);
   }
@@ -56,20 +56,18 @@ whit_status whit_places_move(whit_call *c, const whit_places *p, const whit_tens
   const size_t size = whit_type_size(x->dtype), index_size = whit_type_size(index->dtype);
   const int32_t n = whit_product(slices->shape + p->rank, slices->rank - (unsigned)p->rank);
   const int32_t n_places = whit_product(slices->shape, (unsigned)p->rank);
-  const uint8_t *i = (const uint8_t *)index->data, *end = i + whit_bytes(index);
+  const uint8_t *i = (const uint8_t *)index->data;
   for (int32_t k = 0; k < n_places; k++) {
     ptrdiff_t at = 0;
     for (int32_t a = 0; a < p->rank; a++)
       if (p->own >> a & 1) at += (ptrdiff_t)(k * n / slices->stride[a] % slices->shape[a]) * x->stride[a];
-    if (i == end) i = (const uint8_t *)index->data;   /* of each of the axes of x before them: the same indices again */
     for (int32_t a = p->axis; a < p->axis + p->n_axes; a++, i += index_size) {
       const int32_t to = whit_position(whit_get_i64(index->dtype, i), x->shape[a]);
       if (to < 0) return whit_fail(c, WHIT_E_INDEX, "an index is out of range");
       at += (ptrdiff_t)to * x->stride[a];
     }
-    if (WHIT_TIES && p->panels) at = at / 16 * 16 * n + at % 16;
-    places_slice(x->dtype, (uint8_t *)x->data + at * (ptrdiff_t)size, WHIT_TIES && p->panels ? 16 : 1,
-                 (uint8_t *)slices->data + (size_t)k * (size_t)n * size, n, kind);
+    places_slice(x->dtype, (uint8_t *)x->data + at * (ptrdiff_t)size, (uint8_t *)slices->data + (size_t)k * (size_t)n * size, n,
+                 kind);
   }
   return WHIT_OK;
 }

@@ -11,7 +11,7 @@ whit_status whit_scatter_nd_shape(whit_call *c) {
   whit_places p;
   int32_t shape[2 * WHIT_MAX_RANK];
   WHIT_TRY(whit_places_nd(c, &p));
-  bool fits = whit_places_shape(&p, 0, shape) == updates->rank;
+  bool fits = whit_places_shape(&p, shape) == updates->rank;
   for (unsigned a = 0; fits && a < updates->rank; a++) fits = updates->shape[a] == shape[a];
   if (!fits) return whit_fail(c, WHIT_E_SHAPE, "scatter_nd: updates must have a slice of x for each index");
   return whit_out_like(c, 0, p.x);

@@ -22,8 +22,8 @@ typedef struct softmax { const whit_call *c; int32_t n, n_rows, n_parts; } softm
 static void softmax_part(void *arg, uint32_t part) {
   const softmax *s = (const softmax *)arg;
   const whit_kernels *k = s->c->k;
-  const int32_t last = whit_border((int32_t)part + 1, s->n_parts, s->n_rows, 1);
-  for (int32_t r = whit_border((int32_t)part, s->n_parts, s->n_rows, 1); r < last; r++) {
+  int32_t last;
+  for (int32_t r = whit_part(part, s->n_parts, s->n_rows, &last); r < last; r++) {
     const float *x = (const float *)s->c->in[0]->data + (ptrdiff_t)r * s->n;
     float *y = (float *)s->c->out[0]->data + (ptrdiff_t)r * s->n, found[2];
     WHIT_KERNEL(k, exp_row_f32)(y, x, NULL, 1.0f, s->n, found);

@@ -9,6 +9,7 @@
  * once, if its register is written nowhere else: programs should give such values registers of their own. The size profile
  * has none of what only saves copies: every register has memory of its own, and all is loaded for each block. */
 #include "epilogue.h"
+#include "../kernels/gemm.h"
 #include "../kernels/tile.h"
 
 WHIT_OP(tile, .version = 1, .in = "x*", .out = "y*", .attr = "program:i32[]", .strided = "x",
@@ -76,54 +77,47 @@ static unsigned tile_reads(unsigned op, unsigned domain) {
   return known >> (4 + domain) & 1 ? known & 3 : 4;
 }
 
-/* One instruction, given the registers written and the outputs stored so far. */
-static const char *tile_check(const whit_call *c, uint32_t w, unsigned domain, uint64_t written, uint64_t stored) {
-  const unsigned op = tile_op(w), reads = tile_reads(op, domain);
-  if ((reads > 0 && !(written >> tile_a(w) & 1)) || (reads > 2 && !(written >> tile_c(w) & 1)) ||
-      (reads > 1 && !(written >> tile_b(w) & 1)))
-    return "tile: reads a register that is not set";
-  if (op > WHIT_MICRO_store && (uint64_t)w >> (14 + 6 * reads)) return "tile: an operand that is not read must be 0";
-  if (op == WHIT_MICRO_load && tile_a(w) >= c->n_in) return "tile: no such input";
-  if (op != WHIT_MICRO_store) return NULL;
-  if (tile_b(w) >= c->n_out || stored >> tile_b(w) & 1) return "tile: no such output, or stored twice";
-  return whit_type_size(tile_c(w)) ? NULL : "tile: no such type";
-}
-
 /* Does a load or store go between floats and integers? */
 static bool tile_casts(const whit_call *c, uint32_t w, unsigned domain) {
   if (tile_op(w) > WHIT_MICRO_store || tile_op(w) == WHIT_MICRO_imm) return false;
   return whit_type_is_float(tile_op(w) == WHIT_MICRO_load ? c->in[tile_a(w)]->dtype : tile_c(w)) == (domain == 2);
 }
 
+/* Checks a program and describes the outputs, which have this shape. */
 static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shape) {
-  const uint32_t *p = (const uint32_t *)c->attr + 1, *end = p + c->attr[0];
-  if (p == end) return whit_fail(c, WHIT_E_FORMAT, "tile: no program");
+  const uint32_t *p = (const uint32_t *)c->attr + 1, n_words = (uint32_t)c->attr[0];
+  if (!n_words) return whit_fail(c, WHIT_E_FORMAT, "tile: no program");
   const unsigned domain = *p & 255, n_regs = *p >> 8 & 255;
-  uint64_t written = 0, stored = 0;
-  uint32_t n_stored = 0;
+  uint64_t written = 0, stored = 0; /* registers, outputs */
+  uint32_t at = 1, n_left = c->n_out;
   if (domain > 2 || n_regs > TILE_MAX_REGS) return whit_fail(c, WHIT_E_FORMAT, "tile: bad head of the program");
-  for (uint32_t k = *p++ >> 16; k; k--) {
-    if (p == end) return whit_fail(c, WHIT_E_FORMAT, "tile: the program is cut off");
-    const uint32_t w = *p++;
-    if (tile_reads(tile_op(w), domain) > 3)
+  for (uint32_t k = *p >> 16; k; k--) {
+    if (at >= n_words) return whit_fail(c, WHIT_E_FORMAT, "tile: the program is cut off");
+    const uint32_t w = p[at++];
+    const unsigned op = tile_op(w);
+    unsigned reads = tile_reads(op, domain);
+    uint32_t operands = w >> 14;
+    if (reads > 3)
       return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks a micro-operation of the program");
-    const char *cause = tile_check(c, w, domain, written, stored);
-    if (cause) return whit_fail(c, WHIT_E_FORMAT, cause);
+    for (; reads; reads--, operands >>= 6)
+      if (!(written >> (operands & 63) & 1)) return whit_fail(c, WHIT_E_FORMAT, "tile: reads a register that is not set");
+    if (op > WHIT_MICRO_store && operands) return whit_fail(c, WHIT_E_FORMAT, "tile: an operand that is not read must be 0");
+    if (op == WHIT_MICRO_load && tile_a(w) >= c->n_in) return whit_fail(c, WHIT_E_FORMAT, "tile: no such input");
+    if (op == WHIT_MICRO_store && (tile_b(w) >= c->n_out || stored >> tile_b(w) & 1))
+      return whit_fail(c, WHIT_E_FORMAT, "tile: no such output, or stored twice");
     if (!WHIT_CASTS && tile_casts(c, w, domain))
       return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks conversions between floats and integers");
-    if (tile_op(w) == WHIT_MICRO_store) {
+    if (op == WHIT_MICRO_store) {
       stored |= (uint64_t)1 << tile_b(w);
-      n_stored++;
+      n_left--;
       WHIT_TRY(whit_out(c, tile_b(w), tile_c(w), rank, shape));
       continue;
     }
     if (tile_dst(w) >= n_regs) return whit_fail(c, WHIT_E_FORMAT, "tile: no such register");
     written |= (uint64_t)1 << tile_dst(w);
-    if (tile_op(w) != WHIT_MICRO_imm) continue;
-    if ((size_t)(end - p) < tile_size(domain) / 4) return whit_fail(c, WHIT_E_FORMAT, "tile: the program is cut off");
-    p += tile_size(domain) / 4;
+    if (op == WHIT_MICRO_imm) at += (uint32_t)tile_size(domain) / 4;
   }
-  return p == end && n_stored == c->n_out ? WHIT_OK : whit_fail(c, WHIT_E_FORMAT, "tile: an output is not stored");
+  return at == n_words && !n_left ? WHIT_OK : whit_fail(c, WHIT_E_FORMAT, "tile: an output is not stored");
 }
 
 /* With one output, stored by the last instruction, all inputs of a block have been read when it is written. */
@@ -140,7 +134,7 @@ static uint32_t tile_parts(const whit_call *c, int32_t count) {
  * three operations: 0.21 ns an element by 256, 0.13 by 1024). Of few elements a quarter, so that registers are not larger than what
  * they are for. */
 static int32_t tile_length(int32_t count, unsigned n_regs) {
-  const int32_t fits = n_regs > 16 ? WHIT_TILE : n_regs > 8 ? 2 * WHIT_TILE : 4 * WHIT_TILE;
+  const int32_t fits = WHIT_SMALL || n_regs > 16 ? WHIT_TILE : n_regs > 8 ? 2 * WHIT_TILE : 4 * WHIT_TILE;
   const int32_t some = WHIT_SMALL || count <= WHIT_TILE ? count : whit_max_i32(WHIT_TILE, count / 4);
   return some < fits ? (some + 15) & ~15 : fits;
 }
@@ -152,18 +146,11 @@ static size_t tile_part_bytes(unsigned domain, unsigned n_regs, int32_t length) 
 whit_status whit_tile_check(whit_call *c) {
   uint8_t rank = 0;
   int32_t shape[WHIT_MAX_RANK];
-  int64_t count = 1;
   for (unsigned i = 0; i < c->n_in; i++) {
-    if (!c->in[i] || c->in[i]->kind != WHIT_TENSOR) return whit_fail(c, WHIT_E_TYPE, "tile: inputs must be tensors");
-    if (!whit_type_size(c->in[i]->dtype)) return whit_fail(c, WHIT_E_TYPE, "tile: no such type");
+    if (!c->in[i] || !whit_is_tensor(c->in[i])) return whit_fail(c, WHIT_E_TYPE, "tile: inputs must be tensors");
     if (whit_broadcast(&rank, shape, c->in[i])) return whit_fail(c, WHIT_E_SHAPE, "shapes do not broadcast");
   }
-  WHIT_TRY(tile_program(c, rank, shape));
-  for (unsigned a = 0; a < rank; a++) {
-    count *= shape[a];
-    if (count > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "tile: 2^31 elements or more");
-  }
-  return WHIT_OK;
+  return tile_program(c, rank, shape);
 }
 
 size_t whit_tile_bytes(const whit_call *c, int32_t count, uint32_t n_parts) {
@@ -172,10 +159,16 @@ size_t whit_tile_bytes(const whit_call *c, int32_t count, uint32_t n_parts) {
          n_parts * tile_part_bytes(head & 255, head >> 8 & 255, tile_length(count, head >> 8 & 255));
 }
 
+/* Any of the outputs: all have one shape. NULL: none is wanted. */
+static WHIT_CALLED const whit_tensor *tile_output(const whit_call *c) {
+  for (unsigned k = 0; k < c->n_out; k++)
+    if (c->out[k]) return c->out[k];
+  return NULL;
+}
+
 whit_status whit_tile_shape(whit_call *c) {
   WHIT_TRY(whit_tile_check(c));
-  const whit_tensor *y = NULL;
-  for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
+  const whit_tensor *y = tile_output(c);
   const int32_t count = y ? whit_count(y) : 0;
   c->over = tile_stores_last(c) ? 0xff : 0;
   c->scratch_bytes = WHIT_SMALL || count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count))
@@ -257,24 +250,19 @@ static void tile_literal(const tile_plan *t, void *y, const uint32_t *p) {
 
 /* n elements of an input from index at (innermost first), a stretch of the inner axis at a time. */
 static void tile_gather(const tile_plan *t, const tile_input *x, uint8_t *y, const int32_t *at, int32_t n) {
-  const ptrdiff_t size = (ptrdiff_t)whit_type_size(x->dtype);
-  const uint8_t *p = (const uint8_t *)x->data;
   int32_t index[WHIT_MAX_RANK];
-  for (unsigned a = 0; a < t->n_axes; a++) {
-    index[a] = at[a];
-    p += at[a] * (ptrdiff_t)x->stride[a] * size;
-  }
-  while (n) {
-    const int32_t left = t->dims[0] - index[0], m = left < n ? left : n;
-    tile_load(t->domain, y, x->dtype, p, x->stride[0], m);
+  for (unsigned a = 0; a < t->n_axes; a++) index[a] = at[a];
+  for (int32_t m; n > 0; n -= m) {
+    const int32_t left = t->dims[0] - index[0];
+    ptrdiff_t from = 0;
+    for (unsigned a = 0; a < t->n_axes; a++) from += index[a] * (ptrdiff_t)x->stride[a];
+    m = left < n ? left : n;
+    tile_load(t->domain, y, x->dtype, x->data + from * (ptrdiff_t)whit_type_size(x->dtype), x->stride[0], m);
     y += (size_t)m * tile_size(t->domain);
-    n -= m;
     index[0] += m;
-    p += m * (ptrdiff_t)x->stride[0] * size;
     for (unsigned a = 0; a + 1u < t->n_axes && index[a] == t->dims[a]; a++) {
       index[a] = 0;
       index[a + 1]++;
-      p += (x->stride[a + 1] - t->dims[a] * (ptrdiff_t)x->stride[a]) * size;
     }
   }
 }
@@ -394,12 +382,11 @@ void whit_tile_range(const tile_plan *t, uint32_t part, int32_t start, int32_t n
 
 static void tile_part(void *arg, uint32_t part) {
   const tile_plan *t = (const tile_plan *)arg;
-  const int64_t n_blocks = ((int64_t)t->count + t->block - 1) / t->block;
-  const int64_t first = n_blocks * part / t->n_parts * t->block, end = n_blocks * (part + 1) / t->n_parts * t->block;
-  whit_tile_range(t, part, (int32_t)first, (int32_t)((end < t->count ? end : t->count) - first));
+  const int32_t n_parts = (int32_t)t->n_parts, first = whit_border((int32_t)part, n_parts, t->count, t->block);
+  whit_tile_range(t, part, first, whit_border((int32_t)part + 1, n_parts, t->count, t->block) - first);
 }
 
-/* Joins axes along which every input goes on as it does along the one inside. One element has an axis too. */
+/* Joins axes along which every input goes on as it does along the one inside. */
 static void tile_axes(tile_plan *t, const whit_call *c, const whit_tensor *y) {
   unsigned n = 0;
   for (unsigned a = y->rank; a--;) {
@@ -415,11 +402,7 @@ static void tile_axes(tile_plan *t, const whit_call *c, const whit_tensor *y) {
     if (join) t->dims[n - 1] *= y->shape[a];
     else t->dims[n++] = y->shape[a];
   }
-  if (!n) {
-    for (unsigned i = 0; i < c->n_in; i++) t->in[i].stride[0] = 1;
-    t->dims[n++] = 1;
-  }
-  t->n_axes = (uint8_t)n;
+  t->n_axes = (uint8_t)(n ? n : 1);
 }
 
 #if !WHIT_SMALL
@@ -477,16 +460,16 @@ tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scrat
   t->n_parts = n_parts;
   t->parts = (uint8_t *)scratch + whit_round(sizeof *t + c->n_in * sizeof(tile_input), 64);
   t->part_bytes = tile_part_bytes(t->domain, t->n_regs, t->length);
-  tile_axes(t, c, y);
+  t->dims[0] = 1;               /* of one element, which has an axis too */
   for (unsigned i = 0; i < c->n_in; i++) {
     t->in[i].data = (const uint8_t *)c->in[i]->data;
     t->in[i].dtype = c->in[i]->dtype;
-#if !WHIT_SMALL
-    t->in[i].kind = tile_kind(t, &t->in[i]);
-#endif
+    t->in[i].stride[0] = 1;
   }
+  tile_axes(t, c, y);
   t->block = t->length;
 #if !WHIT_SMALL
+  for (unsigned i = 0; i < c->n_in; i++) t->in[i].kind = tile_kind(t, &t->in[i]);
   tile_fix(t);
   for (uint32_t part = 0; part < n_parts; part++) tile_prepare(t, (void **)(void *)(t->parts + part * t->part_bytes));
 #endif
@@ -494,8 +477,7 @@ tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scrat
 }
 
 whit_status whit_tile_run(whit_call *c) {
-  const whit_tensor *y = NULL;
-  for (unsigned k = 0; k < c->n_out && !y; k++) y = c->out[k];
+  const whit_tensor *y = tile_output(c);
   const int32_t count = y ? whit_count(y) : 0;
 #if !WHIT_SMALL
   if (count == 1) {

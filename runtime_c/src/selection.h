@@ -24,10 +24,11 @@
 #define WHIT_HAS_bottleneck 1                   /* for windows over a ring of lines */
 #define WHIT_REDUCES 0x7f                       /* a bit per RED_... of ops/reduce.c */
 #define WHIT_FOLDS 3                            /* of rows: 1 sums, 2 maxima and minima */
-#define WHIT_PROGRAMS 1                         /* epilogues that are more than a finish */
+#define WHIT_EPILOGUES 1                        /* of convolutions and products */
+#define WHIT_PROGRAMS 1                         /* those that are more than a finish */
 #define WHIT_GATES 1                            /* finishes that are more than sums and limits: leaks, gates */
-#define WHIT_PACKS 1                            /* products with matrices that are not stored in panels; of matmul also transposed, */
-                                                /* strided and batched ones */
+#define WHIT_PACKS 1                            /* products with matrices that are not stored in panels */
+#define WHIT_BATCHES 1                          /* of matmul: batches of such matrices, and left factors that lie transposed or with gaps */
 #define WHIT_WIDE 1                             /* products of f64 and integers */
 #ifndef WHIT_SMALL                              /* tests build this one by itself */
 #define WHIT_SMALL 0                            /* 1: the simple loop where a fast one is larger (the size profile) */

@@ -70,7 +70,7 @@ ISAS = """#if defined __aarch64__
 
 
 FLAGS = (
-    "programs", "gates", "packs", "wide", "dynamic", "sequences", "pools", "casts",
+    "epilogues", "programs", "gates", "packs", "batches", "wide", "dynamic", "sequences", "pools", "casts",
     "ties", "logs", "auto_pads", "infers", "ints", "known", "states",
 )  # fmt: skip
 """Of src/selection.h: parts of the runtime that models use or do not."""
@@ -192,6 +192,8 @@ def amalgamate(selection: dict[str, Any] | None = None) -> tuple[str, str]:
             "src/internal.h does not declare whit_ops in the way that this tool knows"
         )
     taken = [r for r in rows if r["name"] in wanted]
+    if not chosen["batches"]:  # the plan has to see to it that matmul's left factor has no gaps
+        taken = [{**r, "strided": ["b"]} if r["name"] == "matmul" else r for r in taken]
     text = text.replace(declared, tables(taken))
     text = re.sub(
         r"^WHIT_OP\((\w+)(?:[^\"]|\"(?:\\.|[^\"])*\")*?\);\n",

@@ -55,7 +55,8 @@ def test_same_bits(native: list[str], folder: Path, name: str, target: str, tmp_
 
 def test_a_program_of_one_model_counts_for_all(folder: Path) -> None:
     """With programs inside, the runtime looks at those of every model, also where a kernel would do without."""
-    plain, more = (whit.load(built.convert(name, folder)) for name in ("digits", "dates"))
+    plain = whit.load(built.convert("digits", folder))
+    more = whit.load(runners.ROOT / "tests/golden/v1/finished.whit")
     assert not _select.select([plain]).programs and _select.select([more]).programs
     assert _select.select([plain, more]) == _select.select([more, plain])
 
@@ -85,6 +86,27 @@ def test_only_a_reduction(native: list[str], op: str, tmp_path: Path) -> None:
     graph = helper.make_graph([node], op, ports, results)
     model = tmp_path / "model.whit"
     whit.convert(helper.make_model(graph), str(model))
+    inputs = built.inputs(model, tmp_path)
+    expected = runners.answer(native, model, inputs, "scalar")
+    for profile in ("size", "balanced"):
+        made = built.build([model], "linux-x86_64", tmp_path / profile, "--profile", profile)
+        command = built.runner(made / "libwhit.a", "linux-x86_64")
+        for isa in built.isas("linux-x86_64"):
+            assert runners.answer(command, model, inputs, isa) == expected, (profile, isa)
+
+
+@pytest.mark.slow
+@pytest.mark.native
+def test_a_left_factor_with_gaps(native: list[str], tmp_path: Path) -> None:
+    """Without batches of products, the plan makes it dense. The right factors: weights, and a matrix that is given."""
+    nodes = "s = Slice(x, from, to, axes)  t = Transpose<perm = [0, 2, 1]>(s)  p = MatMul(t, m)  y = MatMul(p, z)"
+    network = _network(nodes, {"m": (3, 20)}, "float[2, 5, 8] x, float[20, 6] z")
+    for name, value in (("from", [2, 1]), ("to", [5, 4]), ("axes", [2, 1])):
+        network.graph.initializer.append(onnx.numpy_helper.from_array(np.array(value), name))
+    model = tmp_path / "model.whit"
+    whit.convert(network, str(model))
+    chosen = _select.select([whit.load(model)])
+    assert "slice" in chosen.ops and chosen.packs and not chosen.batches and not chosen.epilogues
     inputs = built.inputs(model, tmp_path)
     expected = runners.answer(native, model, inputs, "scalar")
     for profile in ("size", "balanced"):
@@ -458,7 +480,7 @@ def _network(nodes: str, weights: dict[str, tuple[int, ...]], inputs: str) -> on
     ("nodes", "weights", "inputs", "shapes"),
     [
         ("y = MatMul(x, z)", {}, "float[2, 3] x, float[3, 4] z", [(2, 3), (3, 4)]),
-        ("t = Transpose<perm = [1, 0]>(x)  y = MatMul(t, m)", {"m": (3, 4)}, "float[3, 2] x", [(3, 2)]),
+        ("y = MatMul(m, x)", {"m": (3, 4)}, "float[2, 4, 5] x", [(2, 4, 5)]),
         ("y = Conv(x, w)", {}, "float[1, 3, 8, 8] x, float[4, 3, 3, 3] w", [(1, 3, 8, 8), (4, 3, 3, 3)]),
         ("y = ReduceProd<keepdims = 0>(x)", {}, "float[2, 3] x", [(2, 3)]),
         ("y = ReduceMean<keepdims = 0>(x)", {}, "float[0, 3] x", [(0, 3)]),
@@ -469,7 +491,7 @@ def _network(nodes: str, weights: dict[str, tuple[int, ...]], inputs: str) -> on
         ("c = Conv(x, w)  y = HardSwish(c)", {"w": (8, 3, 3, 3)}, "float[1, 3, 8, 8] x", [(1, 3, 8, 8)]),
         ("c = Conv(x, w)  y = LeakyRelu<alpha = 0.1>(c)", {"w": (8, 3, 3, 3)}, "float[1, 3, 8, 8] x", [(1, 3, 8, 8)]),
     ],
-    ids=["two inputs", "transposed", "weights given", "product", "of nothing", "of rows", "padding by rule", "logarithm", "size that is copied", "gate", "leak"],
+    ids=["two inputs", "batches", "weights given", "product", "of nothing", "of rows", "padding by rule", "logarithm", "size that is copied", "gate", "leak"],
 )  # fmt: skip
 def test_part_of_an_operator_that_is_not_there(
     plain: ctypes.CDLL, nodes: str, weights: dict[str, tuple[int, ...]], inputs: str, shapes: list[tuple[int, ...]], tmp_path: Path,

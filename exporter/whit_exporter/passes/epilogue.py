@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from ..dtypes import DType
-from ..finish import FIRST_INPUT
+from ..finish import FIRST_INPUT, finish_of
 from ..ir import Graph, Node, Region, Value
 from ..micro import TileProgram
 
 MAX_INPUTS = 7
 """Tensors that an epilogue may read besides the result (WHIT_EPILOGUE_INPUTS in runtime_c/ops/epilogue.h)."""
+
+FEW = 256
+"""Elements that a program does in one go (WHIT_TILE in runtime_c/src/internal.h): as an epilogue of no more it gains nothing, unless
+kernels do it in registers, and a library for the model would hold the way there for nothing."""
 
 _TRUTHS = ("eq", "lt", "le", "not", "is_nan", "is_inf")
 
@@ -41,6 +46,15 @@ def _maker(
     if p is None or p.op not in ("conv", "matmul") or id(p) not in order or p.tile is not None:
         return None
     return p if v.shape == tile.outputs[0].shape and len(tile.inputs) - 1 <= MAX_INPUTS else None
+
+
+def _worthwhile(tile: Node, result: Value) -> bool:
+    """Is the result large, or can kernels do the program in registers?"""
+    shape = result.shape or ()
+    sizes = [d for d in shape if isinstance(d, int)]
+    if len(sizes) < len(shape) or math.prod(sizes) > FEW:
+        return True
+    return bool(finish_of(tile.tile, len(tile.inputs) - 1, tile.inputs.index(result)))
 
 
 def _attach(tile: Node, maker: Node) -> Node:
@@ -74,8 +88,10 @@ def _region(region: Region, uses: dict[Value, int]) -> int:
         if node.op != "tile" or not _suits(node):
             continue
         makers = [p for v in node.inputs if (p := _maker(node, v, order, uses)) is not None]
-        if makers:
-            last = max(makers, key=lambda p: order[id(p)])
+        if not makers:
+            continue
+        last = max(makers, key=lambda p: order[id(p)])
+        if _worthwhile(node, last.outputs[0]):
             region.nodes[k] = _attach(node, last)
             gone.add(id(last))
     region.nodes = [n for n in region.nodes if id(n) not in gone]
@@ -84,6 +100,7 @@ def _region(region: Region, uses: dict[Value, int]) -> int:
 
 def attach_epilogues(g: Graph) -> int:
     """Before: `tile` nodes behind the `conv` or `matmul` whose f32 result only they read. After: one node with a program.
+    Not if the result has few elements and the program is more than a finish (finish.py).
 
     Of two such results the later one takes the program. Values inside stay observable, the first result too.
     """

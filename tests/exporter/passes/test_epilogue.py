@@ -105,6 +105,14 @@ def test_matmul(kind: str, rows: int, k: int, n: int) -> None:
     compare(m, weights(3, rows, k) * 5, {"tile": 0, "matmul": 1})
 
 
+@pytest.mark.parametrize(("op", "n_tiles"), [("Tanh", 1), ("Relu", 0)])
+def test_few_results(op: str, n_tiles: int) -> None:
+    """Only what kernels do in registers is worth an epilogue where all of a result is one block."""
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["a"]), helper.make_node(op, ["a"], ["y"])]
+    m = model(nodes, [1, 30], {"w": weights(30, 64)})
+    compare(m, weights(1, 30), {"matmul": 1, "tile": n_tiles})
+
+
 def test_residual_goes_to_the_later_of_two() -> None:
     """x's two convolutions are added and limited: one of them does it."""
     nodes = [
