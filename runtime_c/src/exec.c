@@ -207,17 +207,17 @@ static whit_status bind_inputs(whit_instance *i) {
 static whit_status start_run(whit_instance *i) {
   if (!i->planned || !i->has_arena) return WHIT_E_ORDER;
   i->error = NULL;
-  i->steps_done = i->depth = 0;
-  i->observed = WHIT_NONE;
+  i->steps_done = 0;
+  i->observed = i->pc = WHIT_NONE;
+  const whit_region *r = i->region;
+  i->depth = 1;
+  i->frames[0] = (whit_frame){ .region = r, .node = WHIT_NONE, .end = r->end };
   if (WHIT_DYNAMIC && i->dynamic) {
     whit_heap_reset(i);
     for (uint32_t v = 0; v < i->model->n_values; v++) i->values[v].block = 0;
   }
   WHIT_TRY(bind_inputs(i));
-  const whit_region *r = i->region;
-  i->depth = 1;
   i->pc = r->begin;
-  i->frames[0] = (whit_frame){ .region = r, .node = WHIT_NONE, .end = r->end };
   i->running = true;
   return WHIT_OK;
 }

@@ -344,7 +344,7 @@ struct whit_instance {
   whit_value *values;         /* the model's; then scratch that is placed as if it were one, WHIT_PLACE_TRIES of them */
   whit_step *steps;
   uint8_t *known;             /* pool for data computed while planning */
-  size_t known_used, known_bytes;
+  size_t known_used;
   uint8_t *arena, *state;
   size_t arena_bytes, static_bytes, needed;
   size_t heap_free;           /* first free block, offset from arena */
@@ -371,6 +371,9 @@ enum { WHIT_KNOWN_MAX = 64,      /* bytes of the largest tensor that is computed
        WHIT_PLACE_TRIES = WHIT_SMALL ? 0 : 8 }; /* of placing all values */
 
 static inline size_t whit_round(size_t n_bytes, size_t to) { return (n_bytes + to - 1) / to * to; }
+static inline size_t whit_known_bytes(const whit_model *m) {
+  return WHIT_KNOWN_POOL + (size_t)(m->n_values - m->n_constants) * 48;
+}
 static inline const uint32_t *whit_args(const whit_instance *i, const whit_node *n) {
   return i->model->words + n->args;
 }

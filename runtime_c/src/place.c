@@ -16,7 +16,6 @@ static void outlive(whit_instance *i, uint32_t v, uint32_t death) {
 /* Memory that another value looks into lives as long as that one. Backwards, so that chains add up. */
 static void extend_lifetimes(whit_instance *i, const whit_region *entry) {
   const uint32_t *words = i->model->words;
-  for (unsigned k = 0; k < entry->n_results; k++) outlive(i, words[entry->results + k], entry->end);
   for (uint32_t pc = entry->end; pc-- > entry->begin;) {
     const whit_node *n = &i->model->nodes[pc];
     const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;

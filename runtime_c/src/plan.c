@@ -16,25 +16,25 @@ static size_t tensor_bytes(const whit_tensor *t) {
 
 /* ---- definitions and uses --------------------------------------------------------------------------- */
 
-static whit_value *plan_define(whit_instance *i, uint32_t v, uint32_t pc, unsigned flags) {
-  whit_value *value = &i->values[v];
+static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc, unsigned flags) {
+  const uint32_t v = (uint32_t)(value - i->values);
   const unsigned keep = WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | WHIT_V_GROWS | WHIT_V_BOUND;
   value->flags = (uint16_t)((value->flags & keep) | WHIT_V_DEFINED | flags);
-  value->birth = value->death = value->release = pc;
+  value->birth = value->death = pc;
+  value->release = flags & WHIT_V_PARAM ? WHIT_NONE : pc;
   value->depth = (uint16_t)(i->depth - 1);
   if (flags & WHIT_V_DYNAMIC) {
     value->t = (whit_tensor){ .rank = 255 };
     i->dynamic = true;
   }
+  if (!(flags & WHIT_V_KNOWN)) value->t.data = NULL;
   if (i->next_value <= v) i->next_value = v + 1;
   return value;
 }
 
 /* A value read at node pc of the innermost region lives, seen from the region that defined it, until the end of the control
  * node that stands there. */
-static whit_status plan_use(whit_instance *i, uint32_t v, uint32_t pc) {
-  if (v == WHIT_NONE) return WHIT_OK;
-  whit_value *value = &i->values[v];
+static whit_status plan_use(whit_instance *i, whit_value *value, uint32_t pc) {
   if (!(value->flags & WHIT_V_DEFINED)) return whit_error(i, WHIT_E_FORMAT, pc, "reads a value that is not in scope");
   uint32_t death = pc, at = pc;
   if (WHIT_CONTROL && value->depth + 1u < i->depth) {
@@ -70,7 +70,7 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
     need += whit_round(n_bytes, 16);
   }
   const size_t scratch = whit_round(i->known_used + need, 64);
-  if (scratch + c->scratch_bytes > i->known_bytes) return false;
+  if (scratch + c->scratch_bytes > whit_known_bytes(i->model)) return false;
   if (WHIT_VIEWS && c->view) plan_dense_view(c);
   for (unsigned k = 0; k < c->n_out; k++) {
     if (!c->out[k]) continue;
@@ -81,10 +81,6 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
   c->running = true;
   *status = op->run(c);
   return true;
-}
-
-static whit_status refuse_dynamic(whit_instance *i, uint32_t node) {
-  return whit_error(i, WHIT_E_UNSUPPORTED, node, "a shape depends on data: not in this build of the runtime");
 }
 
 /* A node whose shapes are known: output 0 is a view, or all of them get places. Returns the flags of either. */
@@ -108,43 +104,29 @@ static unsigned plan_ready(whit_step *step, const whit_call *c) {
   return WHIT_V_PLACED;
 }
 
-static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) {
-  const whit_node *n = &i->model->nodes[pc];
-  const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
-  whit_step *step = &i->steps[pc];
-  bool dynamic = WHIT_SEQUENCES && op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
-  for (unsigned k = 0; k < n->n_in; k++) {
-    WHIT_TRY(plan_use(i, args[k], pc));
-    if (args[k] == WHIT_NONE) continue;
-    const whit_value *v = &i->values[args[k]];
-    dynamic |= whit_is_dynamic(v);
-    known &= (v->flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
-  }
-  whit_call c;
-  whit_call_of(i, pc, &c);
-  for (unsigned k = 0; k < n->n_out; k++)
-    if (c.out[k]) *c.out[k] = (whit_tensor){ 0 };
-  whit_status s = dynamic ? WHIT_LATER : op->shape(&c);
+/* A node whose inputs are in scope, and what its shape function has said of its outputs. */
+static whit_status plan_plain(whit_instance *i, whit_call *c, const whit_op *op, bool known, whit_status s) {
+  whit_step *step = &i->steps[c->node];
   unsigned flags = WHIT_V_DYNAMIC;
   step->run = op->run;
   step->mode = WHIT_STEP_DYNAMIC;
-  if (!WHIT_DYNAMIC && s == WHIT_LATER) return refuse_dynamic(i, pc);
   if (s != WHIT_LATER) {
     WHIT_TRY(s);
-    if (c.scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, pc, "needs more scratch than can be named");
-    if (WHIT_KNOWN && known && compute_now(i, &c, op, &s)) {
+    if (c->scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, c->node, "needs more scratch than can be named");
+    if (WHIT_KNOWN && known && compute_now(i, c, op, &s)) {
       WHIT_TRY(s);
       step->mode = WHIT_STEP_SKIP;
       flags = WHIT_V_KNOWN;
     } else {
-      flags = plan_ready(step, &c);
+      flags = plan_ready(step, c);
     }
   }
-  for (unsigned k = 0; k < n->n_out; k++) {
-    if (outs[k] == WHIT_NONE) continue;
-    whit_value *v = plan_define(i, outs[k], pc, flags);
+  for (unsigned k = 0; k < c->n_out; k++) {
+    if (!c->out[k]) continue;
+    whit_value *v = plan_define(i, (whit_value *)(void *)c->out[k], c->node, flags);
     if (flags & WHIT_V_PLACED) v->n_bytes = tensor_bytes(&v->t);
   }
+  i->pc++;
   return WHIT_OK;
 }
 
@@ -159,19 +141,20 @@ static bool same_type(const whit_value *a, const whit_value *b) {
 static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
   const whit_region *r = f->region;
   const uint32_t *params = region_params(i, r), *args = whit_args(i, &i->model->nodes[f->node]);
-  whit_value *iter = plan_define(i, params[0], f->node, WHIT_V_PLACED | WHIT_V_PARAM);
-  WHIT_TRY(whit_tensor_set(&iter->t, WHIT_I64, 0, NULL));
+  whit_value *iter = plan_define(i, &i->values[params[0]], f->node, WHIT_V_PLACED | WHIT_V_PARAM);
+  whit_tensor_set(&iter->t, WHIT_I64, 0, NULL);
   iter->n_bytes = 64;
   iter->death = i->model->nodes[f->node].end - 1;
   for (unsigned k = 1; k < r->n_params; k++) {
     if (args[1 + k] == WHIT_NONE) return whit_error(i, WHIT_E_FORMAT, f->node, "lacks an input");
     const whit_value *init = &i->values[args[1 + k]];
-    const bool grows = whit_is_dynamic(init) || i->values[params[k]].flags & WHIT_V_GROWS;
-    whit_value *p = plan_define(i, params[k], f->node, WHIT_V_PARAM | (grows ? WHIT_V_DYNAMIC : 0u));
-    p->release = WHIT_NONE;
-    if (grows) continue;
-    p->t = init->t;
-    p->t.data = NULL;
+    whit_value *p = &i->values[params[k]];
+    if (whit_is_dynamic(init) || p->flags & WHIT_V_GROWS) {
+      plan_define(i, p, f->node, WHIT_V_PARAM | WHIT_V_DYNAMIC);
+    } else {
+      p->t = init->t;
+      plan_define(i, p, f->node, WHIT_V_PARAM);
+    }
   }
   return WHIT_OK;
 }
@@ -184,30 +167,12 @@ static whit_status plan_open_region(whit_instance *i, uint32_t node) {
   *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value };
   i->pc = r->begin;
   const bool loop = whit_is_loop(i, node);
-  if (node != WHIT_NONE) {
-    const whit_node *n = &i->model->nodes[node];
-    if (r->n_params != (loop ? n->n_in - 1u : 0u) || r->n_results != n->n_out + (loop ? 1u : 0u))
-      return whit_error(i, WHIT_E_FORMAT, node, "a node and its region do not fit");
-  }
   for (unsigned k = 0; k < r->n_results; k++) {
     if (results[k] == WHIT_NONE) continue;
     const bool carried = loop && k && k < r->n_params;
     i->values[results[k]].flags |= WHIT_V_OWN | WHIT_V_DENSE | (carried ? WHIT_V_TWICE : 0u);
   }
   return loop ? plan_define_params(i, f) : WHIT_OK;
-}
-
-static whit_status plan_control(whit_instance *i, const whit_op *op) {
-  const uint32_t at = i->pc;
-  const whit_node *n = &i->model->nodes[at];
-  whit_call c;
-  whit_call_of(i, at, &c);
-  WHIT_TRY(op->shape(&c));
-  for (unsigned k = 0; k < n->n_in; k++) WHIT_TRY(plan_use(i, whit_args(i, n)[k], at));
-  i->steps[at].mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
-  i->steps[at].region = region_number(i, i->next_region);
-  i->steps[at].other = 0;
-  return plan_open_region(i, at);
 }
 
 /* Results of the region that closes: each computed by a node of it, and named once. */
@@ -221,10 +186,9 @@ static whit_status use_results(whit_instance *i, const whit_frame *f) {
     if (!v || results[k] < f->first_value || (v->flags & (WHIT_V_DEFINED | WHIT_V_RESULT | WHIT_V_PARAM)) != WHIT_V_DEFINED)
       return whit_error(i, WHIT_E_FORMAT, f->node, "a region's result must be computed in it, once");
     v->flags |= WHIT_V_RESULT;
-    if (i->pc && i->pc - 1 > v->death) v->death = i->pc - 1;
-    if (!loop || !k) continue;
-    v->birth = f->node;         /* it outlives the trip that wrote it */
     v->death = f->end - 1;
+    if (loop && k) v->birth = f->node;                        /* it outlives the trip that wrote it */
+    if (!(v->flags & WHIT_V_PLACED)) v->flags &= (uint16_t)~WHIT_V_BOUND;
   }
   return WHIT_OK;
 }
@@ -268,11 +232,11 @@ static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
     whit_value *b = loop ? a : &i->values[region_results(i, r)[k]];
     if (outs[k] == WHIT_NONE) continue;
     const bool is_static = same_type(a, b) && trips >= (stacked ? 0 : -1);
-    whit_value *out = plan_define(i, outs[k], f->node, is_static ? 0 : WHIT_V_DYNAMIC);
+    whit_value *out = &i->values[outs[k]];
+    if (is_static) out->t = a->t;
+    plan_define(i, out, f->node, is_static ? 0 : WHIT_V_DYNAMIC);
     out->death = n->end - 1;
     if (!is_static) continue;
-    out->t = a->t;
-    out->t.data = NULL;
     if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, trips));
     if (carried && !(out->flags & WHIT_V_OWN)) continue;      /* it is where the last trip left the value */
     if (!carried) {             /* branches and trips write straight into it */
@@ -310,26 +274,40 @@ static whit_status plan_close_region(whit_instance *i) {
 
 /* ---- the walk ------------------------------------------------------------------------------------------- */
 
+static whit_status plan_node(whit_instance *i) {
+  const uint32_t pc = i->pc;
+  const whit_op *op = i->ops[i->model->nodes[pc].op];
+  const bool control = WHIT_CONTROL && op->flags & WHIT_OP_CONTROL;
+  bool dynamic = WHIT_SEQUENCES && op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
+  whit_call c;
+  whit_call_of(i, pc, &c);
+  for (unsigned k = 0; k < c.n_in; k++) {
+    whit_value *v = (whit_value *)(void *)c.in[k];      /* a tensor is the first member of its value */
+    if (!v) continue;
+    WHIT_TRY(plan_use(i, v, pc));
+    dynamic |= whit_is_dynamic(v);
+    known &= (v->flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
+  }
+  const whit_status s = dynamic && !control ? WHIT_LATER : op->shape(&c);
+  if (!control) return plan_plain(i, &c, op, known, s);
+  WHIT_TRY(s);
+  whit_step *step = &i->steps[pc];
+  step->mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
+  step->region = region_number(i, i->next_region);
+  step->other = 0;
+  return plan_open_region(i, pc);
+}
+
 static whit_status plan_walk(whit_instance *i) {
-  i->next_region = i->region;
-  WHIT_TRY(plan_open_region(i, WHIT_NONE));
   for (;;) {
     const whit_frame *f = &i->frames[i->depth - 1];
-    const uint32_t at = i->pc < f->end ? i->pc : f->node;
-    if (i->pc < f->end) {
-      const whit_op *op = i->ops[i->model->nodes[at].op];
-      if (WHIT_CONTROL && op->flags & WHIT_OP_CONTROL) {
-        WHIT_TRY(plan_control(i, op));
-      } else {
-        WHIT_TRY(plan_plain(i, at, op));
-        i->pc++;
-      }
-    } else if (!WHIT_CONTROL || at == WHIT_NONE) {
-      return use_results(i, f);
-    } else {
-      WHIT_TRY(plan_close_region(i));
-    }
-    if (!WHIT_DYNAMIC && i->dynamic) return refuse_dynamic(i, at);
+    const bool inside = i->pc < f->end;
+    const uint32_t at = inside ? i->pc : f->node;
+    if (!inside && (!WHIT_CONTROL || at == WHIT_NONE)) return use_results(i, f);
+    WHIT_TRY(inside ? plan_node(i) : plan_close_region(i));
+    if (WHIT_DYNAMIC || !i->dynamic) continue;
+    i->pc = at;
+    return whit_error(i, WHIT_E_UNSUPPORTED, at, "a shape depends on data: not in this build of the runtime");
   }
 }
 
@@ -344,32 +322,23 @@ static void list_releases(whit_instance *i, uint32_t first) {
   }
 }
 
+/* Constants, state and inputs. */
 static whit_status define_shared(whit_instance *i) {
   const whit_model *m = i->model;
-  i->depth = 1;                 /* the depth that an entry's values have */
-  for (uint32_t k = 0; k < m->n_constants; k++) {
-    WHIT_TRY(whit_constant_get(m, k, &plan_define(i, k, 0, WHIT_V_KNOWN)->t));
-  }
-  for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
-    whit_value *v = plan_define(i, m->n_constants + k, 0, 0);
-    v->t = i->values[m->states[k].initial].t;
-    v->t.data = NULL;
-  }
-  return WHIT_OK;
-}
-
-static whit_status define_inputs(whit_instance *i) {
   const whit_region *r = i->region;
+  for (uint32_t k = 0; k < m->n_constants; k++) whit_constant_get(m, k, &plan_define(i, &i->values[k], 0, WHIT_V_KNOWN)->t);
+  for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
+    whit_value *v = &i->values[m->n_constants + k];
+    v->t = i->values[m->states[k].initial].t;
+    plan_define(i, v, 0, 0);
+  }
   for (unsigned k = 0; k < r->n_params; k++) {
-    const uint32_t v = region_params(i, r)[k];
-    whit_value *value = plan_define(i, v, r->begin, WHIT_V_PARAM);
-    if (whit_is_tensor(&value->t) && value->t.dtype == 0)
-      return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no shape yet: call whit_input_set");
-    value->t.data = NULL;
-    value->release = WHIT_NONE;
+    whit_value *value = plan_define(i, &i->values[region_params(i, r)[k]], r->begin, WHIT_V_PARAM);
     if (!whit_is_tensor(&value->t)) {
       value->flags |= WHIT_V_DYNAMIC;
       i->dynamic = true;
+    } else if (value->t.dtype == 0) {
+      return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no shape yet: call whit_input_set");
     }
   }
   return WHIT_OK;
@@ -380,8 +349,6 @@ static whit_status plan_entry(whit_instance *i) {
   const whit_region *r = i->region;
   i->planned = i->has_arena = i->running = i->dynamic = false;
   i->error = NULL;
-  i->pc = 0;
-  i->frames[0] = (whit_frame){ .node = WHIT_NONE };    /* where an error is, as long as no node is reached */
   i->known_used = 0;
   i->next_value = 0;
   for (uint32_t v = 0; v < m->n_values; v++) {
@@ -389,19 +356,16 @@ static whit_status plan_entry(whit_instance *i) {
     i->values[v].flags &= (uint16_t)(WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | bound);
     i->values[v].block = 0;
   }
+  i->depth = 1;                                          /* that an entry's values have */
+  i->frames[0] = (whit_frame){ .node = WHIT_NONE };      /* where an error is, as long as no node is reached */
   WHIT_TRY(define_shared(i));
-  const uint32_t first = r->n_params ? region_params(i, r)[0] : WHIT_NONE;
-  WHIT_TRY(define_inputs(i));
   i->depth = 0;
+  i->next_region = r;
+  WHIT_TRY(plan_open_region(i, WHIT_NONE));
   WHIT_TRY(plan_walk(i));
-  for (unsigned k = 0; k < r->n_results; k++) {
-    whit_value *v = &i->values[region_results(i, r)[k]];
-    if (!(v->flags & WHIT_V_PLACED)) v->flags &= (uint16_t)~WHIT_V_BOUND;
-  }
-  const uint32_t lowest = first != WHIT_NONE ? first : m->n_constants + m->n_states;
+  const uint32_t lowest = r->n_params ? region_params(i, r)[0] : m->n_constants + m->n_states;
   whit_place(i, r, lowest);
   if (WHIT_DYNAMIC) list_releases(i, lowest);
-  i->depth = 0;
   i->planned = true;
   i->needed = whit_round(i->static_bytes, 64) + (WHIT_SMALL || i->dynamic || !i->static_bytes ? 64 : 0);
   return WHIT_OK;
