@@ -313,7 +313,9 @@ static whit_status plan_walk(whit_instance *i) {
 
 /* ---- the interface -------------------------------------------------------------------------------------- */
 
+/* Lists the dynamic values that are let go after each node. */
 static void list_releases(whit_instance *i, uint32_t first) {
+  for (uint32_t pc = i->region->begin; pc < i->region->end; pc++) i->steps[pc].release = WHIT_NONE;
   for (uint32_t v = first; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
     if ((value->flags & (WHIT_V_DYNAMIC | WHIT_V_OWN)) != WHIT_V_DYNAMIC || value->release == WHIT_NONE) continue;
