@@ -34,11 +34,11 @@ size_t whit_instance_bytes(const whit_model *m) {
 /* Who needs dense data does not depend on shapes. */
 static void mark_dense(whit_instance *i) {
   for (uint32_t pc = 0; pc < i->model->n_nodes; pc++) {
-    const whit_node *n = &i->model->nodes[pc];
-    const unsigned strided = i->ops[n->op]->strided;
-    const uint32_t *args = whit_args(i, n);
-    for (unsigned k = 0; k < n->n_in; k++)
-      if (args[k] != WHIT_NONE && !(strided >> (k < 7 ? k : 7) & 1)) i->values[args[k]].flags |= WHIT_V_DENSE;
+    whit_call c;
+    whit_call_of(i, pc, &c);
+    const unsigned strided = i->ops[i->model->nodes[pc].op]->strided;
+    for (unsigned k = 0; k < c.n_in; k++)
+      if (c.in[k] && !(strided >> (k < 7 ? k : 7) & 1)) ((whit_value *)(void *)c.in[k])->flags |= WHIT_V_DENSE;
   }
 }
 
@@ -61,14 +61,13 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   i->error_node = i->observed = i->frames[0].node = WHIT_NONE;
   i->depth = 1;                             /* the entry's frame is always there */
   for (uint32_t k = 0; k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
-  mark_dense(i);
+  if (WHIT_VIEWS) mark_dense(i);
   return i;
 }
 
 /* ---- inputs, outputs, state ------------------------------------------------------------------------------ */
 
-/* The value of an input or output, or NULL. */
-static whit_value *port_value(const whit_instance *i, int outputs, uint32_t k) {
+WHIT_CALLED whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k) {
   if (k >= (outputs ? i->entry->n_outputs : i->entry->n_inputs)) return NULL;
   return &i->values[i->model->words[(outputs ? i->region->results : i->region->params) + k]];
 }
@@ -78,7 +77,7 @@ static const struct whit_port *input_port(const whit_instance *i, uint32_t k) {
 }
 
 whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, const int32_t *shape, const void *data) {
-  whit_value *v = port_value(i, 0, k);
+  whit_value *v = whit_port_value(i, 0, k);
   whit_tensor t;
   if (!v) return WHIT_E_ARGUMENT;
   const struct whit_port *p = input_port(i, k);
@@ -98,7 +97,7 @@ whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, co
 
 whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor *items, uint32_t n) {
   if (!WHIT_SEQUENCES) return WHIT_E_UNSUPPORTED;
-  whit_value *v = port_value(i, 0, k);
+  whit_value *v = whit_port_value(i, 0, k);
   if (!v || (n && !items) || n > 0x7fffffff) return WHIT_E_ARGUMENT;
   if (!(input_port(i, k)->kind & 1)) return WHIT_E_INPUT;
   if (v->t.kind != WHIT_SEQUENCE) i->planned = false;
@@ -109,7 +108,7 @@ whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor 
 
 whit_status whit_input_absent(whit_instance *i, uint32_t k) {
   if (!WHIT_SEQUENCES) return WHIT_E_UNSUPPORTED;
-  whit_value *v = port_value(i, 0, k);
+  whit_value *v = whit_port_value(i, 0, k);
   if (!v) return WHIT_E_ARGUMENT;
   if (!(input_port(i, k)->kind & 2)) return WHIT_E_INPUT;
   if (v->t.kind != WHIT_ABSENT) i->planned = false;
@@ -136,12 +135,12 @@ whit_status whit_state_set(whit_instance *i, void *memory, size_t n_bytes, int r
 }
 
 const whit_tensor *whit_output(const whit_instance *i, uint32_t k) {
-  const whit_value *v = port_value(i, 1, k);
+  const whit_value *v = whit_port_value(i, 1, k);
   return v ? &v->t : NULL;
 }
 
 whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_bytes) {
-  whit_value *v = port_value(i, 1, k);
+  whit_value *v = whit_port_value(i, 1, k);
   if (!v) return WHIT_E_ARGUMENT;
   if (!data) {
     v->flags |= WHIT_V_BOUND;

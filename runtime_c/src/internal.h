@@ -380,6 +380,7 @@ static inline const uint32_t *whit_args(const whit_instance *i, const whit_node 
 /* Constants in a build without such values. */
 static inline bool whit_is_dynamic(const whit_value *v) { return WHIT_DYNAMIC && v->flags & WHIT_V_DYNAMIC; }
 static inline bool whit_is_tensor(const whit_tensor *t) { return !WHIT_SEQUENCES || t->kind == WHIT_TENSOR; }
+static inline bool whit_is_skipped(const whit_step *s) { return WHIT_KNOWN && s->mode == WHIT_STEP_SKIP; }
 whit_status whit_identity_shape(whit_call *c);  /* operators that the executor knows by heart */
 whit_status whit_shape_shape(whit_call *c);
 whit_status whit_loop_shape(whit_call *c);
@@ -399,8 +400,12 @@ const whit_op *whit_op_of(const whit_model *m, uint32_t number);
 whit_status whit_constant_get(const whit_model *m, uint32_t k, whit_tensor *t);
 /* Points the call at a node's values; data is not looked at. */
 void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
-/* Sets a scalar's truth; false with an error if it has no element. */
-whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth);
+/* Data of a condition or trip count; NULL: it is not of that type, or has no element. */
+const void *whit_scalar(const whit_tensor *t, unsigned dtype);
+/* The value of an input or output of the entry, or NULL. */
+whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k);
+/* Opens a region, of node or of the entry: its first node is next. */
+whit_frame *whit_frame_open(whit_instance *i, const whit_region *r, uint32_t node);
 /* May the call's output be the view that its shape function described? */
 bool whit_view_allowed(const whit_value *out, const whit_call *c);
 /* Data of a value's slot; second: the other one of a value that has two. */

@@ -163,9 +163,7 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
 static whit_status plan_open_region(whit_instance *i, uint32_t node) {
   const whit_region *r = i->next_region++;
   const uint32_t *results = region_results(i, r);
-  whit_frame *f = &i->frames[i->depth++];
-  *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value };
-  i->pc = r->begin;
+  const whit_frame *f = whit_frame_open(i, r, node);
   const bool loop = whit_is_loop(i, node);
   for (unsigned k = 0; k < r->n_results; k++) {
     if (results[k] == WHIT_NONE) continue;
@@ -212,9 +210,8 @@ static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
   const whit_region *r = f->region;
   if (args[0] == WHIT_NONE || args[1] != WHIT_NONE || region_results(i, r)[0] != WHIT_NONE) return -1;
   const whit_value *v = &i->values[args[0]];
-  if (!(v->flags & WHIT_V_KNOWN) || whit_count(&v->t) < 1) return -1;
-  const int64_t n = whit_get_i64(v->t.dtype, v->t.data);
-  return n < 0 ? 0 : n;
+  const int64_t *n = (const int64_t *)whit_scalar(&v->t, WHIT_I64);
+  return !n || !(v->flags & WHIT_V_KNOWN) ? -1 : *n < 0 ? 0 : *n;
 }
 
 /* Defines the outputs of the node whose last region has closed: of an if what both branches write, of a loop what it carries, then
@@ -327,15 +324,15 @@ static void list_releases(whit_instance *i, uint32_t first) {
 /* Constants, state and inputs. */
 static whit_status define_shared(whit_instance *i) {
   const whit_model *m = i->model;
-  const whit_region *r = i->region;
   for (uint32_t k = 0; k < m->n_constants; k++) whit_constant_get(m, k, &plan_define(i, &i->values[k], 0, WHIT_V_KNOWN)->t);
   for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
     whit_value *v = &i->values[m->n_constants + k];
     v->t = i->values[m->states[k].initial].t;
     plan_define(i, v, 0, 0);
   }
-  for (unsigned k = 0; k < r->n_params; k++) {
-    whit_value *value = plan_define(i, &i->values[region_params(i, r)[k]], r->begin, WHIT_V_PARAM);
+  whit_value *value;
+  for (unsigned k = 0; (value = whit_port_value(i, 0, k)); k++) {
+    plan_define(i, value, i->region->begin, WHIT_V_PARAM);
     if (!whit_is_tensor(&value->t)) {
       value->flags |= WHIT_V_DYNAMIC;
       i->dynamic = true;
@@ -358,8 +355,8 @@ static whit_status plan_entry(whit_instance *i) {
     i->values[v].flags &= (uint16_t)(WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | bound);
     i->values[v].block = 0;
   }
-  i->depth = 1;                                          /* that an entry's values have */
-  i->frames[0] = (whit_frame){ .node = WHIT_NONE };      /* where an error is, as long as no node is reached */
+  i->depth = 1;                 /* that an entry's values have */
+  i->pc = WHIT_NONE;            /* no node yet, if there is an error */
   WHIT_TRY(define_shared(i));
   i->depth = 0;
   i->next_region = r;
