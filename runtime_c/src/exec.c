@@ -47,7 +47,8 @@ WHIT_CALLED const void *whit_scalar(const whit_tensor *t, unsigned dtype) {
 
 whit_frame *whit_frame_open(whit_instance *i, const whit_region *r, uint32_t node) {
   whit_frame *f = &i->frames[i->depth++];
-  *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value };
+  *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value,
+                    .loop = WHIT_HAS_loop && node != WHIT_NONE && i->steps[node].mode == WHIT_STEP_LOOP };
   i->pc = r->begin;
   return f;
 }

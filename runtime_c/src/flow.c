@@ -263,9 +263,11 @@ static whit_status run_close_loop(whit_instance *i) {
 }
 
 whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
-  return whit_is_loop(i, pc) ? run_open_loop(i, pc) : run_open_if(i, pc);
+  const bool loop = WHIT_HAS_loop && (!WHIT_HAS_if || i->steps[pc].mode == WHIT_STEP_LOOP);
+  return loop ? run_open_loop(i, pc) : run_open_if(i, pc);
 }
 
 whit_status whit_flow_close(whit_instance *i) {
-  return whit_is_loop(i, i->frames[i->depth - 1].node) ? run_close_loop(i) : run_close_if(i);
+  const bool loop = WHIT_HAS_loop && (!WHIT_HAS_if || whit_is_loop(&i->frames[i->depth - 1]));
+  return loop ? run_close_loop(i) : run_close_if(i);
 }

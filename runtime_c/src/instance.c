@@ -208,7 +208,7 @@ static const whit_frame *loop_frame(const whit_instance *i, uint32_t d, uint32_t
   const whit_frame *found = NULL;
   *n_loops = 0;
   for (uint32_t k = 0; k < i->depth; k++) {
-    if (!whit_is_loop(i, i->frames[k].node)) continue;
+    if (!whit_is_loop(&i->frames[k])) continue;
     if (*n_loops == d) found = &i->frames[k];
     ++*n_loops;
   }

@@ -332,6 +332,7 @@ typedef struct whit_frame {   /* an open region while running or planning */
   const whit_region *region;
   uint32_t node, end;         /* control node, WHIT_NONE: the entry; node index where the region ends */
   uint32_t first_value;       /* planning: next value number when the region opened */
+  bool loop;
   int64_t i, n;               /* loop: iteration, trips */
   uint64_t steps;             /* loop: nodes executed when the trip began */
 } whit_frame;
@@ -355,7 +356,7 @@ struct whit_instance {
   const char *error;
   const struct whit_entry *entry;
   const whit_region *region;  /* of the entry */
-  const whit_region *next_region;     /* planning */
+  uint32_t next_region;       /* planning: number of the one that opens next */
   uint32_t next_value;        /* planning: greater than all numbers that are defined */
   uint32_t error_node, depth, pc;
   uint32_t observed;                  /* node whose "before" the observer has seen */
@@ -386,10 +387,8 @@ whit_status whit_shape_shape(whit_call *c);
 whit_status whit_loop_shape(whit_call *c);
 /* Of operators that own regions: a loop? Else it is an if. */
 static inline bool whit_owns_loop(const whit_op *op) { return WHIT_HAS_loop && (!WHIT_HAS_if || op->shape == whit_loop_shape); }
-/* The same of a planned node that owns a region; WHIT_NONE, the owner of an entry's: false. */
-static inline bool whit_is_loop(const whit_instance *i, uint32_t node) {
-  return WHIT_HAS_loop && node != WHIT_NONE && (!WHIT_HAS_if || i->steps[node].mode == WHIT_STEP_LOOP);
-}
+/* The same of an open region's owner. */
+static inline bool whit_is_loop(const whit_frame *f) { return WHIT_HAS_loop && f->loop; }
 /* Counts a trip in which no node was executed, so that the budget of steps bounds these too. */
 whit_status whit_count_step(whit_instance *i);
 /* Adds an axis of n in front of t, a slice of an output of loop `node`. */
@@ -413,8 +412,8 @@ static inline uint8_t *whit_slot(const whit_instance *i, const whit_value *v, bo
   return i->arena + v->offset + (second ? v->n_bytes : 0);
 }
 
-/* place.c: memory for what the plan of an entry's region has left to be placed; values from `lowest` on. */
-void whit_place(whit_instance *i, const whit_region *entry, uint32_t lowest);
+/* place.c: memory for what the plan has left to be placed. */
+void whit_place(whit_instance *i);
 
 /* heap.c: blocks in the arena behind the planned part; a block is its data's offset in the arena. */
 void whit_heap_reset(whit_instance *i);

@@ -14,7 +14,8 @@ static void outlive(whit_instance *i, uint32_t v, uint32_t death) {
 }
 
 /* Memory that another value looks into lives as long as that one. Backwards, so that chains add up. */
-static void extend_lifetimes(whit_instance *i, const whit_region *entry) {
+static void extend_lifetimes(whit_instance *i) {
+  const whit_region *entry = i->region;
   const uint32_t *words = i->model->words;
   for (uint32_t pc = entry->end; pc-- > entry->begin;) {
     const whit_node *n = &i->model->nodes[pc];
@@ -23,7 +24,7 @@ static void extend_lifetimes(whit_instance *i, const whit_region *entry) {
     const bool dynamic = WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && i->ops[n->op]->flags & WHIT_OP_VIEW;
     if (WHIT_VIEWS && (step->mode == WHIT_STEP_VIEW || dynamic)) {
       outlive(i, args[0], i->values[outs[0]].death);
-    } else if (step->mode >= WHIT_STEP_IF && whit_is_loop(i, pc)) {
+    } else if (WHIT_HAS_loop && step->mode == WHIT_STEP_LOOP) {
       const uint32_t *results = words + i->model->regions[step->region].results;
       for (unsigned k = 0; k + 2 < n->n_in; k++) {
         const uint32_t death = outs[k] == WHIT_NONE ? n->end - 1 : i->values[outs[k]].death;
@@ -137,10 +138,11 @@ static size_t find_place(whit_instance *i, uint32_t placed, uint32_t birth, uint
 }
 
 /* One try, which mostly is as good as the best of several. Until a value has its place, `offset` is what it waits by. */
-static void place_all(whit_instance *i, const whit_region *entry, uint32_t lowest) {
+static void place_all(whit_instance *i) {
+  const whit_region *entry = i->region;
   uint32_t waiting = WHIT_NONE, placed = WHIT_NONE;
   i->static_bytes = 0;
-  for (uint32_t v = i->next_value; v-- > lowest;) {
+  for (uint32_t v = i->next_value; v-- > 0;) {
     if (!is_item(&i->values[v])) continue;
     i->values[v].offset = SIZE_MAX - order_of(&i->values[v]);
     list_add(i->values, &waiting, v);
@@ -295,7 +297,7 @@ static uint32_t list_before(whit_instance *i, uint32_t v, uint32_t list) {
 }
 
 /* Returns the first that had to go beyond what is enough. */
-static whit_value *place_items(placing *p, uint32_t lowest, unsigned by) {
+static whit_value *place_items(placing *p, unsigned by) {
   whit_instance *i = p->i;
   whit_value *beyond = NULL;
   uint32_t list = WHIT_NONE;
@@ -303,7 +305,7 @@ static whit_value *place_items(placing *p, uint32_t lowest, unsigned by) {
   forget_places(p);
   for (uint32_t k = 0; k < p->n_forward; k++)
     if (forward_at(p, k)->block <= by) list = list_before(i, i->model->n_values + k, list);
-  for (uint32_t v = i->next_value; v-- > lowest;)
+  for (uint32_t v = i->next_value; v-- > 0;)
     if (is_item(&i->values[v])) list = list_before(i, v, list);
   for (uint32_t v = sort_list(i->values, list, by), next; v != WHIT_NONE; v = next) {
     whit_value *value = &i->values[v];
@@ -317,10 +319,10 @@ static whit_value *place_items(placing *p, uint32_t lowest, unsigned by) {
 }
 
 /* Bytes of the largest set of values that live at once. */
-static size_t live_bytes(const placing *p, uint32_t lowest) {
+static size_t live_bytes(const placing *p) {
   uint32_t now = 0, most = 0;     /* multiples of 64 bytes */
   for (uint32_t m = 1; m <= p->n; m++) p->at[m].release = 0;
-  for (uint32_t v = lowest; v < p->i->next_value; v++) {
+  for (uint32_t v = 0; v < p->i->next_value; v++) {
     const whit_value *value = &p->i->values[v];
     if (!is_item(value)) continue;
     const uint32_t units = (uint32_t)(item_bytes(value) / 64), end = number_of(p, value->death) + 1;
@@ -336,27 +338,29 @@ static size_t live_bytes(const placing *p, uint32_t lowest) {
 }
 
 /* Nearly always the first try comes near what lives at once. If not, the first value or scratch that went beyond is put forward. */
-static void place_all(whit_instance *i, const whit_region *entry, uint32_t lowest) {
+static void place_all(whit_instance *i) {
+  const whit_region *entry = i->region;
   placing p = { .i = i, .at = i->steps + entry->begin - 1, .first = entry->begin - 1, .n = entry->end - entry->begin };
-  const size_t live = live_bytes(&p, lowest);
+  const size_t live = live_bytes(&p);
   size_t least = SIZE_MAX;
   p.enough = live + live / 64;
   unsigned best = 0, by = 0;
   for (;; by++) {
-    whit_value *beyond = place_items(&p, lowest, by);
+    whit_value *beyond = place_items(&p, by);
     if (i->static_bytes < least) least = i->static_bytes, best = by;
     if (least <= p.enough || by + 1 == WHIT_PLACE_TRIES || !beyond || beyond->block) break;
     beyond->block = by + 1;
     if (beyond == forward_at(&p, p.n_forward)) p.n_forward++;
   }
-  if (i->static_bytes > least) place_items(&p, lowest, best);
+  if (i->static_bytes > least) place_items(&p, best);
 }
 #endif
 
 /* What lies in another value's memory follows it; in the caller's memory, it is listed for whit_output_bind. */
-static void place_insiders(whit_instance *i, const whit_region *entry, uint32_t lowest) {
+static void place_insiders(whit_instance *i) {
+  const whit_region *entry = i->region;
   for (unsigned k = 0; k < entry->n_results; k++) i->values[i->model->words[entry->results + k]].release = WHIT_NONE;
-  for (uint32_t v = lowest; v < i->next_value; v++) {
+  for (uint32_t v = 0; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
     whit_value *home = &i->values[value->next];
     if (!(value->flags & WHIT_V_INSIDE)) continue;
@@ -369,10 +373,11 @@ static void place_insiders(whit_instance *i, const whit_region *entry, uint32_t 
   }
 }
 
-void whit_place(whit_instance *i, const whit_region *entry, uint32_t lowest) {
-  extend_lifetimes(i, entry);
+void whit_place(whit_instance *i) {
+  const whit_region *entry = i->region;
+  extend_lifetimes(i);
   for (uint32_t pc = entry->end; WHIT_SHARES && pc-- > entry->begin;)
     if (i->steps[pc].mode == WHIT_STEP_READY && (i->steps[pc].over || i->steps[pc].joins)) share_memory(i, pc);
-  place_all(i, entry, lowest);
-  if (WHIT_SHARES) place_insiders(i, entry, lowest);
+  place_all(i);
+  if (WHIT_SHARES) place_insiders(i);
 }

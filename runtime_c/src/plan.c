@@ -5,7 +5,6 @@
 static const uint32_t *region_params(const whit_instance *i, const whit_region *r) {
   return i->model->words + r->params;
 }
-static uint32_t region_number(const whit_instance *i, const whit_region *r) { return (uint32_t)(r - i->model->regions); }
 static const uint32_t *region_results(const whit_instance *i, const whit_region *r) {
   return i->model->words + r->results;
 }
@@ -161,10 +160,10 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
 
 /* Opens the next region, of a control node or the entry's. */
 static whit_status plan_open_region(whit_instance *i, uint32_t node) {
-  const whit_region *r = i->next_region++;
+  const whit_region *r = &i->model->regions[i->next_region++];
   const uint32_t *results = region_results(i, r);
   const whit_frame *f = whit_frame_open(i, r, node);
-  const bool loop = whit_is_loop(i, node);
+  const bool loop = whit_is_loop(f);
   for (unsigned k = 0; k < r->n_results; k++) {
     if (results[k] == WHIT_NONE) continue;
     const bool carried = loop && k && k < r->n_params;
@@ -177,7 +176,7 @@ static whit_status plan_open_region(whit_instance *i, uint32_t node) {
 static whit_status use_results(whit_instance *i, const whit_frame *f) {
   const whit_region *r = f->region;
   const uint32_t *results = region_results(i, r);
-  const bool loop = whit_is_loop(i, f->node);
+  const bool loop = whit_is_loop(f);
   for (unsigned k = 0; k < r->n_results; k++) {
     if (loop && results[k] == WHIT_NONE) continue;
     whit_value *v = results[k] == WHIT_NONE ? NULL : &i->values[results[k]];
@@ -220,7 +219,7 @@ static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
   const whit_node *n = &i->model->nodes[f->node];
   const whit_region *r = f->region, *first = &i->model->regions[i->steps[f->node].region];
   const uint32_t *outs = whit_args(i, n) + n->n_in;
-  const bool loop = whit_is_loop(i, f->node);
+  const bool loop = whit_is_loop(f);
   const unsigned n_carried = loop ? r->n_params - 1u : 0;
   const int64_t trips = loop ? known_trips(i, f) : 0;
   for (unsigned k = 0; k < n->n_out; k++) {
@@ -252,16 +251,16 @@ static whit_status plan_close_region(whit_instance *i) {
   whit_step *step = &i->steps[f->node];
   WHIT_TRY(use_results(i, f));
   close_scope(i, f->first_value);
-  if (step->mode == WHIT_STEP_LOOP && carried_changed(i, f->region)) {
+  if (whit_is_loop(f) && carried_changed(i, f->region)) {
     i->next_value = f->first_value;
-    i->next_region = f->region + 1;
+    i->next_region = step->region + 1;
     i->pc = f->node + 1;
     return plan_define_params(i, f);
   }
   i->depth--;
   i->pc = f->node;
-  if (step->mode == WHIT_STEP_IF && !step->other) {
-    step->other = region_number(i, i->next_region);
+  if (WHIT_HAS_if && !whit_is_loop(f) && !step->other) {
+    step->other = i->next_region;
     return plan_open_region(i, f->node);
   }
   WHIT_TRY(define_outputs(i, f));
@@ -290,7 +289,7 @@ static whit_status plan_node(whit_instance *i) {
   WHIT_TRY(s);
   whit_step *step = &i->steps[pc];
   step->mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
-  step->region = region_number(i, i->next_region);
+  step->region = i->next_region;
   step->other = 0;
   return plan_open_region(i, pc);
 }
@@ -311,9 +310,9 @@ static whit_status plan_walk(whit_instance *i) {
 /* ---- the interface -------------------------------------------------------------------------------------- */
 
 /* Lists the dynamic values that are let go after each node. */
-static void list_releases(whit_instance *i, uint32_t first) {
+static void list_releases(whit_instance *i) {
   for (uint32_t pc = i->region->begin; pc < i->region->end; pc++) i->steps[pc].release = WHIT_NONE;
-  for (uint32_t v = first; v < i->next_value; v++) {
+  for (uint32_t v = 0; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
     if ((value->flags & (WHIT_V_DYNAMIC | WHIT_V_OWN)) != WHIT_V_DYNAMIC || value->release == WHIT_NONE) continue;
     value->next = i->steps[value->release].release;
@@ -345,7 +344,6 @@ static whit_status define_shared(whit_instance *i) {
 
 static whit_status plan_entry(whit_instance *i) {
   const whit_model *m = i->model;
-  const whit_region *r = i->region;
   i->planned = i->has_arena = i->running = i->dynamic = false;
   i->error = NULL;
   i->known_used = 0;
@@ -359,12 +357,11 @@ static whit_status plan_entry(whit_instance *i) {
   i->pc = WHIT_NONE;            /* no node yet, if there is an error */
   WHIT_TRY(define_shared(i));
   i->depth = 0;
-  i->next_region = r;
+  i->next_region = i->entry->region;
   WHIT_TRY(plan_open_region(i, WHIT_NONE));
   WHIT_TRY(plan_walk(i));
-  const uint32_t lowest = r->n_params ? region_params(i, r)[0] : m->n_constants + m->n_states;
-  whit_place(i, r, lowest);
-  if (WHIT_DYNAMIC) list_releases(i, lowest);
+  whit_place(i);
+  if (WHIT_DYNAMIC) list_releases(i);
   i->planned = true;
   i->needed = whit_round(i->static_bytes, 64) + (WHIT_SMALL || i->dynamic || !i->static_bytes ? 64 : 0);
   return WHIT_OK;
