@@ -29,6 +29,7 @@ typedef struct whit_region whit_region;
 typedef struct whit_call {
   whit_instance *instance;
   const struct whit_kernels *k;
+  const struct whit_op *op;
   whit_tensor **in;             /* NULL where an optional input is not given */
   whit_tensor **out;            /* NULL where an optional output is not wanted */
   const int32_t *attr;          /* words; verify.c has checked that they are of the row's form */

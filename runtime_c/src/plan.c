@@ -23,7 +23,7 @@ static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc,
   value->release = flags & WHIT_V_PARAM ? WHIT_NONE : pc;
   value->depth = (uint16_t)(i->depth - 1);
   if (flags & WHIT_V_DYNAMIC) {
-    value->t = (whit_tensor){ .rank = 255 };
+    if (WHIT_DYNAMIC) value->t = (whit_tensor){ .rank = 255 };
     i->dynamic = true;
   }
   if (!(flags & WHIT_V_KNOWN)) value->t.data = NULL;
@@ -41,7 +41,7 @@ static whit_status plan_use(whit_instance *i, whit_value *value, uint32_t pc) {
     death = i->model->nodes[at].end - 1;
   }
   if (death > value->death) value->death = death;
-  value->flags |= value->flags & WHIT_V_READ ? WHIT_V_READ_AGAIN : WHIT_V_READ;
+  if (WHIT_SHARES) value->flags |= value->flags & WHIT_V_READ ? WHIT_V_READ_AGAIN : WHIT_V_READ;
   value->release = at;
   return WHIT_OK;
 }
@@ -59,7 +59,7 @@ static void plan_dense_view(const whit_call *c) {
 }
 
 /* Tries to compute small outputs now. true: done, or failed with *status. */
-static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_status *status) {
+static bool compute_now(whit_instance *i, whit_call *c, whit_status *status) {
   size_t need = 0;
   for (unsigned k = 0; k < c->n_out; k++) {
     if (!c->out[k]) continue;
@@ -78,7 +78,7 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
   }
   c->scratch = i->known + scratch;
   c->running = true;
-  *status = op->run(c);
+  *status = c->op->run(c);
   return true;
 }
 
@@ -86,9 +86,11 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
 static unsigned plan_ready(whit_step *step, const whit_call *c) {
   step->mode = WHIT_STEP_READY;
   step->scratch = (uint32_t)((c->scratch_bytes + 63) / 64);
-  step->over = c->over;
-  step->joins = c->joins;
-  step->spaced = c->spaced;
+  if (WHIT_SHARES) {
+    step->over = c->over;
+    step->joins = c->joins;
+    step->spaced = c->spaced;
+  }
   if (!WHIT_VIEWS || !c->view) return WHIT_V_PLACED;
   whit_value *out = (whit_value *)(void *)c->out[0];      /* a tensor is the first member of its value */
   if (whit_view_allowed(out, c)) {
@@ -97,22 +99,22 @@ static unsigned plan_ready(whit_step *step, const whit_call *c) {
     return WHIT_V_VIEW;
   }
   const bool run_of_bytes = whit_is_dense(c->out[0]) && !c->view_offset;
-  if (run_of_bytes && whit_count(c->out[0]) == whit_count(c->in[0])) step->joins = WHIT_JOINS_WHOLE;
+  if (WHIT_SHARES && run_of_bytes && whit_count(c->out[0]) == whit_count(c->in[0])) step->joins = WHIT_JOINS_WHOLE;
   if (run_of_bytes && !WHIT_SMALL) step->run = whit_dense_copy;
   plan_dense_view(c);
   return WHIT_V_PLACED;
 }
 
 /* A node whose inputs are in scope, and what its shape function has said of its outputs. */
-static whit_status plan_plain(whit_instance *i, whit_call *c, const whit_op *op, bool known, whit_status s) {
+static whit_status plan_plain(whit_instance *i, whit_call *c, bool known, whit_status s) {
   whit_step *step = &i->steps[c->node];
   unsigned flags = WHIT_V_DYNAMIC;
-  step->run = op->run;
+  step->run = c->op->run;
   step->mode = WHIT_STEP_DYNAMIC;
   if (s != WHIT_LATER) {
     WHIT_TRY(s);
     if (c->scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, c->node, "needs more scratch than can be named");
-    if (WHIT_KNOWN && known && compute_now(i, c, op, &s)) {
+    if (WHIT_KNOWN && known && compute_now(i, c, &s)) {
       WHIT_TRY(s);
       step->mode = WHIT_STEP_SKIP;
       flags = WHIT_V_KNOWN;
@@ -272,11 +274,11 @@ static whit_status plan_close_region(whit_instance *i) {
 
 static whit_status plan_node(whit_instance *i) {
   const uint32_t pc = i->pc;
-  const whit_op *op = i->ops[i->model->nodes[pc].op];
-  const bool control = WHIT_CONTROL && op->flags & WHIT_OP_CONTROL;
-  bool dynamic = WHIT_SEQUENCES && op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
   whit_call c;
   whit_call_of(i, pc, &c);
+  const whit_op *op = c.op;
+  const bool control = WHIT_CONTROL && op->flags & WHIT_OP_CONTROL;
+  bool dynamic = WHIT_SEQUENCES && op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
   for (unsigned k = 0; k < c.n_in; k++) {
     whit_value *v = (whit_value *)(void *)c.in[k];      /* a tensor is the first member of its value */
     if (!v) continue;
@@ -285,7 +287,7 @@ static whit_status plan_node(whit_instance *i) {
     known &= (v->flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
   }
   const whit_status s = dynamic && !control ? WHIT_LATER : op->shape(&c);
-  if (!control) return plan_plain(i, &c, op, known, s);
+  if (!control) return plan_plain(i, &c, known, s);
   WHIT_TRY(s);
   whit_step *step = &i->steps[pc];
   step->mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
