@@ -83,6 +83,7 @@ static const void *read_tables(reader *r) {
       r->data_offset > m->n_bytes || m->n_data > m->n_bytes - r->data_offset)
     return m->bytes;
   m->data = m->bytes + r->data_offset;
+  r->value = m->n_constants + m->n_states;
   if (r->debug) VERIFY(read_table(r, r->debug, names, sizeof names / sizeof *names));
   return m->n_node_names && m->n_node_names != m->n_nodes ? m->node_names : NULL;
 }
@@ -250,7 +251,6 @@ static const void *check_file(reader *r) {
     r->status = WHIT_E_UNSUPPORTED;
     return m->states;
   }
-  r->value = m->n_constants + m->n_states;
   for (uint32_t k = 0; k < m->n_entries; k++) VERIFY(check_entry(r, &m->entries[k]));
   return m->n_entries && r->node == m->n_nodes && r->region == m->n_regions && r->value == m->n_values ? NULL : m->bytes;
 }
