@@ -5,7 +5,6 @@
 
 typedef struct loop_view {      /* the arrays of a loop node, decoded once per call */
   const uint32_t *in, *out, *params, *results;
-  const int32_t *scans;
   unsigned n_carried, n_scans;
 } loop_view;
 
@@ -15,9 +14,7 @@ static loop_view view_of(const whit_instance *i, uint32_t pc) {
   const uint32_t *args = i->model->words + n->args;
   const unsigned n_carried = n->n_in - 2u;
   return (loop_view){ .in = args, .out = args + n->n_in, .params = i->model->words + r->params,
-                      .results = i->model->words + r->results,
-                      .scans = (const int32_t *)(const void *)(args + n->n_in + n->n_out + 2), .n_carried = n_carried,
-                      .n_scans = n->n_out - n_carried };
+                      .results = i->model->words + r->results, .n_carried = n_carried, .n_scans = n->n_out - n_carried };
 }
 
 static whit_value *loop_output(whit_instance *i, uint32_t v) { return v == WHIT_NONE ? NULL : &i->values[v]; }
@@ -135,7 +132,7 @@ static whit_status trips_of(whit_instance *i, uint32_t pc, const loop_view *l, i
 
 /* The type of a stacked output that no trip has written. */
 static whit_status empty_stack(whit_instance *i, uint32_t pc, const loop_view *l, unsigned scan, whit_tensor *t) {
-  const int32_t *words = l->scans;
+  const int32_t *words = (const int32_t *)(const void *)(l->out + l->n_carried + l->n_scans + 2);    /* attribute `scans` */
   for (unsigned k = 0; k < scan; k++) words += 2 + (words[1] == 255 ? 0 : words[1]);
   const whit_value *r = &i->values[l->results[1 + l->n_carried + scan]];
   *t = r->t;
