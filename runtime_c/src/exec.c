@@ -9,7 +9,7 @@ void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c) {
   whit_tensor **const pointers = i->pointers;
   whit_value *const values = i->values;
   for (unsigned k = 0; k < n_args; k++) pointers[k] = args[k] == WHIT_NONE ? NULL : &values[args[k]].t;
-  *c = (whit_call){ .instance = i, .k = i->kernels, .op = i->ops[n->op], .in = pointers, .out = pointers + n->n_in,
+  *c = (whit_call){ .instance = i, .k = i->kernels, .in = pointers, .out = pointers + n->n_in,
                     .attr = (const int32_t *)(const void *)(args + n_args), .n_in = n->n_in, .n_out = n->n_out,
                     .n_attr = n->n_attr, .node = pc };
 }
@@ -25,7 +25,7 @@ bool whit_view_allowed(const whit_value *out, const whit_call *c) {
  * got its input's place: nothing is left to do. */
 whit_status whit_view_copy(whit_call *c) {
   const whit_tensor dense = *c->out[0];
-  WHIT_TRY(c->op->shape(c));
+  WHIT_TRY(whit_op_at(c->instance, c->node)->shape(c));
   whit_tensor view = *c->out[0];
   *c->out[0] = dense;
   view.data = (uint8_t *)c->in[0]->data + c->view_offset * (ptrdiff_t)whit_type_size(view.dtype);
@@ -74,7 +74,7 @@ static whit_status share_value(whit_instance *i, whit_call *c) {
   return WHIT_OK;
 }
 
-static whit_status run_with_memory(whit_instance *i, whit_call *c) {
+static whit_status run_with_memory(whit_instance *i, whit_call *c, const whit_op *op) {
   size_t scratch = 0;
   whit_status s = WHIT_OK;
   if (c->scratch_bytes) {
@@ -84,13 +84,13 @@ static whit_status run_with_memory(whit_instance *i, whit_call *c) {
   }
   for (unsigned k = 0; k < c->n_out && !s; k++)
     if (c->out[k] && whit_is_tensor(c->out[k])) s = whit_value_take(i, (whit_value *)(void *)c->out[k]);
-  if (!s) s = c->op->run(c);
+  if (!s) s = op->run(c);
   whit_heap_drop(i, scratch);
   return s;
 }
 
 static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
-  const whit_op *op = c->op;
+  const whit_op *op = whit_op_at(i, pc);
   for (unsigned k = 0; k < c->n_in; k++)
     if (c->in[k] && !whit_is_tensor(c->in[k]) && !(op->flags & WHIT_OP_SEQUENCE)) {
       if (WHIT_HAS_identity && op->shape == whit_identity_shape && c->out[0]) return share_value(i, c);
@@ -114,7 +114,7 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
     }
     WHIT_TRY(whit_tensor_set(&out->t, out->t.dtype, out->t.rank, out->t.shape));
   }
-  return run_with_memory(i, c);
+  return run_with_memory(i, c, op);
 }
 
 /* ---- the walk ----------------------------------------------------------------------------------------------- */

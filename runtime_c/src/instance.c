@@ -36,8 +36,9 @@ static void mark_dense(whit_instance *i) {
   for (uint32_t pc = 0; pc < i->model->n_nodes; pc++) {
     whit_call c;
     whit_call_of(i, pc, &c);
+    const unsigned strided = whit_op_at(i, pc)->strided;
     for (unsigned k = 0; k < c.n_in; k++)
-      if (c.in[k] && !(c.op->strided >> (k < 7 ? k : 7) & 1)) ((whit_value *)(void *)c.in[k])->flags |= WHIT_V_DENSE;
+      if (c.in[k] && !(strided >> (k < 7 ? k : 7) & 1)) ((whit_value *)(void *)c.in[k])->flags |= WHIT_V_DENSE;
   }
 }
 

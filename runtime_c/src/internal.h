@@ -29,7 +29,6 @@ typedef struct whit_region whit_region;
 typedef struct whit_call {
   whit_instance *instance;
   const struct whit_kernels *k;
-  const struct whit_op *op;
   whit_tensor **in;             /* NULL where an optional input is not given */
   whit_tensor **out;            /* NULL where an optional output is not wanted */
   const int32_t *attr;          /* words; verify.c has checked that they are of the row's form */
@@ -379,6 +378,7 @@ static inline size_t whit_known_bytes(const whit_model *m) {
 static inline const uint32_t *whit_args(const whit_instance *i, const whit_node *n) {
   return i->model->words + n->args;
 }
+static inline const whit_op *whit_op_at(const whit_instance *i, uint32_t pc) { return i->ops[i->model->nodes[pc].op]; }
 /* Constants in a build without such values. */
 static inline bool whit_is_dynamic(const whit_value *v) { return WHIT_DYNAMIC && v->flags & WHIT_V_DYNAMIC; }
 static inline bool whit_is_tensor(const whit_tensor *t) { return !WHIT_SEQUENCES || t->kind == WHIT_TENSOR; }

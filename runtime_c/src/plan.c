@@ -59,7 +59,7 @@ static void plan_dense_view(const whit_call *c) {
 }
 
 /* Tries to compute small outputs now. true: done, or failed with *status. */
-static bool compute_now(whit_instance *i, whit_call *c, whit_status *status) {
+static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_status *status) {
   size_t need = 0;
   for (unsigned k = 0; k < c->n_out; k++) {
     if (!c->out[k]) continue;
@@ -78,7 +78,7 @@ static bool compute_now(whit_instance *i, whit_call *c, whit_status *status) {
   }
   c->scratch = i->known + scratch;
   c->running = true;
-  *status = c->op->run(c);
+  *status = op->run(c);
   return true;
 }
 
@@ -106,15 +106,15 @@ static unsigned plan_ready(whit_step *step, const whit_call *c) {
 }
 
 /* A node whose inputs are in scope, and what its shape function has said of its outputs. */
-static whit_status plan_plain(whit_instance *i, whit_call *c, bool known, whit_status s) {
+static whit_status plan_plain(whit_instance *i, whit_call *c, const whit_op *op, bool known, whit_status s) {
   whit_step *step = &i->steps[c->node];
   unsigned flags = WHIT_V_DYNAMIC;
-  step->run = c->op->run;
+  step->run = op->run;
   step->mode = WHIT_STEP_DYNAMIC;
   if (s != WHIT_LATER) {
     WHIT_TRY(s);
     if (c->scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, c->node, "needs more scratch than can be named");
-    if (WHIT_KNOWN && known && compute_now(i, c, &s)) {
+    if (WHIT_KNOWN && known && compute_now(i, c, op, &s)) {
       WHIT_TRY(s);
       step->mode = WHIT_STEP_SKIP;
       flags = WHIT_V_KNOWN;
@@ -276,7 +276,7 @@ static whit_status plan_node(whit_instance *i) {
   const uint32_t pc = i->pc;
   whit_call c;
   whit_call_of(i, pc, &c);
-  const whit_op *op = c.op;
+  const whit_op *op = whit_op_at(i, pc);
   const bool control = WHIT_CONTROL && op->flags & WHIT_OP_CONTROL;
   bool dynamic = WHIT_SEQUENCES && op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
   for (unsigned k = 0; k < c.n_in; k++) {
@@ -287,7 +287,7 @@ static whit_status plan_node(whit_instance *i) {
     known &= (v->flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
   }
   const whit_status s = dynamic && !control ? WHIT_LATER : op->shape(&c);
-  if (!control) return plan_plain(i, &c, known, s);
+  if (!control) return plan_plain(i, &c, op, known, s);
   WHIT_TRY(s);
   whit_step *step = &i->steps[pc];
   step->mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
