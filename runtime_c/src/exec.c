@@ -234,7 +234,7 @@ whit_status whit_run(whit_instance *i) {
       s = WHIT_E_CANCELLED;
       break;
     }
-    const whit_frame *f = &i->frames[i->depth - 1];
+    const whit_frame *f = whit_frame_top(i);
     const bool inside = i->pc < f->end;
     const uint32_t pc = inside ? i->pc : f->node, depth = i->depth;
     if (pc == WHIT_NONE) {

@@ -65,7 +65,7 @@ static whit_status run_open_if(whit_instance *i, uint32_t pc) {
 }
 
 static whit_status run_close_if(whit_instance *i) {
-  const whit_frame *f = &i->frames[i->depth - 1];
+  const whit_frame *f = whit_frame_top(i);
   const whit_node *n = &i->model->nodes[f->node];
   const uint32_t *outs = whit_args(i, n) + n->n_in;
   const uint32_t *results = i->model->words + f->region->results;
@@ -238,7 +238,7 @@ static whit_status finish_loop(whit_instance *i, uint32_t pc, const loop_view *l
 }
 
 static whit_status run_close_loop(whit_instance *i) {
-  whit_frame *f = &i->frames[i->depth - 1];
+  whit_frame *f = whit_frame_top(i);
   const loop_view l = view_of(i, f->node);
   if (f->i >= f->n) return finish_loop(i, f->node, &l);   /* no trips, or back here for memory */
   if (f->steps == i->steps_done) WHIT_TRY(whit_count_step(i));
@@ -265,6 +265,6 @@ whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
 }
 
 whit_status whit_flow_close(whit_instance *i) {
-  const bool loop = WHIT_HAS_loop && (!WHIT_HAS_if || whit_is_loop(&i->frames[i->depth - 1]));
+  const bool loop = WHIT_HAS_loop && (!WHIT_HAS_if || whit_is_loop(whit_frame_top(i)));
   return loop ? run_close_loop(i) : run_close_if(i);
 }

@@ -10,7 +10,7 @@ static whit_status record_error(whit_instance *i, whit_status s, uint32_t node, 
 }
 
 whit_status whit_error_here(whit_instance *i, whit_status s) {
-  const whit_frame *f = &i->frames[i->depth - 1];
+  const whit_frame *f = whit_frame_top(i);
   return record_error(i, s, i->pc < f->end ? i->pc : f->node, whit_status_text(s));
 }
 

@@ -386,6 +386,8 @@ static inline bool whit_is_skipped(const whit_step *s) { return WHIT_KNOWN && s-
 whit_status whit_identity_shape(whit_call *c);  /* operators that the executor knows by heart */
 whit_status whit_shape_shape(whit_call *c);
 whit_status whit_loop_shape(whit_call *c);
+/* The innermost open region. */
+static inline whit_frame *whit_frame_top(whit_instance *i) { return &i->frames[WHIT_CONTROL ? i->depth - 1 : 0]; }
 /* Of operators that own regions: a loop? Else it is an if. */
 static inline bool whit_owns_loop(const whit_op *op) { return WHIT_HAS_loop && (!WHIT_HAS_if || op->shape == whit_loop_shape); }
 /* The same of an open region's owner. */

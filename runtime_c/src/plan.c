@@ -21,7 +21,7 @@ static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc,
   value->flags = (uint16_t)((value->flags & keep) | WHIT_V_DEFINED | flags);
   value->birth = value->death = pc;
   value->release = flags & WHIT_V_PARAM ? WHIT_NONE : pc;
-  value->depth = (uint16_t)(i->depth - 1);
+  if (WHIT_CONTROL) value->depth = (uint16_t)(i->depth - 1);
   if (flags & WHIT_V_DYNAMIC) {
     if (WHIT_DYNAMIC) value->t = (whit_tensor){ .rank = 255 };
     i->dynamic = true;
@@ -249,7 +249,7 @@ static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
 
 /* A region has been planned. A branch is followed by the other one, a body by itself if what it carries changes its shape. */
 static whit_status plan_close_region(whit_instance *i) {
-  const whit_frame *f = &i->frames[i->depth - 1];
+  const whit_frame *f = whit_frame_top(i);
   whit_step *step = &i->steps[f->node];
   WHIT_TRY(use_results(i, f));
   close_scope(i, f->first_value);
@@ -298,7 +298,7 @@ static whit_status plan_node(whit_instance *i) {
 
 static whit_status plan_walk(whit_instance *i) {
   for (;;) {
-    const whit_frame *f = &i->frames[i->depth - 1];
+    const whit_frame *f = whit_frame_top(i);
     const bool inside = i->pc < f->end;
     const uint32_t at = inside ? i->pc : f->node;
     if (!inside && (!WHIT_CONTROL || at == WHIT_NONE)) return use_results(i, f);
