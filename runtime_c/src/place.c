@@ -110,7 +110,7 @@ static void share_memory(whit_instance *i, uint32_t pc) {
 
 enum { PLACE_LOOK = 4096 };       /* values and nodes looked at for one place, so that planning stays linear */
 
-/* What places are found by, largest first. */
+/* What places are found by, largest first: bytes times lifetime. */
 static size_t order_of(const whit_value *v) { return item_bytes(v) * (v->death - v->birth + 1); }
 
 #if WHIT_SMALL
@@ -122,13 +122,16 @@ static void list_add(whit_value *values, uint32_t *link, uint32_t v) {
   *link = v;
 }
 
-/* Lowest offset at which n_bytes are free from node birth to node death beside the placed ones; on top of all where there are too many. */
+/* Lowest offset at which n_bytes are free from node birth to node death, beside a list of placed values; on top of all where it
+ * would take too long to find. */
 static size_t find_place(whit_instance *i, uint32_t placed, uint32_t birth, uint32_t death, size_t n_bytes) {
   size_t at = 0;
-  unsigned looked = 0;
-  for (const whit_value *v; placed != WHIT_NONE; placed = v->next) {
-    v = &i->values[placed];
-    if (looked++ == PLACE_LOOK) at = i->static_bytes;
+  for (unsigned looked = 0; placed != WHIT_NONE; placed = i->values[placed].next) {
+    const whit_value *v = &i->values[placed];
+    if (looked++ == PLACE_LOOK) {
+      at = i->static_bytes;
+      break;
+    }
     if (v->birth > death || v->death < birth) continue;
     if (v->offset >= at + n_bytes) break;
     if (at < v->offset + item_bytes(v)) at = v->offset + item_bytes(v);
