@@ -30,11 +30,12 @@ OPT = {"size": "-Os", "speed": "-O2"}
 SMALLER_GCC = (
     "-fomit-frame-pointer", "-fno-shrink-wrap", "-fno-split-wide-types", "-fno-jump-tables", "-fno-tree-loop-optimize",
     "-fno-tree-loop-distribute-patterns", "-fno-tree-dominator-opts", "-fno-move-loop-invariants", "-fno-schedule-insns2",
-    "-fno-thread-jumps",
+    "-fno-thread-jumps", "-fno-guess-branch-probability", "-fno-store-merging", "-fno-forward-propagate", "-fno-tree-tail-merge",
 )  # fmt: skip
 SMALLER_CLANG = ("-fno-vectorize", "-fno-slp-vectorize")
-SMALLER_LLVM = ("enable-pre=0", "sink-common-insts")
-"""Of LLVM: nothing is computed early on the paths that lack it, and what all paths end with once, behind them."""
+SMALLER_LLVM = ("enable-pre=0", "sink-common-insts", "disable-licm-promotion")
+"""Of LLVM: nothing is computed early on the paths that lack it, what all paths end with once, behind them, and what a loop counts in
+memory stays there: each way out of it would have to write it back."""
 SMALLER_64 = ("disable-lsr",)
 SMALLER_ARM64 = ("enable-misched=0", "enable-post-misched=0")
 """Loops keep the counters that they have (of 32-bit ARM's they would take more), instructions their order."""

@@ -25,8 +25,7 @@ bool whit_view_allowed(const whit_value *out, const whit_call *c) {
  * got its input's place: nothing is left to do. */
 whit_status whit_view_copy(whit_call *c) {
   const whit_tensor dense = *c->out[0];
-  const whit_op *op = c->instance->ops[c->instance->model->nodes[c->node].op];
-  WHIT_TRY(op->shape(c));
+  WHIT_TRY(whit_op_at(c->instance, c->node)->shape(c));
   whit_tensor view = *c->out[0];
   *c->out[0] = dense;
   view.data = (uint8_t *)c->in[0]->data + c->view_offset * (ptrdiff_t)whit_type_size(view.dtype);
@@ -41,10 +40,16 @@ whit_status whit_dense_copy(whit_call *c) {
   return WHIT_OK;
 }
 
-whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth) {
-  if (!whit_is_tensor(t) || whit_count(t) < 1) return whit_error(i, WHIT_E_SHAPE, node, "a condition is empty");
-  *truth = whit_type_is_float(t->dtype) ? whit_get_f64(t->dtype, t->data) != 0 : whit_get_i64(t->dtype, t->data) != 0;
-  return WHIT_OK;
+WHIT_CALLED const void *whit_scalar(const whit_tensor *t, unsigned dtype) {
+  return whit_is_tensor(t) && t->dtype == dtype && whit_count(t) > 0 ? t->data : NULL;
+}
+
+whit_frame *whit_frame_open(whit_instance *i, const whit_region *r, uint32_t node) {
+  whit_frame *f = &i->frames[i->depth++];
+  *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value,
+                    .loop = WHIT_HAS_loop && node != WHIT_NONE && i->steps[node].mode == WHIT_STEP_LOOP };
+  i->pc = r->begin;
+  return f;
 }
 
 void whit_parallel(const whit_call *c, void (*fn)(void *arg, uint32_t i), void *arg, uint32_t n) {
@@ -85,7 +90,7 @@ static whit_status run_with_memory(whit_instance *i, whit_call *c, const whit_op
 }
 
 static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
-  const whit_op *op = i->ops[i->model->nodes[pc].op];
+  const whit_op *op = whit_op_at(i, pc);
   for (unsigned k = 0; k < c->n_in; k++)
     if (c->in[k] && !whit_is_tensor(c->in[k]) && !(op->flags & WHIT_OP_SEQUENCE)) {
       if (WHIT_HAS_identity && op->shape == whit_identity_shape && c->out[0]) return share_value(i, c);
@@ -136,7 +141,7 @@ static void release_after(whit_instance *i, uint32_t pc) {
 
 /* Tells the observer; true if it wants to stop. */
 static bool tell_observer(whit_instance *i, uint32_t pc, int after) {
-  if (!after && i->observed == pc) return false;    /* going on after a stop or a larger arena */
+  if (!i->observer || (!after && i->observed == pc)) return false;    /* going on after a stop or a larger arena */
   i->observed = after ? WHIT_NONE : pc;
   return i->observer(i->observer_context, i, pc, after) != 0;
 }
@@ -149,18 +154,6 @@ whit_status whit_count_step(whit_instance *i) {
   return WHIT_OK;
 }
 
-static whit_status before_node(whit_instance *i, uint32_t pc) {
-  if (steps_are_used_up(i)) return WHIT_E_BUDGET;
-  return i->observer && tell_observer(i, pc, 0) ? WHIT_STOPPED : WHIT_OK;
-}
-
-/* A node is done: its control flow, its memory, its observer. */
-static whit_status after_node(whit_instance *i, uint32_t pc) {
-  i->steps_done += i->steps[pc].mode != WHIT_STEP_SKIP;
-  const bool stop = i->observer && tell_observer(i, pc, 1);
-  if (WHIT_DYNAMIC) release_after(i, pc);
-  return stop ? WHIT_STOPPED : WHIT_OK;
-}
 
 /* The caller's items as dense tensors: what their strides say does not count. */
 static whit_status bind_items(whit_instance *i, whit_value *v, unsigned dtype) {
@@ -180,14 +173,13 @@ static whit_status bind_items(whit_instance *i, whit_value *v, unsigned dtype) {
 
 static whit_status bind_inputs(whit_instance *i) {
   const whit_model *m = i->model;
-  const whit_region *r = i->region;
   for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
     whit_value *v = &i->values[m->n_constants + k];
     if (!i->state) return whit_error(i, WHIT_E_ORDER, WHIT_NONE, "the model has state: call whit_state_set");
     v->t.data = (void *)(uintptr_t)v->bound;
   }
-  for (unsigned k = 0; k < r->n_params; k++) {
-    whit_value *v = &i->values[m->words[r->params + k]];
+  whit_value *v;
+  for (unsigned k = 0; (v = whit_port_value(i, 0, k)); k++) {
     if (whit_is_tensor(&v->t)) {
       if (!v->bound && whit_count(&v->t))
         return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no data: call whit_input_set");
@@ -196,28 +188,25 @@ static whit_status bind_inputs(whit_instance *i) {
       WHIT_TRY(bind_items(i, v, m->ports[i->entry->ports + k].dtype));
     }
   }
-  for (unsigned k = 0; k < i->entry->n_outputs; k++) {
-    const whit_value *v = &i->values[m->words[r->results + k]];
+  for (unsigned k = 0; (v = whit_port_value(i, 1, k)); k++)
     if (v->flags & WHIT_V_BOUND && !v->t.data)
       return whit_error(i, WHIT_E_ORDER, WHIT_NONE, "an output has no memory: call whit_output_bind");
-  }
   return WHIT_OK;
 }
 
 static whit_status start_run(whit_instance *i) {
   if (!i->planned || !i->has_arena) return WHIT_E_ORDER;
   i->error = NULL;
-  i->steps_done = i->depth = 0;
-  i->observed = WHIT_NONE;
+  i->steps_done = 0;
+  i->observed = i->pc = WHIT_NONE;      /* no node yet, if there is an error */
+  i->depth = 1;
   if (WHIT_DYNAMIC && i->dynamic) {
     whit_heap_reset(i);
     for (uint32_t v = 0; v < i->model->n_values; v++) i->values[v].block = 0;
   }
   WHIT_TRY(bind_inputs(i));
-  const whit_region *r = i->region;
-  i->depth = 1;
-  i->pc = r->begin;
-  i->frames[0] = (whit_frame){ .region = r, .node = WHIT_NONE, .end = r->end };
+  i->depth = 0;
+  whit_frame_open(i, i->region, WHIT_NONE);
   i->running = true;
   return WHIT_OK;
 }
@@ -245,35 +234,35 @@ whit_status whit_run(whit_instance *i) {
       s = WHIT_E_CANCELLED;
       break;
     }
-    const whit_frame *f = &i->frames[i->depth - 1];
-    uint32_t pc = i->pc;
-    if (pc == f->end) {
-      if (!WHIT_CONTROL || f->node == WHIT_NONE) {
-        s = finish_run(i);
-        break;
-      }
-      pc = f->node;
-      const uint32_t depth = i->depth;
+    const whit_frame *f = whit_frame_top(i);
+    const bool inside = i->pc < f->end;
+    const uint32_t pc = inside ? i->pc : f->node, depth = i->depth;
+    if (pc == WHIT_NONE) {
+      s = finish_run(i);
+      break;
+    }
+    const whit_step *step = &i->steps[pc];
+    if (WHIT_CONTROL && !inside) {
       s = whit_flow_close(i);
-      if (!s && i->depth < depth) s = after_node(i, pc);
-      continue;
+      if (s || i->depth == depth) continue;             /* another trip */
+    } else {
+      if (whit_is_skipped(step) && !i->observer) {
+        i->pc++;
+        continue;
+      }
+      s = steps_are_used_up(i) ? WHIT_E_BUDGET : tell_observer(i, pc, 0) ? WHIT_STOPPED : WHIT_OK;
+      if (s) break;
+      if (WHIT_CONTROL && step->mode >= WHIT_STEP_IF) {
+        s = whit_flow_open(i, pc);
+        continue;
+      }
+      if (!whit_is_skipped(step)) s = run_step(i, pc);
+      if (s) break;
+      i->pc = pc + 1;
     }
-    if (i->steps[pc].mode == WHIT_STEP_SKIP && !i->observer) {
-      i->pc++;
-      continue;
-    }
-    s = before_node(i, pc);
-    if (s) break;
-    if (WHIT_CONTROL && i->steps[pc].mode >= WHIT_STEP_IF) {
-      const uint32_t depth = i->depth;
-      s = whit_flow_open(i, pc);
-      if (!s && i->depth == depth) s = after_node(i, pc);    /* no trip at all */
-      continue;
-    }
-    if (i->steps[pc].mode != WHIT_STEP_SKIP) s = run_step(i, pc);
-    if (s) break;
-    i->pc = pc + 1;
-    s = after_node(i, pc);
+    i->steps_done += !whit_is_skipped(step);            /* the node is complete */
+    if (tell_observer(i, pc, 1)) s = WHIT_STOPPED;
+    if (WHIT_DYNAMIC) release_after(i, pc);
   }
   if (s == WHIT_STOPPED || s == WHIT_E_MEMORY) return s;
   i->running = false;

@@ -5,7 +5,6 @@
 
 typedef struct loop_view {      /* the arrays of a loop node, decoded once per call */
   const uint32_t *in, *out, *params, *results;
-  const int32_t *scans;
   unsigned n_carried, n_scans;
 } loop_view;
 
@@ -15,9 +14,7 @@ static loop_view view_of(const whit_instance *i, uint32_t pc) {
   const uint32_t *args = i->model->words + n->args;
   const unsigned n_carried = n->n_in - 2u;
   return (loop_view){ .in = args, .out = args + n->n_in, .params = i->model->words + r->params,
-                      .results = i->model->words + r->results,
-                      .scans = (const int32_t *)(const void *)(args + n->n_in + n->n_out + 2), .n_carried = n_carried,
-                      .n_scans = n->n_out - n_carried };
+                      .results = i->model->words + r->results, .n_carried = n_carried, .n_scans = n->n_out - n_carried };
 }
 
 static whit_value *loop_output(whit_instance *i, uint32_t v) { return v == WHIT_NONE ? NULL : &i->values[v]; }
@@ -36,13 +33,23 @@ static whit_status own_block(whit_instance *i, whit_value *v) {
   return WHIT_OK;
 }
 
+/* Is a condition true? One that is not given is. */
+static whit_status truth_of(whit_instance *i, uint32_t node, uint32_t v, bool *truth) {
+  *truth = true;
+  if (v == WHIT_NONE) return WHIT_OK;
+  const uint8_t *data = (const uint8_t *)whit_scalar(&i->values[v].t, WHIT_BOOL);
+  if (!data) return whit_error(i, WHIT_E_SHAPE, node, "a condition must be a bool");
+  *truth = *data;
+  return WHIT_OK;
+}
+
 /* ---- if ------------------------------------------------------------------------------------------------- */
 
 static whit_status run_open_if(whit_instance *i, uint32_t pc) {
   const whit_node *n = &i->model->nodes[pc];
   const uint32_t *args = whit_args(i, n);
   bool truth;
-  WHIT_TRY(whit_truth(i, pc, &i->values[args[0]].t, &truth));
+  WHIT_TRY(truth_of(i, pc, args[0], &truth));
   const whit_region *r = &i->model->regions[truth ? i->steps[pc].region : i->steps[pc].other];
   const uint32_t *results = i->model->words + r->results;
   for (unsigned k = 0; k < n->n_out; k++) {
@@ -53,13 +60,12 @@ static whit_status run_open_if(whit_instance *i, uint32_t pc) {
     else
       i->values[results[k]].t.data = out->t.data;
   }
-  i->frames[i->depth++] = (whit_frame){ .region = r, .node = pc, .end = r->end };
-  i->pc = r->begin;
+  whit_frame_open(i, r, pc);
   return WHIT_OK;
 }
 
 static whit_status run_close_if(whit_instance *i) {
-  const whit_frame *f = &i->frames[i->depth - 1];
+  const whit_frame *f = whit_frame_top(i);
   const whit_node *n = &i->model->nodes[f->node];
   const uint32_t *outs = whit_args(i, n) + n->n_in;
   const uint32_t *results = i->model->words + f->region->results;
@@ -114,19 +120,19 @@ static void begin_trip(whit_instance *i, const loop_view *l, whit_frame *f) {
 static whit_status trips_of(whit_instance *i, uint32_t pc, const loop_view *l, int64_t *n) {
   *n = INT64_MAX;
   if (l->in[0] != WHIT_NONE) {
-    const whit_tensor *t = &i->values[l->in[0]].t;
-    if (!whit_is_tensor(t) || whit_count(t) < 1) return whit_error(i, WHIT_E_SHAPE, pc, "the trip count is empty");
-    *n = whit_get_i64(t->dtype, t->data);
+    const int64_t *data = (const int64_t *)whit_scalar(&i->values[l->in[0]].t, WHIT_I64);
+    if (!data) return whit_error(i, WHIT_E_SHAPE, pc, "a trip count must be an i64");
+    *n = *data;
   }
-  bool go = true;
-  if (l->in[1] != WHIT_NONE) WHIT_TRY(whit_truth(i, pc, &i->values[l->in[1]].t, &go));
+  bool go;
+  WHIT_TRY(truth_of(i, pc, l->in[1], &go));
   if (!go || *n < 0) *n = 0;
   return WHIT_OK;
 }
 
 /* The type of a stacked output that no trip has written. */
 static whit_status empty_stack(whit_instance *i, uint32_t pc, const loop_view *l, unsigned scan, whit_tensor *t) {
-  const int32_t *words = l->scans;
+  const int32_t *words = (const int32_t *)(const void *)(l->out + l->n_carried + l->n_scans + 2);    /* attribute `scans` */
   for (unsigned k = 0; k < scan; k++) words += 2 + (words[1] == 255 ? 0 : words[1]);
   const whit_value *r = &i->values[l->results[1 + l->n_carried + scan]];
   *t = r->t;
@@ -139,10 +145,8 @@ static whit_status empty_stack(whit_instance *i, uint32_t pc, const loop_view *l
 
 static whit_status run_open_loop(whit_instance *i, uint32_t pc) {
   const loop_view l = view_of(i, pc);
-  whit_frame *f = &i->frames[i->depth];
-  const whit_region *r = &i->model->regions[i->steps[pc].region];
-  *f = (whit_frame){ .region = r, .node = pc, .end = r->end };
-  WHIT_TRY(trips_of(i, pc, &l, &f->n));
+  int64_t n;
+  WHIT_TRY(trips_of(i, pc, &l, &n));
   for (unsigned k = 0; k < l.n_carried; k++) {
     const whit_value *init = &i->values[l.in[2 + k]];
     whit_value *p = &i->values[l.params[1 + k]];
@@ -158,7 +162,8 @@ static whit_status run_open_loop(whit_instance *i, uint32_t pc) {
     whit_value_drop(i, out);
     WHIT_TRY(empty_stack(i, pc, &l, k, &out->t));
   }
-  i->depth++;
+  whit_frame *f = whit_frame_open(i, &i->model->regions[i->steps[pc].region], pc);
+  f->n = n;
   begin_trip(i, &l, f);
   return WHIT_OK;
 }
@@ -233,7 +238,7 @@ static whit_status finish_loop(whit_instance *i, uint32_t pc, const loop_view *l
 }
 
 static whit_status run_close_loop(whit_instance *i) {
-  whit_frame *f = &i->frames[i->depth - 1];
+  whit_frame *f = whit_frame_top(i);
   const loop_view l = view_of(i, f->node);
   if (f->i >= f->n) return finish_loop(i, f->node, &l);   /* no trips, or back here for memory */
   if (f->steps == i->steps_done) WHIT_TRY(whit_count_step(i));
@@ -241,8 +246,8 @@ static whit_status run_close_loop(whit_instance *i) {
     whit_value *out = loop_output(i, l.out[l.n_carried + k]), *r = &i->values[l.results[1 + l.n_carried + k]];
     if (out && whit_is_dynamic(out)) WHIT_TRY(append_slice(i, f, out, r));
   }
-  bool go = true;
-  if (l.results[0] != WHIT_NONE) WHIT_TRY(whit_truth(i, f->node, &i->values[l.results[0]].t, &go));
+  bool go;
+  WHIT_TRY(truth_of(i, f->node, l.results[0], &go));
   for (unsigned k = 0; k < l.n_carried; k++) carry_value(i, &i->values[l.params[1 + k]], &i->values[l.results[1 + k]]);
   for (unsigned k = 0; k < l.n_scans; k++) {
     whit_value *r = &i->values[l.results[1 + l.n_carried + k]];
@@ -255,9 +260,11 @@ static whit_status run_close_loop(whit_instance *i) {
 }
 
 whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
-  return whit_is_loop(i, pc) ? run_open_loop(i, pc) : run_open_if(i, pc);
+  const bool loop = WHIT_HAS_loop && (!WHIT_HAS_if || i->steps[pc].mode == WHIT_STEP_LOOP);
+  return loop ? run_open_loop(i, pc) : run_open_if(i, pc);
 }
 
 whit_status whit_flow_close(whit_instance *i) {
-  return whit_is_loop(i, i->frames[i->depth - 1].node) ? run_close_loop(i) : run_close_if(i);
+  const bool loop = WHIT_HAS_loop && (!WHIT_HAS_if || whit_is_loop(whit_frame_top(i)));
+  return loop ? run_close_loop(i) : run_close_if(i);
 }

@@ -10,8 +10,8 @@ static whit_status record_error(whit_instance *i, whit_status s, uint32_t node, 
 }
 
 whit_status whit_error_here(whit_instance *i, whit_status s) {
-  const whit_frame *f = &i->frames[i->depth ? i->depth - 1 : 0];
-  return record_error(i, s, !i->depth ? WHIT_NONE : i->pc < f->end ? i->pc : f->node, whit_status_text(s));
+  const whit_frame *f = whit_frame_top(i);
+  return record_error(i, s, i->pc < f->end ? i->pc : f->node, whit_status_text(s));
 }
 
 #if WHIT_TEXTS
@@ -26,66 +26,48 @@ whit_status whit_fail(whit_call *c, whit_status s, const char *cause) {
 
 /* ---- layout of the block: the struct, then the tables ------------------------------------------------- */
 
-static size_t known_bytes(const whit_model *m) {
-  return WHIT_KNOWN ? WHIT_KNOWN_POOL + (size_t)(m->n_values - m->n_constants) * 48 : 0;
+size_t whit_instance_bytes(const whit_model *m) {
+  return sizeof(whit_instance) + (m->n_values + WHIT_PLACE_TRIES) * sizeof(whit_value) + m->n_nodes * sizeof(whit_step) +
+         m->n_ops * sizeof(whit_op *) + m->n_pointers * sizeof(whit_tensor *) + (WHIT_KNOWN ? 64 + whit_known_bytes(m) : 0);
 }
-
-typedef struct layout { size_t ops, values, steps, pointers, known, end; } layout;
-
-/* The sizes of all are multiples of what the next one is aligned to, but for the last. */
-static layout layout_of(const whit_model *m) {
-  layout l;
-  l.values = sizeof(whit_instance);
-  l.steps = l.values + (m->n_values + WHIT_PLACE_TRIES) * sizeof(whit_value);
-  l.ops = l.steps + m->n_nodes * sizeof(whit_step);
-  l.pointers = l.ops + m->n_ops * sizeof(whit_op *);
-  l.known = whit_round(l.pointers + m->n_pointers * sizeof(whit_tensor *), 64);
-  l.end = l.known + 64 + known_bytes(m);
-  return l;
-}
-
-size_t whit_instance_bytes(const whit_model *model) { return layout_of(model).end; }
 
 /* Who needs dense data does not depend on shapes. */
 static void mark_dense(whit_instance *i) {
   for (uint32_t pc = 0; pc < i->model->n_nodes; pc++) {
-    const whit_node *n = &i->model->nodes[pc];
-    const unsigned strided = i->ops[n->op]->strided;
-    const uint32_t *args = whit_args(i, n);
-    for (unsigned k = 0; k < n->n_in; k++)
-      if (args[k] != WHIT_NONE && !(strided >> (k < 7 ? k : 7) & 1)) i->values[args[k]].flags |= WHIT_V_DENSE;
+    whit_call c;
+    whit_call_of(i, pc, &c);
+    const unsigned strided = whit_op_at(i, pc)->strided;
+    for (unsigned k = 0; k < c.n_in; k++)
+      if (c.in[k] && !(strided >> (k < 7 ? k : 7) & 1)) ((whit_value *)(void *)c.in[k])->flags |= WHIT_V_DENSE;
   }
 }
 
 whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model *model, uint32_t e,
                                   const whit_host *host) {
   if (!memory || !model || (uintptr_t)memory % 16 || e >= model->n_entries) return NULL;
-  const layout l = layout_of(model);
-  if (n_bytes < l.end) return NULL;
-  uint8_t *base = (uint8_t *)memory;
-  whit_bytes_zero(base, l.known);
+  if (n_bytes < whit_instance_bytes(model)) return NULL;
+  whit_bytes_zero(memory, whit_instance_bytes(model));
   whit_instance *i = (whit_instance *)memory;
   i->model = model;
   i->entry = &model->entries[e];
   i->region = &model->regions[i->entry->region];
   if (host) i->host = *host;
   i->kernels = whit_kernels_for(i->host.cpu);
-  i->ops = (const whit_op **)(void *)(base + l.ops);
-  i->values = (whit_value *)(void *)(base + l.values);
-  i->steps = (whit_step *)(void *)(base + l.steps);
-  i->pointers = (whit_tensor **)(void *)(base + l.pointers);
-  i->known = base + whit_round((uintptr_t)base + l.known, 64) - (uintptr_t)base;
-  i->known_bytes = known_bytes(model);
-  i->error_node = i->observed = WHIT_NONE;
+  i->values = (whit_value *)(i + 1);        /* the size of each table is a multiple of what the next one is aligned to */
+  i->steps = (whit_step *)(i->values + model->n_values + WHIT_PLACE_TRIES);
+  i->ops = (const whit_op **)(i->steps + model->n_nodes);
+  i->pointers = (whit_tensor **)(i->ops + model->n_ops);
+  if (WHIT_KNOWN) i->known = (uint8_t *)memory + whit_round((uintptr_t)(i->pointers + model->n_pointers), 64) - (uintptr_t)memory;
+  i->error_node = i->observed = i->frames[0].node = WHIT_NONE;
+  i->depth = 1;                             /* the entry's frame is always there */
   for (uint32_t k = 0; k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
-  mark_dense(i);
+  if (WHIT_VIEWS) mark_dense(i);
   return i;
 }
 
 /* ---- inputs, outputs, state ------------------------------------------------------------------------------ */
 
-/* The value of an input or output, or NULL. */
-static whit_value *port_value(const whit_instance *i, int outputs, uint32_t k) {
+WHIT_CALLED whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k) {
   if (k >= (outputs ? i->entry->n_outputs : i->entry->n_inputs)) return NULL;
   return &i->values[i->model->words[(outputs ? i->region->results : i->region->params) + k]];
 }
@@ -95,9 +77,9 @@ static const struct whit_port *input_port(const whit_instance *i, uint32_t k) {
 }
 
 whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, const int32_t *shape, const void *data) {
-  whit_value *v = port_value(i, 0, k);
+  whit_value *v = whit_port_value(i, 0, k);
   whit_tensor t;
-  if (!v || rank < 0 || rank > WHIT_MAX_RANK) return WHIT_E_ARGUMENT;
+  if (!v) return WHIT_E_ARGUMENT;
   const struct whit_port *p = input_port(i, k);
   if ((p->kind & 1) || p->dtype != dtype || (p->rank != 255 && p->rank != rank)) return WHIT_E_INPUT;
   WHIT_TRY(whit_tensor_set(&t, (unsigned)dtype, (unsigned)rank, shape));
@@ -114,9 +96,9 @@ whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, co
 }
 
 whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor *items, uint32_t n) {
-  whit_value *v = port_value(i, 0, k);
-  if (!v || (n && !items) || n > 0x7fffffff) return WHIT_E_ARGUMENT;
   if (!WHIT_SEQUENCES) return WHIT_E_UNSUPPORTED;
+  whit_value *v = whit_port_value(i, 0, k);
+  if (!v || (n && !items) || n > 0x7fffffff) return WHIT_E_ARGUMENT;
   if (!(input_port(i, k)->kind & 1)) return WHIT_E_INPUT;
   if (v->t.kind != WHIT_SEQUENCE) i->planned = false;
   v->t = (whit_tensor){ .rank = 1, .kind = WHIT_SEQUENCE, .shape = { (int32_t)n }, .stride = { 1 } };
@@ -125,9 +107,9 @@ whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor 
 }
 
 whit_status whit_input_absent(whit_instance *i, uint32_t k) {
-  whit_value *v = port_value(i, 0, k);
-  if (!v) return WHIT_E_ARGUMENT;
   if (!WHIT_SEQUENCES) return WHIT_E_UNSUPPORTED;
+  whit_value *v = whit_port_value(i, 0, k);
+  if (!v) return WHIT_E_ARGUMENT;
   if (!(input_port(i, k)->kind & 2)) return WHIT_E_INPUT;
   if (v->t.kind != WHIT_ABSENT) i->planned = false;
   v->t = (whit_tensor){ .kind = WHIT_ABSENT };
@@ -153,12 +135,12 @@ whit_status whit_state_set(whit_instance *i, void *memory, size_t n_bytes, int r
 }
 
 const whit_tensor *whit_output(const whit_instance *i, uint32_t k) {
-  const whit_value *v = port_value(i, 1, k);
+  const whit_value *v = whit_port_value(i, 1, k);
   return v ? &v->t : NULL;
 }
 
 whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_bytes) {
-  whit_value *v = port_value(i, 1, k);
+  whit_value *v = whit_port_value(i, 1, k);
   if (!v) return WHIT_E_ARGUMENT;
   if (!data) {
     v->flags |= WHIT_V_BOUND;
@@ -179,18 +161,17 @@ whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_
 whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
   if (!i->planned) return WHIT_E_ORDER;
   if ((uintptr_t)arena % 64) return WHIT_E_ALIGN;
-  if (n_bytes < i->static_bytes || !arena) return WHIT_E_MEMORY;
-  uint8_t *old = i->arena;
-  const size_t old_bytes = i->arena_bytes;
+  const uintptr_t old = (uintptr_t)i->arena;
+  const size_t old_bytes = i->running ? i->arena_bytes : i->static_bytes;
+  if (n_bytes < old_bytes || !arena) return WHIT_E_MEMORY;
   i->arena = (uint8_t *)arena;
   i->arena_bytes = n_bytes;
-  if (i->running && n_bytes < old_bytes) return WHIT_E_MEMORY;
   for (uint32_t v = 0; v < i->model->n_values; v++) {
     whit_value *value = &i->values[v];
-    const uint8_t *p = (const uint8_t *)value->t.data;
-    if (i->running && p >= old && p < old + old_bytes)
-      value->t.data = (uint8_t *)arena + (p - old);
-    else if (!i->running && value->flags & WHIT_V_PLACED && !(value->flags & WHIT_V_BOUND))
+    const uintptr_t at = (uintptr_t)value->t.data - old;
+    if (i->running && at < old_bytes)
+      value->t.data = (uint8_t *)arena + at;
+    else if (!i->running && (value->flags & (WHIT_V_PLACED | WHIT_V_BOUND)) == WHIT_V_PLACED)
       value->t.data = whit_slot(i, value, false);
   }
   if (WHIT_DYNAMIC && i->running) whit_heap_extend(i, old_bytes);
@@ -227,7 +208,7 @@ static const whit_frame *loop_frame(const whit_instance *i, uint32_t d, uint32_t
   const whit_frame *found = NULL;
   *n_loops = 0;
   for (uint32_t k = 0; k < i->depth; k++) {
-    if (!whit_is_loop(i, i->frames[k].node)) continue;
+    if (!whit_is_loop(&i->frames[k])) continue;
     if (*n_loops == d) found = &i->frames[k];
     ++*n_loops;
   }

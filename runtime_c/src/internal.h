@@ -339,6 +339,7 @@ typedef struct whit_frame {   /* an open region while running or planning */
   const whit_region *region;
   uint32_t node, end;         /* control node, WHIT_NONE: the entry; node index where the region ends */
   uint32_t first_value;       /* planning: next value number when the region opened */
+  bool loop;
   int64_t i, n;               /* loop: iteration, trips */
   uint64_t steps;             /* loop: nodes executed when the trip began */
 } whit_frame;
@@ -351,7 +352,7 @@ struct whit_instance {
   whit_value *values;         /* the model's; then scratch that is placed as if it were one, WHIT_PLACE_TRIES of them */
   whit_step *steps;
   uint8_t *known;             /* pool for data computed while planning */
-  size_t known_used, known_bytes;
+  size_t known_used;
   uint8_t *arena, *state;
   size_t arena_bytes, static_bytes, needed;
   size_t heap_free;           /* first free block, offset from arena */
@@ -362,7 +363,7 @@ struct whit_instance {
   const char *error;
   const struct whit_entry *entry;
   const whit_region *region;  /* of the entry */
-  const whit_region *next_region;     /* planning */
+  uint32_t next_region;       /* planning: number of the one that opens next */
   uint32_t next_value;        /* planning: greater than all numbers that are defined */
   uint32_t error_node, depth, pc;
   uint32_t observed;                  /* node whose "before" the observer has seen */
@@ -378,21 +379,26 @@ enum { WHIT_KNOWN_MAX = 64,      /* bytes of the largest tensor that is computed
        WHIT_PLACE_TRIES = WHIT_SMALL ? 0 : 8 }; /* of placing all values */
 
 static inline size_t whit_round(size_t n_bytes, size_t to) { return (n_bytes + to - 1) / to * to; }
+static inline size_t whit_known_bytes(const whit_model *m) {
+  return WHIT_KNOWN_POOL + (size_t)(m->n_values - m->n_constants) * 48;
+}
 static inline const uint32_t *whit_args(const whit_instance *i, const whit_node *n) {
   return i->model->words + n->args;
 }
+static inline const whit_op *whit_op_at(const whit_instance *i, uint32_t pc) { return i->ops[i->model->nodes[pc].op]; }
 /* Constants in a build without such values. */
 static inline bool whit_is_dynamic(const whit_value *v) { return WHIT_DYNAMIC && v->flags & WHIT_V_DYNAMIC; }
 static inline bool whit_is_tensor(const whit_tensor *t) { return !WHIT_SEQUENCES || t->kind == WHIT_TENSOR; }
+static inline bool whit_is_skipped(const whit_step *s) { return WHIT_KNOWN && s->mode == WHIT_STEP_SKIP; }
 whit_status whit_identity_shape(whit_call *c);  /* operators that the executor knows by heart */
 whit_status whit_shape_shape(whit_call *c);
 whit_status whit_loop_shape(whit_call *c);
+/* The innermost open region. */
+static inline whit_frame *whit_frame_top(whit_instance *i) { return &i->frames[WHIT_CONTROL ? i->depth - 1 : 0]; }
 /* Of operators that own regions: a loop? Else it is an if. */
 static inline bool whit_owns_loop(const whit_op *op) { return WHIT_HAS_loop && (!WHIT_HAS_if || op->shape == whit_loop_shape); }
-/* The same of a planned node that owns a region; WHIT_NONE, the owner of an entry's: false. */
-static inline bool whit_is_loop(const whit_instance *i, uint32_t node) {
-  return WHIT_HAS_loop && node != WHIT_NONE && (!WHIT_HAS_if || i->steps[node].mode == WHIT_STEP_LOOP);
-}
+/* The same of an open region's owner. */
+static inline bool whit_is_loop(const whit_frame *f) { return WHIT_HAS_loop && f->loop; }
 /* Counts a trip in which no node was executed, so that the budget of steps bounds these too. */
 whit_status whit_count_step(whit_instance *i);
 /* Adds an axis of n in front of t, a slice of an output of loop `node`. */
@@ -403,8 +409,12 @@ const whit_op *whit_op_of(const whit_model *m, uint32_t number);
 whit_status whit_constant_get(const whit_model *m, uint32_t k, whit_tensor *t);
 /* Points the call at a node's values; data is not looked at. */
 void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
-/* Sets a scalar's truth; false with an error if it has no element. */
-whit_status whit_truth(whit_instance *i, uint32_t node, const whit_tensor *t, bool *truth);
+/* Data of a condition or trip count; NULL: it is not of that type, or has no element. */
+const void *whit_scalar(const whit_tensor *t, unsigned dtype);
+/* The value of an input or output of the entry, or NULL. */
+whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k);
+/* Opens a region, of node or of the entry: its first node is next. */
+whit_frame *whit_frame_open(whit_instance *i, const whit_region *r, uint32_t node);
 /* May the call's output be the view that its shape function described? */
 bool whit_view_allowed(const whit_value *out, const whit_call *c);
 /* Data of a value's slot; second: the other one of a value that has two. */
@@ -412,8 +422,8 @@ static inline uint8_t *whit_slot(const whit_instance *i, const whit_value *v, bo
   return i->arena + v->offset + (second ? v->n_bytes : 0);
 }
 
-/* place.c: memory for what the plan of an entry's region has left to be placed; values from `lowest` on. */
-void whit_place(whit_instance *i, const whit_region *entry, uint32_t lowest);
+/* place.c: memory for what the plan has left to be placed. */
+void whit_place(whit_instance *i);
 
 /* heap.c: blocks in the arena behind the planned part; a block is its data's offset in the arena. */
 void whit_heap_reset(whit_instance *i);

@@ -1,7 +1,7 @@
 /* model.c - questions about an opened model. */
 #include "internal.h"
 
-const whit_op *whit_op_of(const whit_model *m, uint32_t number) {
+WHIT_CALLED const whit_op *whit_op_of(const whit_model *m, uint32_t number) {
   for (uint32_t k = 0; k < whit_n_ops; k++)
     if (whit_ops[k].id == m->ops[number]) return &whit_ops[k];
   return NULL;
@@ -38,8 +38,12 @@ whit_status whit_port_get(const whit_model *model, uint32_t e, int outputs, uint
   if (i >= whit_port_count(model, e, outputs)) return WHIT_E_ARGUMENT;
   const struct whit_entry *entry = &model->entries[e];
   const struct whit_port *p = &model->ports[entry->ports + (outputs ? entry->n_inputs : 0u) + i];
-  *info = (whit_port_info){ .name = model->strings + p->name, .dtype = p->dtype, .rank = p->rank,
-                            .kind = (uint8_t)(p->kind & 1), .optional = (uint8_t)(p->kind >> 1) };
+  whit_bytes_zero(info, sizeof *info);
+  info->name = model->strings + p->name;
+  info->dtype = p->dtype;
+  info->rank = p->rank;
+  info->kind = p->kind & 1;
+  info->optional = p->kind >> 1;
   for (unsigned a = 0; p->rank != 255 && a < p->rank; a++) {
     const int32_t d = (int32_t)model->words[p->dims + a];
     info->dims[a] = d < 0 ? -1 : d;

@@ -5,7 +5,7 @@ static bool is_item(const whit_value *v) {
   return (v->flags & (WHIT_V_PLACED | WHIT_V_INSIDE | WHIT_V_BOUND)) == WHIT_V_PLACED;
 }
 
-static size_t item_bytes(const whit_value *v) { return v->flags & WHIT_V_TWICE ? 2 * v->n_bytes : v->n_bytes; }
+static size_t item_bytes(const whit_value *v) { return WHIT_HAS_loop && v->flags & WHIT_V_TWICE ? 2 * v->n_bytes : v->n_bytes; }
 
 /* ---- lifetimes ------------------------------------------------------------------------------------------ */
 
@@ -14,9 +14,9 @@ static void outlive(whit_instance *i, uint32_t v, uint32_t death) {
 }
 
 /* Memory that another value looks into lives as long as that one. Backwards, so that chains add up. */
-static void extend_lifetimes(whit_instance *i, const whit_region *entry) {
+static void extend_lifetimes(whit_instance *i) {
+  const whit_region *entry = i->region;
   const uint32_t *words = i->model->words;
-  for (unsigned k = 0; k < entry->n_results; k++) outlive(i, words[entry->results + k], entry->end);
   for (uint32_t pc = entry->end; pc-- > entry->begin;) {
     const whit_node *n = &i->model->nodes[pc];
     const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
@@ -24,7 +24,7 @@ static void extend_lifetimes(whit_instance *i, const whit_region *entry) {
     const bool dynamic = WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && i->ops[n->op]->flags & WHIT_OP_VIEW;
     if (WHIT_VIEWS > 1 && (step->mode == WHIT_STEP_VIEW || dynamic)) {
       outlive(i, args[0], i->values[outs[0]].death);
-    } else if (step->mode >= WHIT_STEP_IF && whit_is_loop(i, pc)) {
+    } else if (WHIT_HAS_loop && step->mode == WHIT_STEP_LOOP) {
       const uint32_t *results = words + i->model->regions[step->region].results;
       for (unsigned k = 0; k + 2 < n->n_in; k++) {
         const uint32_t death = outs[k] == WHIT_NONE ? n->end - 1 : i->values[outs[k]].death;
@@ -108,10 +108,78 @@ static void share_memory(whit_instance *i, uint32_t pc) {
 
 /* ---- places --------------------------------------------------------------------------------------------- */
 
-/* What places are found by, largest first: bytes times lifetime; before these what an earlier try has put forward. */
+enum { PLACE_LOOK = 4096 };       /* values and nodes looked at for one place, so that planning stays linear */
+
+/* What places are found by, largest first: bytes times lifetime. */
+static size_t order_of(const whit_value *v) { return item_bytes(v) * (v->death - v->birth + 1); }
+
+#if WHIT_SMALL
+/* Adds v to a list in the order of `offset`, linked by `next`. Only the first PLACE_LOOK are in order: the lowest of all. */
+static void list_add(whit_value *values, uint32_t *link, uint32_t v) {
+  for (unsigned k = 0; k < PLACE_LOOK && *link != WHIT_NONE && values[*link].offset < values[v].offset; k++)
+    link = &values[*link].next;
+  values[v].next = *link;
+  *link = v;
+}
+
+/* Lowest offset at which n_bytes are free from node birth to node death, beside a list of placed values; on top of all where it
+ * would take too long to find. */
+static size_t find_place(whit_instance *i, uint32_t placed, uint32_t birth, uint32_t death, size_t n_bytes) {
+  size_t at = 0;
+  for (unsigned looked = 0; placed != WHIT_NONE; placed = i->values[placed].next) {
+    const whit_value *v = &i->values[placed];
+    if (looked++ == PLACE_LOOK) {
+      at = i->static_bytes;
+      break;
+    }
+    if (v->birth > death || v->death < birth) continue;
+    if (v->offset >= at + n_bytes) break;
+    if (at < v->offset + item_bytes(v)) at = v->offset + item_bytes(v);
+  }
+  if (i->static_bytes < at + n_bytes) i->static_bytes = at + n_bytes;
+  return at;
+}
+
+/* One try, which mostly is as good as the best of several. Until a value has its place, `offset` is what it waits by. */
+static void place_all(whit_instance *i) {
+  const whit_region *entry = i->region;
+  uint32_t waiting = WHIT_NONE, placed = WHIT_NONE;
+  i->static_bytes = 0;
+  for (uint32_t v = i->next_value; v-- > 0;) {
+    if (!is_item(&i->values[v])) continue;
+    i->values[v].offset = SIZE_MAX - order_of(&i->values[v]);
+    list_add(i->values, &waiting, v);
+  }
+  while (waiting != WHIT_NONE) {
+    const uint32_t v = waiting;
+    whit_value *value = &i->values[v];
+    waiting = value->next;
+    value->offset = find_place(i, placed, value->birth, value->death, item_bytes(value));
+    list_add(i->values, &placed, v);
+  }
+  for (uint32_t pc = entry->begin; pc < entry->end; pc++) {
+    whit_step *step = &i->steps[pc];
+    if (step->mode == WHIT_STEP_READY && step->scratch)
+      step->scratch_at = (uint32_t)(find_place(i, placed, pc, pc, (size_t)step->scratch * 64) / 64);
+  }
+}
+#else
+typedef struct placing {
+  whit_instance *i;
+  whit_step *at;                  /* of number 1, minus 1 */
+  uint32_t first, n;              /* node of number 0; numbers */
+  size_t enough;                  /* arena bytes that are not tried to better */
+  uint32_t n_forward;             /* scratch that has been put forward */
+} placing;
+
+static uint32_t number_of(const placing *p, uint32_t node) {
+  return node - p->first > p->n ? p->n : node - p->first;
+}
+
+/* Before all others comes what an earlier try has put forward. */
 static size_t order_key(const whit_value *v, unsigned by) {
   if (v->block && v->block <= by) return SIZE_MAX / 2 + 1 + v->block * 64;
-  return item_bytes(v) * (v->death - v->birth + 1);
+  return order_of(v);
 }
 
 /* Sorts a list linked by `release`, bit by bit; keys are multiples of 64. Equal ones keep their order. */
@@ -134,50 +202,6 @@ static uint32_t sort_list(whit_value *values, uint32_t list, unsigned by) {
   return list;
 }
 
-typedef struct placing {
-  whit_instance *i;
-  whit_step *at;                  /* of number 1, minus 1 */
-  uint32_t first, n;              /* node of number 0; numbers */
-  uint32_t placed, n_placed;      /* of the size profile */
-  size_t enough;                  /* arena bytes that are not tried to better */
-  uint32_t n_forward;             /* scratch that has been put forward */
-} placing;
-
-enum { PLACE_LOOK = 4096 };       /* values and nodes looked at for one place, so that planning stays linear */
-
-static uint32_t number_of(const placing *p, uint32_t node) {
-  return node - p->first > p->n ? p->n : node - p->first;
-}
-
-#if WHIT_SMALL
-/* Values that have a place are a list in the order of their places, linked by `next`, and all are looked at. */
-static void forget_places(placing *p) {
-  p->placed = WHIT_NONE;
-  p->n_placed = 0;
-}
-
-static void keep_place(placing *p, uint32_t v) {
-  whit_value *values = p->i->values;
-  uint32_t *link = &p->placed;
-  if (p->n_placed++ > PLACE_LOOK) return;
-  while (*link != WHIT_NONE && values[*link].offset < values[v].offset) link = &values[*link].next;
-  values[v].next = *link;
-  *link = v;
-}
-
-/* Lowest offset at which n_bytes are free as long as v lives; on top of all where there are too many others. */
-static size_t lowest_gap(const placing *p, const whit_value *v, size_t n_bytes) {
-  const whit_value *values = p->i->values;
-  size_t at = 0;
-  for (uint32_t k = p->placed; k != WHIT_NONE && p->n_placed <= PLACE_LOOK; k = values[k].next) {
-    const whit_value *other = &values[k];
-    if (other->birth > v->death || other->death < v->birth) continue;
-    if (other->offset >= at + n_bytes) break;
-    if (at < other->offset + item_bytes(other)) at = other->offset + item_bytes(other);
-  }
-  return p->n_placed > PLACE_LOOK ? p->i->static_bytes : at;
-}
-#else
 /* Values that have a place hang at one node of their lifetime, linked by `next`: the one whose number, counted from 1, is divisible
  * by the highest power of two. A value that is alive between two nodes then hangs at one of these, or at one of the few numbers
  * that lead there in a binary tree. A chain of 3,000 nodes is planned in 0.8 ms, with one list of them all in 26. */
@@ -229,7 +253,6 @@ static size_t lowest_gap(const placing *p, const whit_value *v, size_t n_bytes) 
   }
   return looked >= PLACE_LOOK ? p->i->static_bytes : at;
 }
-#endif
 
 static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) {
   const size_t at = lowest_gap(p, v, n_bytes);
@@ -242,7 +265,7 @@ static whit_value *forward_at(const placing *p, uint32_t k) { return p->i->value
 
 /* That of a node, or NULL. */
 static const whit_value *forward_of(const placing *p, uint32_t node, unsigned by) {
-  for (uint32_t k = 0; !WHIT_SMALL && k < p->n_forward; k++)
+  for (uint32_t k = 0; k < p->n_forward; k++)
     if (forward_at(p, k)->birth == node && forward_at(p, k)->block <= by) return forward_at(p, k);
   return NULL;
 }
@@ -259,10 +282,10 @@ static whit_value *place_scratch(const placing *p, unsigned by) {
     if (step->mode != WHIT_STEP_READY || !n_bytes) continue;
     const whit_value now = { .birth = p->first + m, .death = p->first + m };
     const whit_value *forward = forward_of(p, now.birth, by);
-    const bool low = !WHIT_SMALL && top + n_bytes <= p->enough;
+    const bool low = top + n_bytes <= p->enough;
     if (!forward && low && i->static_bytes < top + n_bytes) i->static_bytes = top + n_bytes;
     step->scratch_at = (uint32_t)((forward ? forward->offset : low ? top : find_place(p, &now, n_bytes)) / 64);
-    if (WHIT_SMALL || beyond || i->static_bytes <= p->enough) continue;
+    if (beyond || i->static_bytes <= p->enough) continue;
     beyond = forward_at(p, p->n_forward);
     *beyond = now;
     beyond->n_bytes = n_bytes;
@@ -277,15 +300,15 @@ static uint32_t list_before(whit_instance *i, uint32_t v, uint32_t list) {
 }
 
 /* Returns the first that had to go beyond what is enough. */
-static whit_value *place_items(placing *p, uint32_t lowest, unsigned by) {
+static whit_value *place_items(placing *p, unsigned by) {
   whit_instance *i = p->i;
   whit_value *beyond = NULL;
   uint32_t list = WHIT_NONE;
   i->static_bytes = 0;
   forget_places(p);
-  for (uint32_t k = 0; !WHIT_SMALL && k < p->n_forward; k++)
+  for (uint32_t k = 0; k < p->n_forward; k++)
     if (forward_at(p, k)->block <= by) list = list_before(i, i->model->n_values + k, list);
-  for (uint32_t v = i->next_value; v-- > lowest;)
+  for (uint32_t v = i->next_value; v-- > 0;)
     if (is_item(&i->values[v])) list = list_before(i, v, list);
   for (uint32_t v = sort_list(i->values, list, by), next; v != WHIT_NONE; v = next) {
     whit_value *value = &i->values[v];
@@ -299,10 +322,10 @@ static whit_value *place_items(placing *p, uint32_t lowest, unsigned by) {
 }
 
 /* Bytes of the largest set of values that live at once. */
-static size_t live_bytes(const placing *p, uint32_t lowest) {
+static size_t live_bytes(const placing *p) {
   uint32_t now = 0, most = 0;     /* multiples of 64 bytes */
   for (uint32_t m = 1; m <= p->n; m++) p->at[m].release = 0;
-  for (uint32_t v = lowest; v < p->i->next_value; v++) {
+  for (uint32_t v = 0; v < p->i->next_value; v++) {
     const whit_value *value = &p->i->values[v];
     if (!is_item(value)) continue;
     const uint32_t units = (uint32_t)(item_bytes(value) / 64), end = number_of(p, value->death) + 1;
@@ -318,29 +341,32 @@ static size_t live_bytes(const placing *p, uint32_t lowest) {
 }
 
 /* Nearly always the first try comes near what lives at once. If not, the first value or scratch that went beyond is put forward. */
-static void place_best(placing *p, uint32_t lowest) {
-  const size_t live = live_bytes(p, lowest);
+static void place_all(whit_instance *i) {
+  const whit_region *entry = i->region;
+  placing p = { .i = i, .at = i->steps + entry->begin - 1, .first = entry->begin - 1, .n = entry->end - entry->begin };
+  const size_t live = live_bytes(&p);
   size_t least = SIZE_MAX;
-  p->enough = live + live / 64;
+  p.enough = live + live / 64;
   unsigned best = 0, by = 0;
   for (;; by++) {
-    whit_value *beyond = place_items(p, lowest, by);
-    if (p->i->static_bytes < least) least = p->i->static_bytes, best = by;
-    if (least <= p->enough || by + 1 == WHIT_PLACE_TRIES || !beyond || beyond->block) break;
+    whit_value *beyond = place_items(&p, by);
+    if (i->static_bytes < least) least = i->static_bytes, best = by;
+    if (least <= p.enough || by + 1 == WHIT_PLACE_TRIES || !beyond || beyond->block) break;
     beyond->block = by + 1;
-    if (beyond == forward_at(p, p->n_forward)) p->n_forward++;
+    if (beyond == forward_at(&p, p.n_forward)) p.n_forward++;
   }
-  if (p->i->static_bytes > least) place_items(p, lowest, best);
+  if (i->static_bytes > least) place_items(&p, best);
 }
+#endif
 
 /* What lies in another value's memory follows it; in the caller's memory, it is listed for whit_output_bind. */
-static void place_insiders(whit_instance *i, const whit_region *entry, uint32_t lowest) {
+static void place_insiders(whit_instance *i) {
+  const whit_region *entry = i->region;
   for (unsigned k = 0; k < entry->n_results; k++) i->values[i->model->words[entry->results + k]].release = WHIT_NONE;
-  for (uint32_t v = lowest; v < i->next_value; v++) {
+  for (uint32_t v = 0; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
-    value->block = 0;
-    if (!WHIT_SHARES || !(value->flags & WHIT_V_INSIDE)) continue;
     whit_value *home = &i->values[value->next];
+    if (!(value->flags & WHIT_V_INSIDE)) continue;
     if (value->flags & WHIT_V_BOUND) {
       value->release = home->release;
       home->release = v;
@@ -350,15 +376,11 @@ static void place_insiders(whit_instance *i, const whit_region *entry, uint32_t 
   }
 }
 
-void whit_place(whit_instance *i, const whit_region *entry, uint32_t lowest) {
-  placing p = { .i = i, .at = i->steps + entry->begin - 1, .first = entry->begin - 1, .n = entry->end - entry->begin };
-  extend_lifetimes(i, entry);
+void whit_place(whit_instance *i) {
+  const whit_region *entry = i->region;
+  extend_lifetimes(i);
   for (uint32_t pc = entry->end; WHIT_SHARES && pc-- > entry->begin;)
     if (i->steps[pc].mode == WHIT_STEP_READY && (i->steps[pc].over || i->steps[pc].joins)) share_memory(i, pc);
-  if (WHIT_SMALL)
-    place_items(&p, lowest, 0);      /* mostly as good */
-  else
-    place_best(&p, lowest);
-  place_insiders(i, entry, lowest);
-  for (uint32_t pc = entry->begin; WHIT_DYNAMIC && pc < entry->end; pc++) i->steps[pc].release = WHIT_NONE;
+  place_all(i);
+  if (WHIT_SHARES) place_insiders(i);
 }

@@ -5,7 +5,6 @@
 static const uint32_t *region_params(const whit_instance *i, const whit_region *r) {
   return i->model->words + r->params;
 }
-static uint32_t region_number(const whit_instance *i, const whit_region *r) { return (uint32_t)(r - i->model->regions); }
 static const uint32_t *region_results(const whit_instance *i, const whit_region *r) {
   return i->model->words + r->results;
 }
@@ -16,25 +15,25 @@ static size_t tensor_bytes(const whit_tensor *t) {
 
 /* ---- definitions and uses --------------------------------------------------------------------------- */
 
-static whit_value *plan_define(whit_instance *i, uint32_t v, uint32_t pc, unsigned flags) {
-  whit_value *value = &i->values[v];
+static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc, unsigned flags) {
+  const uint32_t v = (uint32_t)(value - i->values);
   const unsigned keep = WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | WHIT_V_GROWS | WHIT_V_BOUND;
   value->flags = (uint16_t)((value->flags & keep) | WHIT_V_DEFINED | flags);
-  value->birth = value->death = value->release = pc;
-  value->depth = (uint16_t)(i->depth - 1);
+  value->birth = value->death = pc;
+  value->release = flags & WHIT_V_PARAM ? WHIT_NONE : pc;
+  if (WHIT_CONTROL) value->depth = (uint16_t)(i->depth - 1);
   if (flags & WHIT_V_DYNAMIC) {
-    value->t = (whit_tensor){ .rank = 255 };
+    if (WHIT_DYNAMIC) value->t = (whit_tensor){ .rank = 255 };
     i->dynamic = true;
   }
+  if (!(flags & WHIT_V_KNOWN)) value->t.data = NULL;
   if (i->next_value <= v) i->next_value = v + 1;
   return value;
 }
 
 /* A value read at node pc of the innermost region lives, seen from the region that defined it, until the end of the control
  * node that stands there. */
-static whit_status plan_use(whit_instance *i, uint32_t v, uint32_t pc) {
-  if (v == WHIT_NONE) return WHIT_OK;
-  whit_value *value = &i->values[v];
+static whit_status plan_use(whit_instance *i, whit_value *value, uint32_t pc) {
   if (!(value->flags & WHIT_V_DEFINED)) return whit_error(i, WHIT_E_FORMAT, pc, "reads a value that is not in scope");
   uint32_t death = pc, at = pc;
   if (WHIT_CONTROL && value->depth + 1u < i->depth) {
@@ -42,7 +41,7 @@ static whit_status plan_use(whit_instance *i, uint32_t v, uint32_t pc) {
     death = i->model->nodes[at].end - 1;
   }
   if (death > value->death) value->death = death;
-  value->flags |= value->flags & WHIT_V_READ ? WHIT_V_READ_AGAIN : WHIT_V_READ;
+  if (WHIT_SHARES) value->flags |= value->flags & WHIT_V_READ ? WHIT_V_READ_AGAIN : WHIT_V_READ;
   value->release = at;
   return WHIT_OK;
 }
@@ -70,7 +69,7 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
     need += whit_round(n_bytes, 16);
   }
   const size_t scratch = whit_round(i->known_used + need, 64);
-  if (scratch + c->scratch_bytes > i->known_bytes) return false;
+  if (scratch + c->scratch_bytes > whit_known_bytes(i->model)) return false;
   if (WHIT_VIEWS && c->view) plan_dense_view(c);
   for (unsigned k = 0; k < c->n_out; k++) {
     if (!c->out[k]) continue;
@@ -83,17 +82,15 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
   return true;
 }
 
-static whit_status refuse_dynamic(whit_instance *i, uint32_t node) {
-  return whit_error(i, WHIT_E_UNSUPPORTED, node, "a shape depends on data: not in this build of the runtime");
-}
-
 /* A node whose shapes are known: output 0 is a view, or all of them get places. Returns the flags of either. */
 static unsigned plan_ready(whit_step *step, const whit_call *c) {
   step->mode = WHIT_STEP_READY;
   step->scratch = (uint32_t)((c->scratch_bytes + 63) / 64);
-  step->over = c->over;
-  step->joins = c->joins;
-  step->spaced = c->spaced;
+  if (WHIT_SHARES) {
+    step->over = c->over;
+    step->joins = c->joins;
+    step->spaced = c->spaced;
+  }
   if (!WHIT_VIEWS || !c->view) return WHIT_V_PLACED;
   whit_value *out = (whit_value *)(void *)c->out[0];      /* a tensor is the first member of its value */
   if (WHIT_VIEWS > 1 && whit_view_allowed(out, c)) {
@@ -102,49 +99,35 @@ static unsigned plan_ready(whit_step *step, const whit_call *c) {
     return WHIT_V_VIEW;
   }
   const bool run_of_bytes = whit_is_dense(c->out[0]) && !c->view_offset;
-  if (run_of_bytes && whit_count(c->out[0]) == whit_count(c->in[0])) step->joins = WHIT_JOINS_WHOLE;
+  if (WHIT_SHARES && run_of_bytes && whit_count(c->out[0]) == whit_count(c->in[0])) step->joins = WHIT_JOINS_WHOLE;
   if (run_of_bytes && !WHIT_SMALL) step->run = whit_dense_copy;
   plan_dense_view(c);
   return WHIT_V_PLACED;
 }
 
-static whit_status plan_plain(whit_instance *i, uint32_t pc, const whit_op *op) {
-  const whit_node *n = &i->model->nodes[pc];
-  const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
-  whit_step *step = &i->steps[pc];
-  bool dynamic = WHIT_SEQUENCES && op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
-  for (unsigned k = 0; k < n->n_in; k++) {
-    WHIT_TRY(plan_use(i, args[k], pc));
-    if (args[k] == WHIT_NONE) continue;
-    const whit_value *v = &i->values[args[k]];
-    dynamic |= whit_is_dynamic(v);
-    known &= (v->flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
-  }
-  whit_call c;
-  whit_call_of(i, pc, &c);
-  for (unsigned k = 0; k < n->n_out; k++)
-    if (c.out[k]) *c.out[k] = (whit_tensor){ 0 };
-  whit_status s = dynamic ? WHIT_LATER : op->shape(&c);
+/* A node whose inputs are in scope, and what its shape function has said of its outputs. */
+static whit_status plan_plain(whit_instance *i, whit_call *c, const whit_op *op, bool known, whit_status s) {
+  whit_step *step = &i->steps[c->node];
   unsigned flags = WHIT_V_DYNAMIC;
   step->run = op->run;
   step->mode = WHIT_STEP_DYNAMIC;
-  if (!WHIT_DYNAMIC && s == WHIT_LATER) return refuse_dynamic(i, pc);
   if (s != WHIT_LATER) {
     WHIT_TRY(s);
-    if (c.scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, pc, "needs more scratch than can be named");
-    if (WHIT_KNOWN && known && compute_now(i, &c, op, &s)) {
+    if (c->scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, c->node, "needs more scratch than can be named");
+    if (WHIT_KNOWN && known && compute_now(i, c, op, &s)) {
       WHIT_TRY(s);
       step->mode = WHIT_STEP_SKIP;
       flags = WHIT_V_KNOWN;
     } else {
-      flags = plan_ready(step, &c);
+      flags = plan_ready(step, c);
     }
   }
-  for (unsigned k = 0; k < n->n_out; k++) {
-    if (outs[k] == WHIT_NONE) continue;
-    whit_value *v = plan_define(i, outs[k], pc, flags);
+  for (unsigned k = 0; k < c->n_out; k++) {
+    if (!c->out[k]) continue;
+    whit_value *v = plan_define(i, (whit_value *)(void *)c->out[k], c->node, flags);
     if (flags & WHIT_V_PLACED) v->n_bytes = tensor_bytes(&v->t);
   }
+  i->pc++;
   return WHIT_OK;
 }
 
@@ -159,36 +142,30 @@ static bool same_type(const whit_value *a, const whit_value *b) {
 static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
   const whit_region *r = f->region;
   const uint32_t *params = region_params(i, r), *args = whit_args(i, &i->model->nodes[f->node]);
-  whit_value *iter = plan_define(i, params[0], f->node, WHIT_V_PLACED | WHIT_V_PARAM);
-  WHIT_TRY(whit_tensor_set(&iter->t, WHIT_I64, 0, NULL));
+  whit_value *iter = plan_define(i, &i->values[params[0]], f->node, WHIT_V_PLACED | WHIT_V_PARAM);
+  whit_tensor_set(&iter->t, WHIT_I64, 0, NULL);
   iter->n_bytes = 64;
   iter->death = i->model->nodes[f->node].end - 1;
   for (unsigned k = 1; k < r->n_params; k++) {
     if (args[1 + k] == WHIT_NONE) return whit_error(i, WHIT_E_FORMAT, f->node, "lacks an input");
     const whit_value *init = &i->values[args[1 + k]];
-    const bool grows = whit_is_dynamic(init) || i->values[params[k]].flags & WHIT_V_GROWS;
-    whit_value *p = plan_define(i, params[k], f->node, WHIT_V_PARAM | (grows ? WHIT_V_DYNAMIC : 0u));
-    p->release = WHIT_NONE;
-    if (grows) continue;
-    p->t = init->t;
-    p->t.data = NULL;
+    whit_value *p = &i->values[params[k]];
+    if (whit_is_dynamic(init) || p->flags & WHIT_V_GROWS) {
+      plan_define(i, p, f->node, WHIT_V_PARAM | WHIT_V_DYNAMIC);
+    } else {
+      p->t = init->t;
+      plan_define(i, p, f->node, WHIT_V_PARAM);
+    }
   }
   return WHIT_OK;
 }
 
 /* Opens the next region, of a control node or the entry's. */
 static whit_status plan_open_region(whit_instance *i, uint32_t node) {
-  const whit_region *r = i->next_region++;
+  const whit_region *r = &i->model->regions[i->next_region++];
   const uint32_t *results = region_results(i, r);
-  whit_frame *f = &i->frames[i->depth++];
-  *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value };
-  i->pc = r->begin;
-  const bool loop = whit_is_loop(i, node);
-  if (node != WHIT_NONE) {
-    const whit_node *n = &i->model->nodes[node];
-    if (r->n_params != (loop ? n->n_in - 1u : 0u) || r->n_results != n->n_out + (loop ? 1u : 0u))
-      return whit_error(i, WHIT_E_FORMAT, node, "a node and its region do not fit");
-  }
+  const whit_frame *f = whit_frame_open(i, r, node);
+  const bool loop = whit_is_loop(f);
   for (unsigned k = 0; k < r->n_results; k++) {
     if (results[k] == WHIT_NONE) continue;
     const bool carried = loop && k && k < r->n_params;
@@ -197,34 +174,20 @@ static whit_status plan_open_region(whit_instance *i, uint32_t node) {
   return loop ? plan_define_params(i, f) : WHIT_OK;
 }
 
-static whit_status plan_control(whit_instance *i, const whit_op *op) {
-  const uint32_t at = i->pc;
-  const whit_node *n = &i->model->nodes[at];
-  whit_call c;
-  whit_call_of(i, at, &c);
-  WHIT_TRY(op->shape(&c));
-  for (unsigned k = 0; k < n->n_in; k++) WHIT_TRY(plan_use(i, whit_args(i, n)[k], at));
-  i->steps[at].mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
-  i->steps[at].region = region_number(i, i->next_region);
-  i->steps[at].other = 0;
-  return plan_open_region(i, at);
-}
-
 /* Results of the region that closes: each computed by a node of it, and named once. */
 static whit_status use_results(whit_instance *i, const whit_frame *f) {
   const whit_region *r = f->region;
   const uint32_t *results = region_results(i, r);
-  const bool loop = whit_is_loop(i, f->node);
+  const bool loop = whit_is_loop(f);
   for (unsigned k = 0; k < r->n_results; k++) {
     if (loop && results[k] == WHIT_NONE) continue;
     whit_value *v = results[k] == WHIT_NONE ? NULL : &i->values[results[k]];
     if (!v || results[k] < f->first_value || (v->flags & (WHIT_V_DEFINED | WHIT_V_RESULT | WHIT_V_PARAM)) != WHIT_V_DEFINED)
       return whit_error(i, WHIT_E_FORMAT, f->node, "a region's result must be computed in it, once");
     v->flags |= WHIT_V_RESULT;
-    if (i->pc && i->pc - 1 > v->death) v->death = i->pc - 1;
-    if (!loop || !k) continue;
-    v->birth = f->node;         /* it outlives the trip that wrote it */
     v->death = f->end - 1;
+    if (loop && k) v->birth = f->node;                        /* it outlives the trip that wrote it */
+    if (!(v->flags & WHIT_V_PLACED)) v->flags &= (uint16_t)~WHIT_V_BOUND;
   }
   return WHIT_OK;
 }
@@ -248,9 +211,8 @@ static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
   const whit_region *r = f->region;
   if (args[0] == WHIT_NONE || args[1] != WHIT_NONE || region_results(i, r)[0] != WHIT_NONE) return -1;
   const whit_value *v = &i->values[args[0]];
-  if (!(v->flags & WHIT_V_KNOWN) || whit_count(&v->t) < 1) return -1;
-  const int64_t n = whit_get_i64(v->t.dtype, v->t.data);
-  return n < 0 ? 0 : n;
+  const int64_t *n = (const int64_t *)whit_scalar(&v->t, WHIT_I64);
+  return !n || !(v->flags & WHIT_V_KNOWN) ? -1 : *n < 0 ? 0 : *n;
 }
 
 /* Defines the outputs of the node whose last region has closed: of an if what both branches write, of a loop what it carries, then
@@ -259,7 +221,7 @@ static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
   const whit_node *n = &i->model->nodes[f->node];
   const whit_region *r = f->region, *first = &i->model->regions[i->steps[f->node].region];
   const uint32_t *outs = whit_args(i, n) + n->n_in;
-  const bool loop = whit_is_loop(i, f->node);
+  const bool loop = whit_is_loop(f);
   const unsigned n_carried = loop ? r->n_params - 1u : 0;
   const int64_t trips = loop ? known_trips(i, f) : 0;
   for (unsigned k = 0; k < n->n_out; k++) {
@@ -268,11 +230,11 @@ static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
     whit_value *b = loop ? a : &i->values[region_results(i, r)[k]];
     if (outs[k] == WHIT_NONE) continue;
     const bool is_static = same_type(a, b) && trips >= (stacked ? 0 : -1);
-    whit_value *out = plan_define(i, outs[k], f->node, is_static ? 0 : WHIT_V_DYNAMIC);
+    whit_value *out = &i->values[outs[k]];
+    if (is_static) out->t = a->t;
+    plan_define(i, out, f->node, is_static ? 0 : WHIT_V_DYNAMIC);
     out->death = n->end - 1;
     if (!is_static) continue;
-    out->t = a->t;
-    out->t.data = NULL;
     if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, trips));
     if (carried && !(out->flags & WHIT_V_OWN)) continue;      /* it is where the last trip left the value */
     if (!carried) {             /* branches and trips write straight into it */
@@ -287,20 +249,20 @@ static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
 
 /* A region has been planned. A branch is followed by the other one, a body by itself if what it carries changes its shape. */
 static whit_status plan_close_region(whit_instance *i) {
-  const whit_frame *f = &i->frames[i->depth - 1];
+  const whit_frame *f = whit_frame_top(i);
   whit_step *step = &i->steps[f->node];
   WHIT_TRY(use_results(i, f));
   close_scope(i, f->first_value);
-  if (step->mode == WHIT_STEP_LOOP && carried_changed(i, f->region)) {
+  if (whit_is_loop(f) && carried_changed(i, f->region)) {
     i->next_value = f->first_value;
-    i->next_region = f->region + 1;
+    i->next_region = step->region + 1;
     i->pc = f->node + 1;
     return plan_define_params(i, f);
   }
   i->depth--;
   i->pc = f->node;
-  if (step->mode == WHIT_STEP_IF && !step->other) {
-    step->other = region_number(i, i->next_region);
+  if (WHIT_HAS_if && !whit_is_loop(f) && !step->other) {
+    step->other = i->next_region;
     return plan_open_region(i, f->node);
   }
   WHIT_TRY(define_outputs(i, f));
@@ -310,33 +272,49 @@ static whit_status plan_close_region(whit_instance *i) {
 
 /* ---- the walk ------------------------------------------------------------------------------------------- */
 
+static whit_status plan_node(whit_instance *i) {
+  const uint32_t pc = i->pc;
+  whit_call c;
+  whit_call_of(i, pc, &c);
+  const whit_op *op = whit_op_at(i, pc);
+  const bool control = WHIT_CONTROL && op->flags & WHIT_OP_CONTROL;
+  bool dynamic = WHIT_SEQUENCES && op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
+  for (unsigned k = 0; k < c.n_in; k++) {
+    whit_value *v = (whit_value *)(void *)c.in[k];      /* a tensor is the first member of its value */
+    if (!v) continue;
+    WHIT_TRY(plan_use(i, v, pc));
+    dynamic |= whit_is_dynamic(v);
+    known &= (v->flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
+  }
+  const whit_status s = dynamic && !control ? WHIT_LATER : op->shape(&c);
+  if (!control) return plan_plain(i, &c, op, known, s);
+  WHIT_TRY(s);
+  whit_step *step = &i->steps[pc];
+  step->mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
+  step->region = i->next_region;
+  step->other = 0;
+  return plan_open_region(i, pc);
+}
+
 static whit_status plan_walk(whit_instance *i) {
-  i->next_region = i->region;
-  WHIT_TRY(plan_open_region(i, WHIT_NONE));
   for (;;) {
-    const whit_frame *f = &i->frames[i->depth - 1];
-    const uint32_t at = i->pc < f->end ? i->pc : f->node;
-    if (i->pc < f->end) {
-      const whit_op *op = i->ops[i->model->nodes[at].op];
-      if (WHIT_CONTROL && op->flags & WHIT_OP_CONTROL) {
-        WHIT_TRY(plan_control(i, op));
-      } else {
-        WHIT_TRY(plan_plain(i, at, op));
-        i->pc++;
-      }
-    } else if (!WHIT_CONTROL || at == WHIT_NONE) {
-      return use_results(i, f);
-    } else {
-      WHIT_TRY(plan_close_region(i));
-    }
-    if (!WHIT_DYNAMIC && i->dynamic) return refuse_dynamic(i, at);
+    const whit_frame *f = whit_frame_top(i);
+    const bool inside = i->pc < f->end;
+    const uint32_t at = inside ? i->pc : f->node;
+    if (!inside && (!WHIT_CONTROL || at == WHIT_NONE)) return use_results(i, f);
+    WHIT_TRY(inside ? plan_node(i) : plan_close_region(i));
+    if (WHIT_DYNAMIC || !i->dynamic) continue;
+    i->pc = at;
+    return whit_error(i, WHIT_E_UNSUPPORTED, at, "a shape depends on data: not in this build of the runtime");
   }
 }
 
 /* ---- the interface -------------------------------------------------------------------------------------- */
 
-static void list_releases(whit_instance *i, uint32_t first) {
-  for (uint32_t v = first; v < i->next_value; v++) {
+/* Lists the dynamic values that are let go after each node. */
+static void list_releases(whit_instance *i) {
+  for (uint32_t pc = i->region->begin; pc < i->region->end; pc++) i->steps[pc].release = WHIT_NONE;
+  for (uint32_t v = 0; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
     if ((value->flags & (WHIT_V_DYNAMIC | WHIT_V_OWN)) != WHIT_V_DYNAMIC || value->release == WHIT_NONE) continue;
     value->next = i->steps[value->release].release;
@@ -344,32 +322,23 @@ static void list_releases(whit_instance *i, uint32_t first) {
   }
 }
 
+/* Constants, state and inputs. */
 static whit_status define_shared(whit_instance *i) {
   const whit_model *m = i->model;
-  i->depth = 1;                 /* the depth that an entry's values have */
-  for (uint32_t k = 0; k < m->n_constants; k++) {
-    WHIT_TRY(whit_constant_get(m, k, &plan_define(i, k, 0, WHIT_V_KNOWN)->t));
-  }
+  for (uint32_t k = 0; k < m->n_constants; k++) whit_constant_get(m, k, &plan_define(i, &i->values[k], 0, WHIT_V_KNOWN)->t);
   for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
-    whit_value *v = plan_define(i, m->n_constants + k, 0, 0);
+    whit_value *v = &i->values[m->n_constants + k];
     v->t = i->values[m->states[k].initial].t;
-    v->t.data = NULL;
+    plan_define(i, v, 0, 0);
   }
-  return WHIT_OK;
-}
-
-static whit_status define_inputs(whit_instance *i) {
-  const whit_region *r = i->region;
-  for (unsigned k = 0; k < r->n_params; k++) {
-    const uint32_t v = region_params(i, r)[k];
-    whit_value *value = plan_define(i, v, r->begin, WHIT_V_PARAM);
-    if (whit_is_tensor(&value->t) && value->t.dtype == 0)
-      return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no shape yet: call whit_input_set");
-    value->t.data = NULL;
-    value->release = WHIT_NONE;
+  whit_value *value;
+  for (unsigned k = 0; (value = whit_port_value(i, 0, k)); k++) {
+    plan_define(i, value, i->region->begin, WHIT_V_PARAM);
     if (!whit_is_tensor(&value->t)) {
       value->flags |= WHIT_V_DYNAMIC;
       i->dynamic = true;
+    } else if (value->t.dtype == 0) {
+      return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no shape yet: call whit_input_set");
     }
   }
   return WHIT_OK;
@@ -377,11 +346,8 @@ static whit_status define_inputs(whit_instance *i) {
 
 static whit_status plan_entry(whit_instance *i) {
   const whit_model *m = i->model;
-  const whit_region *r = i->region;
   i->planned = i->has_arena = i->running = i->dynamic = false;
   i->error = NULL;
-  i->pc = 0;
-  i->frames[0] = (whit_frame){ .node = WHIT_NONE };    /* where an error is, as long as no node is reached */
   i->known_used = 0;
   i->next_value = 0;
   for (uint32_t v = 0; v < m->n_values; v++) {
@@ -389,19 +355,15 @@ static whit_status plan_entry(whit_instance *i) {
     i->values[v].flags &= (uint16_t)(WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | bound);
     i->values[v].block = 0;
   }
+  i->depth = 1;                 /* that an entry's values have */
+  i->pc = WHIT_NONE;            /* no node yet, if there is an error */
   WHIT_TRY(define_shared(i));
-  const uint32_t first = r->n_params ? region_params(i, r)[0] : WHIT_NONE;
-  WHIT_TRY(define_inputs(i));
   i->depth = 0;
+  i->next_region = i->entry->region;
+  WHIT_TRY(plan_open_region(i, WHIT_NONE));
   WHIT_TRY(plan_walk(i));
-  for (unsigned k = 0; k < r->n_results; k++) {
-    whit_value *v = &i->values[region_results(i, r)[k]];
-    if (!(v->flags & WHIT_V_PLACED)) v->flags &= (uint16_t)~WHIT_V_BOUND;
-  }
-  const uint32_t lowest = first != WHIT_NONE ? first : m->n_constants + m->n_states;
-  whit_place(i, r, lowest);
-  if (WHIT_DYNAMIC) list_releases(i, lowest);
-  i->depth = 0;
+  whit_place(i);
+  if (WHIT_DYNAMIC) list_releases(i);
   i->planned = true;
   i->needed = whit_round(i->static_bytes, 64) + (WHIT_SMALL || i->dynamic || !i->static_bytes ? 64 : 0);
   return WHIT_OK;

@@ -10,7 +10,9 @@ typedef struct reader {
   uint64_t data_offset;
   uint32_t version, debug;      /* debug: position of the table of names, 0: none */
   whit_status status;
-  size_t n_bytes;               /* of the FlatBuffer's part of the file, below 2^31 */
+  uint32_t node, region, value; /* of the walk over the program: next of each */
+  unsigned depth;
+  struct { const whit_region *region; uint32_t node, left; } open[WHIT_MAX_DEPTH + 1]; /* left: branches to come */
 } reader;
 
 static uint32_t read_u32(const uint8_t *p) {
@@ -18,9 +20,12 @@ static uint32_t read_u32(const uint8_t *p) {
 }
 static uint32_t read_u16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
 
-static bool fits(const reader *r, size_t at, size_t n, size_t align) {
-  return at % align == 0 && n <= r->n_bytes && at <= r->n_bytes - n;
+/* Do n bytes at `at` lie in the file, aligned to a power of two? */
+static bool fits(const reader *r, uint32_t at, uint64_t n, uint32_t align) {
+  return !(at & (align - 1)) && at + n <= r->model.n_bytes;
 }
+
+static bool words_fit(const whit_model *m, uint32_t first, uint32_t n) { return (uint64_t)first + n <= m->n_words; }
 
 /* A field of a table and the members of reader that take it: a number of n_bytes; or of a vector a pointer to its items, of n_bytes
  * each, and their count; or where a table lies. Members of absent fields stay as they are. */
@@ -31,43 +36,37 @@ enum { NUMBER, TABLE, ITEMS };
   { ITEMS, sizeof *((whit_model *)0)->member, align, offsetof(reader, model.member), offsetof(reader, model.n_##member) }
 
 /* Reads the table at `at`, of which row k describes field k. */
-static const void *read_table(reader *r, size_t at, const field_row *row, unsigned n) {
+static const void *read_table(reader *r, uint32_t at, const field_row *row, unsigned n) {
   const uint8_t *bytes = r->model.bytes, *table = bytes + at;
   if (!fits(r, at, 4, 4)) return bytes;
-  const int64_t begin = (int64_t)at - (int32_t)read_u32(table);
-  if (begin < 0 || !fits(r, (size_t)begin, 4, 2)) return table;
+  const uint32_t begin = at - read_u32(table);
   const uint8_t *vtable = bytes + begin;
-  const uint32_t vtable_bytes = read_u16(vtable), table_bytes = read_u16(vtable + 2);
-  if (vtable_bytes % 2 || !fits(r, (size_t)begin, vtable_bytes, 2) || !fits(r, at, table_bytes, 4)) return vtable;
-  for (unsigned k = 4; k < 4 + 2 * n && k < vtable_bytes; k += 2, row++) {
-    const uint32_t offset = read_u16(vtable + k), size = row->kind == ITEMS ? 4 : row->n_bytes;
+  if (!fits(r, begin, 4, 2) || !fits(r, begin, read_u16(vtable), 2)) return table;
+  for (unsigned k = 4; k < 4 + 2 * n && k + 1 < read_u16(vtable); k += 2, row++) {
+    const uint32_t offset = read_u16(vtable + k), size = row->kind == NUMBER ? row->n_bytes : 4;
     uint8_t *member = (uint8_t *)r + row->member;
     if (!offset) continue;
-    size_t to = at + offset;
+    uint32_t to = at + offset;
     const uint8_t *field = bytes + to;
-    if (offset + size > table_bytes || to % size) return vtable + k;
+    if (!fits(r, to, size, size)) return vtable + k;
     if (row->kind == NUMBER) {
       whit_bytes_copy(member, field, size);
       continue;
     }
-    const uint32_t step = read_u32(field);
-    to += step;
-    if (!step || !fits(r, to, 4, 4)) return field;
+    to += read_u32(field);
     if (row->kind == TABLE) {
-      r->debug = (uint32_t)to;
+      r->debug = to;
       continue;
     }
+    if (!fits(r, to, 4, 4)) return field;
     const uint8_t *items = bytes + to + 4;
     const uint32_t count = read_u32(bytes + to);
-    if (count > r->n_bytes / row->n_bytes || !fits(r, to + 4, (size_t)count * row->n_bytes, row->align)) return bytes + to;
+    if (!fits(r, to + 4, (uint64_t)count * row->n_bytes, row->align)) return bytes + to;
+    if (row->n_bytes == 1 && count && items[count - 1]) return items;    /* strings end before their vector does */
     __builtin_memcpy(member, &items, sizeof items);
     __builtin_memcpy((uint8_t *)r + row->count, &count, sizeof count);
   }
   return NULL;
-}
-
-static bool words_fit(const whit_model *m, uint32_t first, uint64_t n) {
-  return n <= m->n_words && first <= m->n_words - n;
 }
 
 static const void *read_tables(reader *r) {
@@ -84,16 +83,19 @@ static const void *read_tables(reader *r) {
       r->data_offset > m->n_bytes || m->n_data > m->n_bytes - r->data_offset)
     return m->bytes;
   m->data = m->bytes + r->data_offset;
-  return r->debug ? read_table(r, r->debug, names, sizeof names / sizeof *names) : NULL;
+  r->value = m->n_constants + m->n_states;
+  if (r->debug) VERIFY(read_table(r, r->debug, names, sizeof names / sizeof *names));
+  return m->n_node_names && m->n_node_names != m->n_nodes ? m->node_names : NULL;
 }
 
 /* A type and a shape, described at p. A type that this build has not: of a whole build the file is damaged. */
 static const void *check_shape(reader *r, unsigned dtype, uint32_t dims, unsigned rank, const void *p) {
+  const whit_model *m = &r->model;
   if (!whit_type_size(dtype)) {
     if (WHIT_DTYPES != 0xffffffffu) r->status = WHIT_E_TYPE;
     return p;
   }
-  return rank > WHIT_MAX_RANK || !words_fit(&r->model, dims, rank) ? p : NULL;
+  return rank > WHIT_MAX_RANK || !words_fit(m, dims, rank) ? p : NULL;
 }
 
 static const void *check_constants(reader *r) {
@@ -148,37 +150,23 @@ static const void *check_indices(const whit_model *m) {
   return NULL;
 }
 
-/* Strings end before their vector does. */
-static const void *check_strings(const char *strings, uint32_t n) { return n && strings[n - 1] ? strings : NULL; }
-
-static const void *check_names(const whit_model *m) {
-  VERIFY(check_strings(m->strings, m->n_strings));
-  VERIFY(check_strings(m->debug_strings, m->n_debug_strings));
-  return m->n_node_names && m->n_node_names != m->n_nodes ? m->node_names : NULL;
-}
-
 /* ---- the program: one walk in preorder, with the open regions on a stack --------------------------- */
 
-typedef struct verify_walk {
-  whit_model *m;
-  uint32_t node, region, value;             /* next of each */
-  unsigned depth;
-  struct { const whit_region *region; uint32_t node, left; } open[WHIT_MAX_DEPTH + 1]; /* left: branches to come */
-} verify_walk;
-
-static const void *verify_open(verify_walk *w, uint32_t owner, uint32_t left) {
-  whit_model *m = w->m;
-  if (w->region >= m->n_regions || w->depth > WHIT_MAX_DEPTH) return m->bytes;
-  const whit_region *r = &m->regions[w->region++];
+/* Opens the next region, of so many parameters and results. */
+static const void *open_region(reader *r, uint32_t owner, uint32_t n_params, uint32_t n_results, uint32_t left) {
+  const whit_model *m = &r->model;
+  if (r->region >= m->n_regions || r->depth > WHIT_MAX_DEPTH) return m->bytes;
+  const whit_region *region = &m->regions[r->region++];
   const uint32_t limit = owner == WHIT_NONE ? m->n_nodes : m->nodes[owner].end;
-  if (r->begin != w->node || r->end < r->begin || r->end > limit || !words_fit(m, r->params, r->n_params) ||
-      !words_fit(m, r->results, r->n_results))
-    return r;
-  for (unsigned k = 0; k < r->n_params; k++)
-    if (m->words[r->params + k] != w->value++) return r;
-  w->open[w->depth].region = r;
-  w->open[w->depth].node = owner;
-  w->open[w->depth++].left = left;
+  if (region->begin != r->node || region->end < region->begin || region->end > limit ||
+      region->n_params != n_params || region->n_results != n_results || !words_fit(m, region->params, n_params) ||
+      !words_fit(m, region->results, n_results))
+    return region;
+  for (unsigned k = 0; k < n_params; k++)
+    if (m->words[region->params + k] != r->value++) return region;
+  r->open[r->depth].region = region;
+  r->open[r->depth].node = owner;
+  r->open[r->depth++].left = left;
   return NULL;
 }
 
@@ -197,13 +185,17 @@ static bool attributes_fit(const whit_op *op, const uint32_t *words, uint32_t n)
 
 static bool count_fits(uint32_t n, uint32_t least, uint32_t most) { return n >= least && (n <= most || most == 255); }
 
-static const void *check_node(verify_walk *w) {
-  whit_model *m = w->m;
-  const uint32_t pc = w->node;
+static const void *check_node(reader *r) {
+  whit_model *m = &r->model;
+  const uint32_t pc = r->node++;
   const whit_node *n = &m->nodes[pc];
   const uint32_t n_args = (uint32_t)n->n_in + n->n_out;
-  if (n->op >= m->n_ops || !words_fit(m, n->args, (uint64_t)n_args + n->n_attr)) return n;
+  if (n->op >= m->n_ops || !words_fit(m, n->args, n_args + n->n_attr)) return n;
   const whit_op *op = whit_op_of(m, n->op);
+  if (!op) {
+    r->status = WHIT_E_OPERATOR;
+    return m->ops + n->op;
+  }
   const uint32_t *args = m->words + n->args;
   if (!count_fits(n->n_in, op->n_in_min, op->n_in_max) || !count_fits(n->n_out, op->n_out_min, op->n_out_max) ||
       !attributes_fit(op, args + n_args, n->n_attr))
@@ -211,84 +203,62 @@ static const void *check_node(verify_walk *w) {
   for (unsigned k = 0; k < n_args; k++) {
     const bool in = k < n->n_in;
     const bool fine = args[k] == WHIT_NONE ? k >= (in ? op->n_in_min : (unsigned)n->n_in + op->n_out_min)
-                      : in                 ? args[k] < w->value
-                                           : args[k] == w->value++;
+                      : in                 ? args[k] < r->value
+                                           : args[k] == r->value++;
     if (!fine) return args + k;
   }
   if (m->n_pointers < n_args) m->n_pointers = n_args;
-  w->node++;
   if (WHIT_CONTROL && op->flags & WHIT_OP_CONTROL) {
-    if (n->end < w->node || n->end > w->open[w->depth - 1].region->end) return n;
-    return verify_open(w, pc, whit_owns_loop(op) ? 0 : 1);
+    if (n->end <= pc || n->end > r->open[r->depth - 1].region->end) return n;
+    return whit_owns_loop(op) ? open_region(r, pc, n->n_in - 1u, n->n_out + 1u, 0) : open_region(r, pc, 0, n->n_out, 1);
   }
-  return n->end == w->node ? NULL : n;
+  return n->end == r->node ? NULL : n;
 }
 
-static const void *verify_close(verify_walk *w) {
-  whit_model *m = w->m;
-  const unsigned top = --w->depth;
-  const whit_region *r = w->open[top].region;
-  const uint32_t owner = w->open[top].node;
-  for (unsigned k = 0; k < r->n_results; k++) {
-    const uint32_t v = m->words[r->results + k];
-    if (v >= w->value && !(v == WHIT_NONE && owner != WHIT_NONE && k == 0)) return r;
+static const void *close_region(reader *r) {
+  const whit_model *m = &r->model;
+  const unsigned top = --r->depth;
+  const whit_region *region = r->open[top].region;
+  const uint32_t owner = r->open[top].node;
+  for (unsigned k = 0; k < region->n_results; k++) {
+    const uint32_t v = m->words[region->results + k];
+    if (v >= r->value && !(v == WHIT_NONE && owner != WHIT_NONE && k == 0)) return region;
   }
   if (!WHIT_CONTROL || owner == WHIT_NONE) return NULL;
-  if (w->open[top].left) return verify_open(w, owner, 0);
-  return m->nodes[owner].end == r->end ? NULL : r;
+  if (r->open[top].left) return open_region(r, owner, 0, m->nodes[owner].n_out, 0);
+  return m->nodes[owner].end == region->end ? NULL : region;
 }
 
-static const void *check_entry(verify_walk *w, const struct whit_entry *e) {
-  whit_model *m = w->m;
+static const void *check_entry(reader *r, const struct whit_entry *e) {
+  const whit_model *m = &r->model;
   const uint32_t n_ports = (uint32_t)e->n_inputs + e->n_outputs;
-  if (e->region != w->region || n_ports > m->n_ports || e->ports > m->n_ports - n_ports ||
-      !words_fit(m, e->states, e->n_updates))
-    return e;
+  if (e->region != r->region || (uint64_t)e->ports + n_ports > m->n_ports || !words_fit(m, e->states, e->n_updates)) return e;
   for (unsigned k = 0; k < e->n_updates; k++)
     if (m->words[e->states + k] >= m->n_states) return e;
-  VERIFY(verify_open(w, WHIT_NONE, 0));
-  const whit_region *r = &m->regions[e->region];
-  if (r->n_params != e->n_inputs || r->n_results != (uint32_t)e->n_outputs + e->n_updates)
-    return r;
-  while (w->depth) {
-    const whit_region *top = w->open[w->depth - 1].region;
-    VERIFY(w->node == top->end ? verify_close(w) : check_node(w));
-  }
+  VERIFY(open_region(r, WHIT_NONE, e->n_inputs, (uint32_t)e->n_outputs + e->n_updates, 0));
+  while (r->depth) VERIFY(r->node == r->open[r->depth - 1].region->end ? close_region(r) : check_node(r));
   return NULL;
 }
 
-static const void *check_program(reader *r) {
-  whit_model *m = &r->model;
-  for (uint32_t k = 0; k < m->n_ops; k++)
-    if (!whit_op_of(m, k)) {
-      r->status = WHIT_E_OPERATOR;
-      return m->ops + k;
-    }
-  verify_walk w = { .m = m, .value = m->n_constants + m->n_states };
-  for (uint32_t k = 0; k < m->n_entries; k++) VERIFY(check_entry(&w, &m->entries[k]));
-  return m->n_entries && w.node == m->n_nodes && w.region == m->n_regions && w.value == m->n_values ? NULL : m->bytes;
-}
-
 static const void *check_file(reader *r) {
-  const uint8_t *b = r->model.bytes;
-  if (r->n_bytes < 16 || read_u32(b + 4) != 0x54494857) return b;    /* "WHIT" */
+  whit_model *m = &r->model;
+  if (m->n_bytes < 16 || read_u32(m->bytes + 4) != 0x54494857) return m->bytes;    /* "WHIT" */
   VERIFY(read_tables(r));
   VERIFY(check_constants(r));
   VERIFY(check_ports(r));
-  VERIFY(check_indices(&r->model));
-  VERIFY(check_names(&r->model));
-  if (!WHIT_STATES && r->model.n_states) {
+  VERIFY(check_indices(m));
+  if (!WHIT_STATES && m->n_states) {
     r->status = WHIT_E_UNSUPPORTED;
-    return r->model.states;
+    return m->states;
   }
-  return check_program(r);
+  for (uint32_t k = 0; k < m->n_entries; k++) VERIFY(check_entry(r, &m->entries[k]));
+  return m->n_entries && r->node == m->n_nodes && r->region == m->n_regions && r->value == m->n_values ? NULL : m->bytes;
 }
 
 whit_status whit_open(whit_model *model, const void *bytes, size_t n_bytes) {
   if (!model || !bytes) return WHIT_E_ARGUMENT;
   if ((uintptr_t)bytes % 16) return WHIT_E_ALIGN;
-  reader r = { .model = { .bytes = (const uint8_t *)bytes, .n_bytes = n_bytes },
-               .status = WHIT_E_FORMAT, .n_bytes = n_bytes < 0x7fffffff ? n_bytes : 0x7fffffff };
+  reader r = { .model = { .bytes = (const uint8_t *)bytes, .n_bytes = n_bytes }, .status = WHIT_E_FORMAT };
   const void *bad = check_file(&r);
   *model = r.model;
   if (!bad) return WHIT_OK;
