@@ -107,29 +107,36 @@ void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
 #if WHIT_SMALL
 uint64_t whit_rows_floats(int32_t taps, int32_t n) { return ((uint64_t)n + 3) / 4 * 5 * (uint64_t)taps * sizeof(float *) / sizeof(float); }
 
-/* What of x lies under tap t of output pixel o. */
-static const float *rows_at(const whit_rows *r, int32_t o, int32_t t) {
+/* What of picture x lies under tap t of a window that begins at `start`. */
+static const float *rows_at(const whit_rows *r, const float *x, const int32_t *start, int32_t t) {
   const whit_window *w = r->w;
   ptrdiff_t at = 0, step = r->pitch;
   bool outside = false, skipped = false;
-  for (uint32_t a = w->n; a--; o /= w->out[a], t /= w->kernel[a]) {
-    const int32_t i = o % w->out[a] * w->stride[a] - w->before[a] + t % w->kernel[a] * w->dilation[a];
+  for (uint32_t a = w->n; a--; t /= w->kernel[a]) {
+    const int32_t i = start[a] + t % w->kernel[a] * w->dilation[a];
     if ((uint32_t)i < (uint32_t)w->in[a]) at += (WHIT_HAS_bottleneck && w->ring && !a ? i % w->ring : i) * step;
     else if (a == (r->turned ? 0 : w->n - 1)) outside = true;
     else skipped = true;
     step *= w->in[a];
   }
-  return skipped ? r->skipped : outside ? r->zeros : r->x + at + o * step;
+  return skipped ? r->skipped : outside ? r->zeros : x + at;
 }
 
 void whit_rows_list(const whit_rows *r, const float **list, int32_t first, int32_t n) {
-  const int32_t taps = r->w->taps, turn = r->turned ? r->w->kernel[1] : 1;
-  for (int32_t i = 0; i < n; i += 4)
-    for (int32_t q = 0, t = 0; q < taps; q++, t += turn) {
-      if (t >= taps) t -= taps - 1;
-      for (int32_t k = i; k < i + 4; k++) *list++ = rows_at(r, first + whit_min_i32(k, n - 1), t);
-      *list++ = r->weights + t * r->n;
+  const whit_window *w = r->w;
+  const int32_t turn = r->turned ? w->kernel[1] : 1;
+  ptrdiff_t picture = r->pitch;
+  for (uint32_t a = 0; a < w->n; a++) picture *= w->in[a];
+  for (int32_t k = 0; k < ((n + 3) & ~3); k++) {
+    int32_t start[WHIT_WINDOW_AXES], o = first + whit_min_i32(k, n - 1);
+    const float **to = list + (ptrdiff_t)(k / 4) * w->taps * 5;
+    for (uint32_t a = w->n; a--; o /= w->out[a]) start[a] = o % w->out[a] * w->stride[a] - w->before[a];
+    for (int32_t q = 0, t = 0; q < w->taps; q++, t += turn, to += 5) {
+      if (t >= w->taps) t -= w->taps - 1;
+      to[k % 4] = rows_at(r, r->x + o * picture, start, t);
+      to[4] = r->weights + t * r->n;
     }
+  }
 }
 #endif
 
