@@ -79,7 +79,7 @@ def _finish(node: Node | None) -> list[float] | None:
     """What is done to the result, in numbers; None if they do not say it."""
     if node is None or node.tile is None:
         return []
-    return finish_of(node) or None
+    return finish_of(node.tile, len(node.inputs[FIRST_INPUT:])) or None
 
 
 def _suits(node: Node | None, adds: bool) -> bool:

@@ -25,9 +25,9 @@ def drop_axes(g: Graph) -> int:
         for node in region.nodes:
             kept, y = node.inputs[0] if node.inputs else None, node.outputs[0]
             maker = kept.producer if kept is not None else None
-            if node.op != "reshape" or maker is None or maker.op != "reduce" or uses[kept] != 1:
+            if node.op != "reshape" or kept is None or maker is None or uses[kept] != 1:
                 continue
-            if maker in region.nodes and _suits(maker, y):
+            if maker.op == "reduce" and maker in region.nodes and _suits(maker, y):
                 maker.attrs["keepdims"] = 0
                 maker.outputs[0], y.producer = y, maker
                 y.source = y.source or node.name
