@@ -154,7 +154,6 @@ whit_status whit_count_step(whit_instance *i) {
   return WHIT_OK;
 }
 
-
 /* The caller's items as dense tensors: what their strides say does not count. */
 static whit_status bind_items(whit_instance *i, whit_value *v, unsigned dtype) {
   const whit_tensor *items = (const whit_tensor *)v->bound;

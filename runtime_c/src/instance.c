@@ -61,7 +61,7 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   i->error_node = i->observed = i->frames[0].node = WHIT_NONE;
   i->depth = 1;                             /* the entry's frame is always there */
   for (uint32_t k = 0; k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
-  if (WHIT_VIEWS) mark_dense(i);
+  if (WHIT_VIEWS > 1) mark_dense(i);
   return i;
 }
 

@@ -61,7 +61,7 @@ static const void *read_table(reader *r, uint32_t at, const field_row *row, unsi
     if (!fits(r, to, 4, 4)) return field;
     const uint8_t *items = bytes + to + 4;
     const uint32_t count = read_u32(bytes + to);
-    if (!fits(r, to + 4, (uint64_t)count * row->n_bytes, row->align)) return bytes + to;
+    if (!fits(r, to, 4 + (uint64_t)count * row->n_bytes, 4) || ((to + 4) & (row->align - 1u))) return bytes + to;
     if (row->n_bytes == 1 && count && items[count - 1]) return items;    /* strings end before their vector does */
     __builtin_memcpy(member, &items, sizeof items);
     __builtin_memcpy((uint8_t *)r + row->count, &count, sizeof count);
