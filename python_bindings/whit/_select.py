@@ -33,6 +33,8 @@ NARROW = frozenset((10, 16, 17, 18, 19, 20, 23, 24))
 """Floats below f32."""
 FLOATS = NARROW | {1, 11}
 LOAD, IMM, STORE = 0, 1, 2
+ADDED = 7
+"""Number of bottleneck's last input."""
 LIMITS, GATE = 2, 5
 """Numbers of a finish, see runtime_c/ops/epilogue.c."""
 DIRECT, STRIPS, WINOGRAD, DEPTHWISE, WIDE = range(5)
@@ -253,7 +255,10 @@ class _Reader:
             self.chosen.infers |= len(given_inputs) > 1 or any(d < 0 for d in given["dims"])
         elif name == "bottleneck":
             finishes = (given[f"{part}_finish"] for part in ("expand", "depth", "project"))
-            self.chosen.gates |= any(len(numbers) > LIMITS for numbers in finishes)
+            numbers = max(map(len, finishes))
+            self.chosen.gates |= numbers > LIMITS
+            added = any(v != NONE for v in self.file.node_inputs(node)[ADDED:])
+            self.chosen.epilogues |= numbers > 0 or added
         elif name == "matmul":
             w = self._value(node, 1)
             dtype = x.dtype or w.dtype

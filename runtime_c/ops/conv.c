@@ -85,8 +85,9 @@ static whit_status conv_read(conv_plan *p, whit_call *c) {
   if ((int64_t)p->w.taps * p->n_in > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "conv: the kernel is too large");
   if (winograd) WHIT_TRY(whit_winograd_check(c, &p->w));
   p->k = p->w.taps * p->n_in;
-  const double stored = (double)whit_panels_floats(winograd ? n_in : p->k, p->n_out) * (winograd ? 36 : group);
-  if (panels && (dtype != WHIT_F32 || whit_count(k) != stored))
+  const whit_tensor stored = { .rank = 4, .shape = { winograd ? 36 : group, (int32_t)(((int64_t)p->n_out + 15) / 16),
+                                                     winograd ? n_in : p->k, 16 } };
+  if (panels && (dtype != WHIT_F32 || !whit_same_shape(k, &stored)))
     return whit_fail(c, WHIT_E_SHAPE, "conv: panels of w do not fit x and channels");
   if (bias && (bias->rank != 1 || bias->shape[0] != channels))
     return whit_fail(c, WHIT_E_SHAPE, "conv: bias must be [M]");

@@ -9,7 +9,7 @@ static bool epilogue_adds(const whit_tensor *x, const whit_tensor *y) {
 bool whit_finish_read(whit_finish *f, const int32_t *numbers, uint32_t n, const whit_tensor *x, const whit_tensor *y,
                       unsigned can) {
   enum { LIMITS = 2, GATE = 5 };
-  if (!n || n > (WHIT_GATES ? GATE : LIMITS)) return false;
+  if (!WHIT_EPILOGUES || !n || n > (WHIT_GATES ? GATE : LIMITS)) return false;
   f->gate = WHIT_GATES && n == GATE;
   if (f->gate ? x || !(can & WHIT_EPILOGUE_GATE) : !(can & (x ? WHIT_EPILOGUE_ADD : WHIT_EPILOGUE_LIMIT))) return false;
   if (x) {

@@ -13,7 +13,6 @@ from .epilogue import attach_epilogues
 from .fold import fold_constants
 from .fold_affine import fold_affine
 from .fuse import fuse_tiles
-from .keepdims import drop_axes
 from .layout import sink_transposes
 from .norm import absorb_affine, recognise_norm
 from .panels import pack_panels
@@ -37,7 +36,6 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("fold", fold_constants),
     ("affine", fold_affine),
     ("gains", absorb_affine),
-    ("keepdims", drop_axes),
     ("pixels", convolve_pixels),
     ("winograd", store_winograd),
     ("panels", pack_panels),
