@@ -5,8 +5,7 @@
  * positions are not strided, a run takes positions that are as far apart as the taps, so that they share columns.
  *
  * Where tiles of seven positions fit the first of two axes better (25 x 5: 20 tiles instead of 25), lines run along that one,
- * and so do taps.
- */
+ * and so do taps. */
 #include "depthwise.h"
 #include "gemm.h"
 
@@ -27,11 +26,9 @@ bool whit_depthwise_turns(const whit_window *w, bool after) {
 
 #if WHIT_SMALL
 /* For bottleneck, whose lines are never turned and whose threads are its own: conv does depthwise convolutions as it does products. */
-enum { DEPTHWISE_STRIP = 24 };
-
 uint64_t whit_depthwise_plan(whit_depthwise *d, int32_t threads, bool after) {
   (void)threads, (void)after;
-  d->slot = ((uint64_t)d->channels + 15) / 16 * 16 + whit_rows_floats(d->w->taps, DEPTHWISE_STRIP);
+  d->slot = ((uint64_t)d->channels + 15) / 16 * 16 + whit_rows_floats(d->w->taps);
   return d->slot;
 }
 
@@ -42,8 +39,8 @@ void whit_depthwise_do(const whit_call *c, whit_depthwise *d) {
   whit_gemm g = { .bias = d->bias, .n = d->channels, .k = d->w->taps, .c_row = d->pitch, .rows = list, .pieces = d->w->taps,
                   .finish = *d->finish };
   whit_bytes_zero(d->scratch, (size_t)d->channels * sizeof(float));
-  for (int32_t first = 0; first < pixels; first += DEPTHWISE_STRIP) {
-    g.m = whit_min_i32(DEPTHWISE_STRIP, pixels - first);
+  for (int32_t first = 0; first < pixels; first += WHIT_ROWS_STRIP) {
+    g.m = whit_min_i32(WHIT_ROWS_STRIP, pixels - first);
     g.c = d->y + first * d->pitch;
     whit_rows_list(&rows, list, first, g.m);
     WHIT_KERNEL(c->k, depthwise_f32)(&g);
@@ -52,6 +49,7 @@ void whit_depthwise_do(const whit_call *c, whit_depthwise *d) {
 
 #else
 
+/* Exchanges the axes. */
 static void depthwise_turn(whit_depthwise *d) {
   const whit_window *w = d->w;
   d->turned = *w;

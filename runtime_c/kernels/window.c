@@ -105,7 +105,9 @@ void whit_window_lines(const whit_window *w, int32_t o, int32_t *lines) {
 }
 
 #if WHIT_SMALL
-uint64_t whit_rows_floats(int32_t taps, int32_t n) { return ((uint64_t)n + 3) / 4 * 5 * (uint64_t)taps * sizeof(float *) / sizeof(float); }
+uint64_t whit_rows_floats(int32_t taps) {
+  return WHIT_ROWS_STRIP / 4 * WHIT_LISTED * (uint64_t)taps * sizeof(float *) / sizeof(float);
+}
 
 /* What of picture x lies under tap t of a window that begins at `start`. */
 static const float *rows_at(const whit_rows *r, const float *x, const int32_t *start, int32_t t) {
@@ -129,9 +131,9 @@ void whit_rows_list(const whit_rows *r, const float **list, int32_t first, int32
   for (uint32_t a = 0; a < w->n; a++) picture *= w->in[a];
   for (int32_t k = 0; k < ((n + 3) & ~3); k++) {
     int32_t start[WHIT_WINDOW_AXES], o = first + whit_min_i32(k, n - 1);
-    const float **to = list + (ptrdiff_t)(k / 4) * w->taps * 5;
+    const float **to = list + (ptrdiff_t)(k / 4) * w->taps * WHIT_LISTED;
     for (uint32_t a = w->n; a--; o /= w->out[a]) start[a] = o % w->out[a] * w->stride[a] - w->before[a];
-    for (int32_t q = 0, t = 0; q < w->taps; q++, t += turn, to += 5) {
+    for (int32_t q = 0, t = 0; q < w->taps; q++, t += turn, to += WHIT_LISTED) {
       if (t >= w->taps) t -= w->taps - 1;
       to[k % 4] = rows_at(r, r->x + o * picture, start, t);
       to[4] = r->weights + t * r->n;

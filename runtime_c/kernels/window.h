@@ -39,10 +39,13 @@ typedef struct whit_rows {
   bool turned;                  /* lines, and taps in their sequence, run along the first of two axes */
 } whit_rows;
 
-/* Floats of the list of n pixels. */
-uint64_t whit_rows_floats(int32_t taps, int32_t n);
+/* Pixels of a strip, at most: few, so that threads get equal shares of small pictures; a multiple of four. */
+enum { WHIT_ROWS_STRIP = 24 };
 
-/* Lists pixels [first, first + n) of y. */
+/* Floats of a strip's list. */
+uint64_t whit_rows_floats(int32_t taps);
+
+/* Lists pixels [first, first + n) of y, a strip or less. */
 void whit_rows_list(const whit_rows *r, const float **list, int32_t first, int32_t n);
 #endif
 

@@ -115,7 +115,7 @@ static whit_status conv_read(conv_plan *p, whit_call *c) {
 
 /* Floats of a job's scratch: pointers, patches, sums that are converted afterwards. */
 #if WHIT_SMALL
-static uint64_t conv_at_sums(const conv_plan *p) { return whit_rows_floats(p->pieces, p->strip); }
+static uint64_t conv_at_sums(const conv_plan *p) { return whit_rows_floats(p->pieces); }
 #else
 static uint64_t conv_at_patches(const conv_plan *p) {
   return (uint64_t)p->strip * (uint64_t)p->pieces * sizeof(float *) / sizeof(float);
@@ -139,7 +139,7 @@ static uint64_t conv_at_sums(const conv_plan *p) {
 static void conv_plan_strips(conv_plan *p, int32_t threads) {
 #if WHIT_SMALL
   p->pieces = p->w.taps;
-  p->strip = 24;                /* few, so that threads get equal shares of small pictures */
+  p->strip = WHIT_ROWS_STRIP;
   p->n_strips = (p->pixels + p->strip - 1) / p->strip;
 #else
   const uint32_t last = p->w.n - 1;

@@ -211,10 +211,11 @@ typedef struct whit_finish {
 #define WHIT_FINISH_NONE { NULL, 0, -__builtin_inff(), __builtin_inff(), 1, 0, 0, false }
 
 /* C[m,n] = A[m,k] B[k,n] + bias[n], finished. Row i of A is `pieces` pieces of k / pieces floats: piece p begins at
- * rows[p * m + i], in the size profile at rows[(i / 4 * pieces + p) * 5 + i % 4], up to a multiple of four rows; or, if rows is NULL,
- * it lies at a + i * a_row (one piece).
- * In the size profile depthwise_f32 is a convolution of n channels, each by itself: a piece is a tap, NULL where it counts as nothing, and
- * its weights lie at rows[(i / 4 * pieces + p) * 5 + 4]. */
+ * rows[p * m + i]; or, if rows is NULL, it lies at a + i * a_row (one piece).
+ * In the size profile a piece of four rows is WHIT_LISTED pointers, the four at rows[(i / 4 * pieces + p) * WHIT_LISTED + i % 4], up to a
+ * multiple of four rows. depthwise_f32 is a convolution of n channels, each by itself: a piece is a tap, NULL where it counts as nothing,
+ * and the last pointer leads to its weights. */
+enum { WHIT_LISTED = 5 };
 typedef struct whit_gemm {
   const float *a, *b, *bias;    /* b: [ceil(n/16)][k][16]; bias may be NULL */
   float *c;
