@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import built
@@ -38,6 +39,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("build")
 
 
+def _check_bits(
+    native: list[str], model: Path, inputs: Path, folder: Path, *,
+    targets: Sequence[str] = ("linux-x86_64",), profiles: Sequence[str] = ("size",),
+) -> None:  # fmt: skip
+    """Libraries for a model alone answer as the whole one, on every instruction set."""
+    expected = runners.answer(native, model, inputs, "scalar")
+    for target in targets:
+        for profile in profiles:
+            place = folder / target / profile
+            made = built.build([model], target, place, "--profile", profile)
+            command = built.runner(made / "libwhit.a", target)
+            for isa in built.isas(target):
+                given = (target, profile, isa)
+                assert runners.answer(command, model, inputs, isa) == expected, given
+
+
 @pytest.mark.slow
 @pytest.mark.native
 @pytest.mark.parametrize("target", built.TARGETS)
@@ -45,12 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_same_bits(native: list[str], folder: Path, name: str, target: str, tmp_path: Path) -> None:
     model = built.convert(name, folder)
     inputs = built.inputs(model, tmp_path)
-    expected = runners.answer(native, model, inputs, "scalar")
-    for profile in ("size", "balanced"):
-        made = built.build([model], target, tmp_path / profile, "--profile", profile)
-        command = built.runner(made / "libwhit.a", target)
-        for isa in built.isas(target):
-            assert runners.answer(command, model, inputs, isa) == expected, (profile, isa)
+    _check_bits(native, model, inputs, tmp_path, targets=(target,), profiles=("size", "balanced"))
 
 
 def test_a_program_of_one_model_counts_for_all(folder: Path) -> None:
@@ -65,13 +77,7 @@ def test_a_program_of_one_model_counts_for_all(folder: Path) -> None:
 @pytest.mark.native
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)
 def test_same_bits_of_golden_files(native: list[str], path: Path, tmp_path: Path) -> None:
-    inputs = built.golden_inputs(path, tmp_path)
-    expected = runners.answer(native, path, inputs, "scalar")
-    for target in built.TARGETS:
-        made = built.build([path], target, tmp_path / target, "--profile", "size")
-        command = built.runner(made / "libwhit.a", target)
-        for isa in built.isas(target):
-            assert runners.answer(command, path, inputs, isa) == expected, (target, isa)
+    _check_bits(native, path, built.golden_inputs(path, tmp_path), tmp_path, targets=built.TARGETS)
 
 
 @pytest.mark.slow
@@ -86,13 +92,9 @@ def test_only_a_reduction(native: list[str], op: str, tmp_path: Path) -> None:
     graph = helper.make_graph([node], op, ports, results)
     model = tmp_path / "model.whit"
     whit.convert(helper.make_model(graph), str(model))
-    inputs = built.inputs(model, tmp_path)
-    expected = runners.answer(native, model, inputs, "scalar")
-    for profile in ("size", "balanced"):
-        made = built.build([model], "linux-x86_64", tmp_path / profile, "--profile", profile)
-        command = built.runner(made / "libwhit.a", "linux-x86_64")
-        for isa in built.isas("linux-x86_64"):
-            assert runners.answer(command, model, inputs, isa) == expected, (profile, isa)
+    _check_bits(
+        native, model, built.inputs(model, tmp_path), tmp_path, profiles=("size", "balanced")
+    )
 
 
 @pytest.mark.slow
@@ -107,13 +109,9 @@ def test_a_left_factor_with_gaps(native: list[str], tmp_path: Path) -> None:
     whit.convert(network, str(model))
     chosen = _select.select([whit.load(model)])
     assert "slice" in chosen.ops and chosen.packs and not chosen.batches and not chosen.epilogues
-    inputs = built.inputs(model, tmp_path)
-    expected = runners.answer(native, model, inputs, "scalar")
-    for profile in ("size", "balanced"):
-        made = built.build([model], "linux-x86_64", tmp_path / profile, "--profile", profile)
-        command = built.runner(made / "libwhit.a", "linux-x86_64")
-        for isa in built.isas("linux-x86_64"):
-            assert runners.answer(command, model, inputs, isa) == expected, (profile, isa)
+    _check_bits(
+        native, model, built.inputs(model, tmp_path), tmp_path, profiles=("size", "balanced")
+    )
 
 
 @pytest.mark.slow
@@ -418,12 +416,7 @@ def test_views_that_are_copies(native: list[str], tmp_path: Path) -> None:
     whit.convert(_network(nodes, weights, "float[1, 3, 8, 8] x"), model)
     chosen = _select.select([whit.load(model)])
     assert chosen.ops == {"transpose", "conv"} and chosen.json()["views"] == 1
-    inputs = built.inputs(model, tmp_path)
-    expected = runners.answer(native, model, inputs, "scalar")
-    made = built.build([model], "linux-x86_64", tmp_path / "made", "--profile", "size")
-    command = built.runner(made / "libwhit.a", "linux-x86_64")
-    for isa in built.isas("linux-x86_64"):
-        assert runners.answer(command, model, inputs, isa) == expected, isa
+    _check_bits(native, model, built.inputs(model, tmp_path), tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -73,21 +73,19 @@ def parts(size: _size.Size, folder: str, least: int = 0) -> str:
 
 def instructions(name: str, profile: str, compiler: str) -> int:
     """Millions of one inference on one thread, counted in the emulator."""
-    sys.path[:0] = [str(size_cases.ROOT / "tests/bench"), str(size_cases.ROOT / "tests/runtime_c")]
+    sys.path[:0] = [str(size_cases.ROOT / "tests" / k) for k in ("bench", "build", "runtime_c")]
+    import built
     import counts
     import models
     import runners
 
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        library, program, inputs = folder / "libwhit.a", folder / "runner", folder / "inputs"
+        library, inputs = folder / "libwhit.a", folder / "inputs"
         model = size_cases.model(name, folder)
         with _build.source([model], _targets.target(size_cases.TARGET), profile) as source:
             source.compile([library], compiler)
-        platform = sorted((runners.ROOT / "runtime_c/platform").glob("*.c"))
-        sources = [runners.ROOT / "tests/runtime_c/runner.c", *platform, library]
-        command = [runners.ARM64_CC, *runners.FLAGS, *sources, "-static", "-pthread", "-o", program]
-        subprocess.run(list(map(str, command)), check=True)
+        program = Path(built.runner(library, size_cases.TARGET)[-1])
         runners.write_inputs(model, models.feeds(name), inputs)
         return round(
             counts.count(folder / f"{name}.whit", inputs, "neon", program)["instructions"] / 1e6
