@@ -54,7 +54,6 @@ class Instance:
         if memory is not None:
             self._check(c.whit_state_set(self.handle, address(memory), memory.nbytes, 0))
         self._handle = ctypes.c_void_p(made)
-        self._only_tensors = all(isinstance(f, np.ndarray) for f in feeds)
         bare = _native.bare_lib()
         self._run, self._bind = c.whit_run, bare.whit_output_bind
         self._set = [
@@ -63,6 +62,7 @@ class Instance:
             if isinstance(f, np.ndarray)
         ]
         """Per tensor input: its number, and the call that sets its data."""
+        self._only_tensors = len(self._set) == len(feeds)
         self._set_inputs(feeds)
         for k in range(n_outputs):  # will be bound: no arena for them
             self._check(c.whit_output_bind(self.handle, k, None, 0))

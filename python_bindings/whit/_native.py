@@ -354,11 +354,14 @@ def dense(array: Array) -> Array:
     return array if array.flags.c_contiguous else np.array(array, order="C")
 
 
+_ShapeWords = c_int32 * MAX_RANK
+
+
 def shape_words(shape: tuple[int, ...]) -> Any:
     """A shape as the int32 array that C reads."""
-    if len(shape) > MAX_RANK or any(n > 0x7FFFFFFF for n in shape):
+    if len(shape) > MAX_RANK or max(shape, default=0) > 0x7FFFFFFF:
         raise RunError(f"shape {list(shape)}: at most {MAX_RANK} axes of less than 2**31 elements")
-    return (c_int32 * MAX_RANK)(*shape)
+    return _ShapeWords(*shape)
 
 
 def text(raw: bytes | None) -> str:
