@@ -26,7 +26,7 @@ whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, u
   uint32_t n_words, n_numbers;
   const int32_t *program = whit_attr_list(c, words, list, &n_words);
   const unsigned more = c->n_in > first ? c->n_in - first : 0;
-  e->finish = none;
+  if (WHIT_EPILOGUES) e->finish = none; /* else nobody reads it */
   e->plan = NULL;
   e->program = false;
   if (!n_words) return more ? whit_fail(c, WHIT_E_FORMAT, "inputs without an epilogue") : WHIT_OK;

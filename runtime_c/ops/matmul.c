@@ -171,7 +171,7 @@ static void matmul_item(const matmul *p, int32_t item, int32_t column, whit_gemm
   g->c_row = p->n;
   g->rows = NULL;
   g->pieces = 1;
-  g->finish = p->e.finish;
+  if (WHIT_EPILOGUES) g->finish = p->e.finish;
   if (WHIT_EPILOGUES && g->finish.add) g->finish.add += to;
 }
 

@@ -128,7 +128,7 @@ bool whit_same_shape(const whit_tensor *a, const whit_tensor *b) {
 
 int32_t whit_position(int64_t i, int32_t n) {
   if (i < 0) i += n;
-  return i < 0 || i >= n ? -1 : (int32_t)i;
+  return (uint64_t)i < (uint32_t)n ? (int32_t)i : -1;
 }
 
 WHIT_CALLED bool whit_axis(int32_t *axis, unsigned rank) {
