@@ -128,6 +128,8 @@ bool whit_axis(int32_t *axis, unsigned rank);
 const whit_tensor *whit_in(const whit_call *c, unsigned i);
 /* Where output k goes; NULL if it is not wanted. */
 void *whit_out_data(const whit_call *c, unsigned k);
+/* Where element number `index` of y, its last `inner` axes left out, is in t, which broadcasts to y: in elements from t's start. */
+ptrdiff_t whit_offset(const whit_tensor *t, const whit_tensor *y, unsigned inner, int32_t index);
 /* numpy broadcasting of b into shape (rank axes); both are updated. WHIT_E_SHAPE if they do not fit. */
 whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b);
 
