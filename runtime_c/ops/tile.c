@@ -115,28 +115,24 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
       return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks a micro-operation of the program");
     for (; reads; reads--, operands >>= 6)
       if (!(written >> (operands & 63) & 1)) return whit_fail(c, WHIT_E_FORMAT, "tile: reads a register that is not set");
-    if (op > WHIT_MICRO_store && operands) return whit_fail(c, WHIT_E_FORMAT, "tile: an operand that is not read must be 0");
     if (op == WHIT_MICRO_load && tile_a(w) >= c->n_in) return whit_fail(c, WHIT_E_FORMAT, "tile: no such input");
-    if (op == WHIT_MICRO_store && (tile_b(w) >= c->n_out || stored >> tile_b(w) & 1))
-      return whit_fail(c, WHIT_E_FORMAT, "tile: no such output, or stored twice");
     if (!WHIT_CASTS && tile_casts(c, w, domain))
       return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks conversions between floats and integers");
+    c->over = op == WHIT_MICRO_store && c->n_out == 1 ? 0xff : 0; /* if the last one stores, all of a block has been read before */
     if (op == WHIT_MICRO_store) {
+      if (tile_b(w) >= c->n_out || stored >> tile_b(w) & 1)
+        return whit_fail(c, WHIT_E_FORMAT, "tile: no such output, or stored twice");
       stored |= (uint64_t)1 << tile_b(w);
       n_left--;
       WHIT_TRY(whit_out(c, tile_b(w), tile_c(w), rank, shape));
       continue;
     }
+    if (op > WHIT_MICRO_store && operands) return whit_fail(c, WHIT_E_FORMAT, "tile: an operand that is not read must be 0");
     if (tile_dst(w) >= n_regs) return whit_fail(c, WHIT_E_FORMAT, "tile: no such register");
     written |= (uint64_t)1 << tile_dst(w);
     if (op == WHIT_MICRO_imm) at += (uint32_t)tile_size(domain) / 4;
   }
   return at == n_words && !n_left ? WHIT_OK : whit_fail(c, WHIT_E_FORMAT, "tile: an output is not stored");
-}
-
-/* With one output, stored by the last instruction, all inputs of a block have been read when it is written. */
-static bool tile_stores_last(const whit_call *c) {
-  return c->n_out == 1 && tile_op((uint32_t)c->attr[c->attr[0]]) == WHIT_MICRO_store;
 }
 
 static uint32_t tile_parts(const whit_call *c, int32_t count) {
@@ -193,7 +189,6 @@ whit_status whit_tile_shape(whit_call *c) {
   WHIT_TRY(whit_tile_check(c));
   const whit_tensor *y = tile_output(c);
   const int32_t count = y ? whit_count(y) : 0;
-  c->over = tile_stores_last(c) ? 0xff : 0;
   c->scratch_bytes = WHIT_SMALL || count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count))
                                              : ((uint32_t)c->attr[1] >> 8 & 255) * TILE_ONE * 8;
   return WHIT_OK;

@@ -138,18 +138,13 @@ WHIT_CALLED bool whit_axis(int32_t *axis, unsigned rank) {
 }
 
 whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b) {
-  if (b->rank > *rank) {
-    const unsigned more = b->rank - (unsigned)*rank;
-    for (unsigned a = b->rank; a--;) shape[a] = a >= more ? shape[a - more] : 1;
-    *rank = b->rank;
+  const unsigned n = *rank > b->rank ? *rank : b->rank;
+  for (unsigned k = 1; k <= n; k++) { /* from the last axis on, so that shape can be moved to more axes in place */
+    const int32_t size = k <= *rank ? shape[*rank - k] : 1, other = k <= b->rank ? b->shape[b->rank - k] : 1;
+    if (size != other && size != 1 && other != 1) return WHIT_E_SHAPE;
+    shape[n - k] = size == 1 ? other : size;
   }
-  int32_t *last = shape + (*rank - b->rank);
-  for (unsigned a = 0; a < b->rank; a++) {
-    if (last[a] == 1)
-      last[a] = b->shape[a];
-    else if (b->shape[a] != 1 && b->shape[a] != last[a])
-      return WHIT_E_SHAPE;
-  }
+  *rank = (uint8_t)n;
   return WHIT_OK;
 }
 
