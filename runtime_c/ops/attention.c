@@ -54,7 +54,7 @@ static bool att_fits(const whit_tensor *mask, const whit_tensor *q, int32_t keys
 }
 
 whit_status whit_attention_shape(whit_call *c) {
-  const whit_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2], *mask = c->n_in > 3 ? c->in[3] : NULL;
+  const whit_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2], *mask = whit_in(c, 3);
   att_plan p;
   for (unsigned i = 0; i < c->n_in; i++) {
     if (c->in[i] && c->in[i]->dtype != WHIT_F32) return whit_fail(c, WHIT_E_TYPE, "attention: inputs must be f32");

@@ -63,7 +63,7 @@ static bool conv_takes(unsigned dtype) {
 
 /* Reads and checks the task: window, shape and channels, what kind it is and whether w must be packed. */
 static whit_status conv_read(conv_plan *p, whit_call *c) {
-  const whit_tensor *x = c->in[0], *k = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL;
+  const whit_tensor *x = c->in[0], *k = c->in[1], *bias = whit_in(c, 2);
   const unsigned axes = x->rank - 2u, dtype = x->dtype;
   if (x->rank < 2) return whit_fail(c, WHIT_E_SHAPE, "conv: x must be [N, spatial, C]");
   if (dtype != k->dtype || (bias && bias->dtype != dtype) || !conv_takes(dtype))

@@ -63,7 +63,7 @@ static whit_status transposed_geometry(transposed *p, whit_call *c) {
 }
 
 static whit_status transposed_read(transposed *p, whit_call *c) {
-  const whit_tensor *x = c->in[0], *k = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL;
+  const whit_tensor *x = c->in[0], *k = c->in[1], *bias = whit_in(c, 2);
   whit_window *w = &p->w;
   const int32_t group = c->attr[0];
   p->c = c;

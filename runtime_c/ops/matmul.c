@@ -125,7 +125,7 @@ static whit_status matmul_scratch(matmul *p, whit_call *c) {
 }
 
 whit_status whit_matmul_shape(whit_call *c) {
-  const whit_tensor *a = c->in[0], *b = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL;
+  const whit_tensor *a = c->in[0], *b = c->in[1], *bias = whit_in(c, 2);
   const bool packed = !WHIT_PACKS || c->attr[0], trans_a = WHIT_BATCHES && c->attr[2], trans_b = c->attr[3];
   whit_tensor y = *a;
   if (a->dtype != b->dtype || a->dtype == WHIT_BOOL) return whit_fail(c, WHIT_E_TYPE, "matmul: types do not fit");
@@ -224,7 +224,7 @@ static void matmul_copy(matmul *p, float *dst) {
 }
 
 whit_status whit_matmul_run(whit_call *c) {
-  const whit_tensor *y = c->out[0];
+  const whit_tensor *y = c->out[0], *bias = whit_in(c, 2);
   const int32_t count = whit_count(y);
   matmul p;
   if (!count) return WHIT_OK;
@@ -244,7 +244,7 @@ whit_status whit_matmul_run(whit_call *c) {
     p.panels += matmul_round(whit_count(&p.a));
   }
   p.g.a = (const float *)p.a.data;
-  p.g.bias = whit_in(c, 2) ? (const float *)c->in[2]->data : NULL;
+  p.g.bias = bias ? (const float *)bias->data : NULL;
   if (WHIT_CONVERTS(&p)) {
     p.g.c = p.panels;
     p.panels += matmul_round(count);

@@ -48,7 +48,7 @@ static whit_status pad_axes(whit_call *c, pad_axis *axes, int32_t *shape) {
 }
 
 whit_status whit_pad_shape(whit_call *c) {
-  const whit_tensor *x = c->in[0], *value = c->n_in > 2 ? c->in[2] : NULL;
+  const whit_tensor *x = c->in[0], *value = whit_in(c, 2);
   pad_axis axes[WHIT_MAX_RANK];
   int32_t shape[WHIT_MAX_RANK];
   if (c->attr[0] < PAD_CONSTANT || c->attr[0] > PAD_WRAP)
@@ -112,7 +112,7 @@ whit_status whit_pad_run(whit_call *c) {
   const size_t size = whit_type_size(x->dtype);
   WHIT_TRY(pad_axes(c, axes, shape));
   if (c->attr[0] == PAD_CONSTANT || y->rank == 0) {
-    pad_fill(y, c->n_in > 2 ? c->in[2] : NULL);
+    pad_fill(y, whit_in(c, 2));
     pad_place(y, x, axes);
     return WHIT_OK;
   }

@@ -43,6 +43,7 @@
 #define WHIT_LOGS 1                             /* logarithms of softmax */
 #define WHIT_AUTO_PADS 1                        /* windows with auto_pad or ceil_mode */
 #define WHIT_INFERS 1                           /* reshapes to sizes that are copied or inferred */
+#define WHIT_SIZES 1                            /* reshapes to sizes that are an input */
 #define WHIT_INTS 1                             /* inputs that hold sizes, axes or positions */
 #define WHIT_KNOWN 1                            /* nodes whose inputs the plan knows, computed while planning */
 #define WHIT_STATES 1                           /* state that lasts from run to run */
