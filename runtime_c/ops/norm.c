@@ -22,8 +22,8 @@ typedef struct norm_plan {
 
 static whit_status norm_plan_of(norm_plan *p, whit_call *c) {
   const whit_tensor *x = c->in[0];
-  int32_t axis = c->attr[0];
-  if (!whit_axis(&axis, x->rank)) return whit_fail(c, WHIT_E_VALUE, "norm: no such axis");
+  const int32_t axis = whit_position(c->attr[0], x->rank);
+  if (axis < 0) return whit_fail(c, WHIT_E_VALUE, "norm: no such axis");
   *p = (norm_plan){ .c = c, .n_outer = 1, .n_rows = 1, .n_channels = x->shape[x->rank - 1], .eps = whit_attr_f32(c, 3) };
   p->groups = c->attr[1] ? c->attr[1] : whit_max_i32(1, p->n_channels);
   if (p->groups < 0 || p->n_channels % p->groups)
@@ -53,7 +53,8 @@ whit_status whit_norm_shape(whit_call *c) {
 }
 
 static const float *norm_input(const norm_plan *p, unsigned i) {
-  return p->c->n_in > i && p->c->in[i] ? (const float *)p->c->in[i]->data : NULL;
+  const whit_tensor *t = whit_in(p->c, i);
+  return t ? (const float *)t->data : NULL;
 }
 
 /* 1 / sqrt(variance + eps) */

@@ -28,8 +28,8 @@ static whit_status pad_axes(whit_call *c, pad_axis *axes, int32_t *shape) {
   if (n != 2 * n_axes) return whit_fail(c, WHIT_E_SHAPE, "pad: pads must have two numbers an axis");
   for (uint32_t k = 0, seen = 0; k < n_axes; k++) {
     const int64_t low = pads[k], high = pads[n_axes + k];
-    int32_t a = (int32_t)named[k];
-    if (a != named[k] || !whit_axis(&a, x->rank) || seen >> a & 1)
+    const int32_t a = whit_position(named[k], x->rank);
+    if (a < 0 || seen >> a & 1)
       return whit_fail(c, WHIT_E_VALUE, "pad: no such axis, or named twice");
     seen |= 1u << a;
     if (low < -INT32_MAX || low > INT32_MAX || high < -INT32_MAX || high > INT32_MAX)
@@ -61,6 +61,7 @@ whit_status whit_pad_shape(whit_call *c) {
   return whit_out(c, 0, x->dtype, x->rank, shape);
 }
 
+#if !WHIT_SMALL                 /* else what is constant goes element by element, too */
 static void pad_fill(whit_tensor *y, const whit_tensor *value) {
   const size_t size = whit_type_size(y->dtype), n_bytes = (size_t)whit_count(y) * size;
   uint8_t *to = (uint8_t *)y->data;
@@ -90,11 +91,15 @@ static void pad_place(const whit_tensor *y, const whit_tensor *x, const pad_axis
   whit_copy(&to, &from);
 }
 
-/* Which element of the input is at position i of the output, in elements of x. */
+#endif
+
+/* Which element of the input is at position i of the output, in elements of x; PTRDIFF_MIN: none. */
 static ptrdiff_t pad_source(const whit_call *c, const pad_axis *axes, unsigned axis, int32_t i) {
   const int64_t n = axes[axis].keep, period = c->attr[0] == PAD_WRAP ? n : n > 1 ? 2 * (n - 1) : 1;
   int64_t k = (int64_t)i - axes[axis].before;
-  if (c->attr[0] == PAD_EDGE) {
+  if (c->attr[0] == PAD_CONSTANT) {
+    if (k < 0 || k >= n) return PTRDIFF_MIN;
+  } else if (c->attr[0] == PAD_EDGE) {
     k = k < 0 ? 0 : k >= n ? n - 1 : k;
   } else {
     k %= period;
@@ -105,29 +110,34 @@ static ptrdiff_t pad_source(const whit_call *c, const pad_axis *axes, unsigned a
 }
 
 whit_status whit_pad_run(whit_call *c) {
-  const whit_tensor *x = c->in[0];
+  static const uint64_t zero = 0; /* of any type */
+  const whit_tensor *x = c->in[0], *value = whit_in(c, 2);
   whit_tensor *y = c->out[0];
-  pad_axis axes[WHIT_MAX_RANK];
-  int32_t shape[WHIT_MAX_RANK], at[WHIT_MAX_RANK] = { 0 };
+  pad_axis axes[WHIT_MAX_RANK] = { { .keep = 1 } }; /* a scalar has an axis here */
+  int32_t shape[WHIT_MAX_RANK] = { 1 }, at[WHIT_MAX_RANK] = { 0 };
   const size_t size = whit_type_size(x->dtype);
   WHIT_TRY(pad_axes(c, axes, shape));
-  if (c->attr[0] == PAD_CONSTANT || y->rank == 0) {
-    pad_fill(y, whit_in(c, 2));
+#if !WHIT_SMALL
+  if (c->attr[0] == PAD_CONSTANT) {
+    pad_fill(y, value);
     pad_place(y, x, axes);
     return WHIT_OK;
   }
-  const unsigned last = y->rank - 1u;
-  const pad_axis *inner = &axes[last];
+#endif
+  const unsigned last = y->rank ? y->rank - 1u : 0;
   uint8_t *to = (uint8_t *)y->data;
   if (!whit_count(y)) return WHIT_OK;
   for (unsigned a = 0; a != UINT32_MAX;) {
     ptrdiff_t row = 0;
-    for (a = 0; a < last; a++) row += pad_source(c, axes, a, at[a]);
+    for (a = 0; a < last && row != PTRDIFF_MIN; a++) {
+      const ptrdiff_t from = pad_source(c, axes, a, at[a]);
+      row = from == PTRDIFF_MIN ? from : row + from;
+    }
     for (int32_t i = 0, n = 1; i < shape[last]; i += n, to += (size_t)n * size) {
-      const uint8_t *from = (const uint8_t *)x->data +
-                            (row + pad_source(c, axes, last, i)) * (ptrdiff_t)size;
-      n = i == inner->before && x->stride[last] == 1 ? inner->keep : 1;
-      whit_bytes_copy(to, from, (size_t)n * size);
+      const ptrdiff_t from = pad_source(c, axes, last, i);
+      const bool outside = row == PTRDIFF_MIN || from == PTRDIFF_MIN;
+      n = i == axes[last].before && x->stride[last] == 1 && !outside ? axes[last].keep : 1;
+      whit_bytes_copy(to, !outside ? whit_at(x, row + from) : value ? value->data : (const void *)&zero, (size_t)n * size);
     }
     for (a = last - 1; a != UINT32_MAX && ++at[a] == shape[a]; a--) at[a] = 0;
   }

@@ -122,8 +122,6 @@ bool whit_same_shape(const whit_tensor *a, const whit_tensor *b);
 int32_t whit_product(const int32_t *sizes, unsigned n);
 /* i, one of n or, below 0, counted from their end, in [0, n); -1 if it is outside. */
 int32_t whit_position(int64_t i, int32_t n);
-/* axis in [-rank, rank) -> [0, rank); false if outside. */
-bool whit_axis(int32_t *axis, unsigned rank);
 /* Input i; NULL if it is not given. */
 const whit_tensor *whit_in(const whit_call *c, unsigned i);
 /* Where output k goes; NULL if it is not wanted. */

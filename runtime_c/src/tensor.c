@@ -131,12 +131,6 @@ int32_t whit_position(int64_t i, int32_t n) {
   return (uint64_t)i < (uint32_t)n ? (int32_t)i : -1;
 }
 
-WHIT_CALLED bool whit_axis(int32_t *axis, unsigned rank) {
-  const int32_t found = whit_position(*axis, (int32_t)rank);
-  if (found >= 0) *axis = found;
-  return found >= 0;
-}
-
 whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b) {
   const unsigned n = *rank > b->rank ? *rank : b->rank;
   for (unsigned k = 1; k <= n; k++) { /* from the last axis on, so that shape can be moved to more axes in place */
