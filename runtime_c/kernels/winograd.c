@@ -161,6 +161,6 @@ void whit_winograd_run(const whit_call *c, const whit_window *w, const whit_fini
   p.bias = bias;
   p.slots = bias + p.padded;
   whit_bytes_zero(zeros, ((size_t)p.n_in + (size_t)p.padded) * sizeof *zeros);
-  if (c->n_in > 2 && c->in[2]) whit_bytes_copy(bias, c->in[2]->data, (size_t)p.n_out * sizeof *bias);
+  if (whit_in(c, 2)) whit_bytes_copy(bias, c->in[2]->data, (size_t)p.n_out * sizeof *bias);
   whit_parallel(c, winograd_job, &p, (uint32_t)(p.block_jobs * p.part_jobs));
 }

@@ -403,7 +403,7 @@ static void conv_strips_job(void *arg, uint32_t job) {
 /* f64 and integers: element by element. */
 static void conv_wide(const conv_plan *p) {
   const whit_window *w = &p->w;
-  const whit_tensor *x = p->c->in[0], *y = p->c->out[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
+  const whit_tensor *x = p->c->in[0], *y = p->c->out[0], *bias = whit_in(p->c, 2);
   const int32_t channels = p->n_out * p->group, width = w->out[w->n - 1], kernel = w->kernel[w->n - 1], in = w->in[w->n - 1];
   int32_t *lines = (int32_t *)(void *)p->slots;
   const int32_t count = whit_count(y);
@@ -438,7 +438,7 @@ static void conv_pad(const conv_plan *p, float *to) {
 
 /* w in panels and bias in f32, x with its padding, if they are not yet. */
 static void conv_prepare(conv_plan *p) {
-  const whit_tensor *w = p->c->in[1], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
+  const whit_tensor *w = p->c->in[1], *bias = whit_in(p->c, 2);
   float *scratch = (float *)p->c->scratch;
   const int32_t channels = p->group * p->n_out;
   p->slots = scratch + p->at_slots;

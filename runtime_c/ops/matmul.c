@@ -224,7 +224,7 @@ static void matmul_copy(matmul *p, float *dst) {
 }
 
 whit_status whit_matmul_run(whit_call *c) {
-  const whit_tensor *y = c->out[0], *bias = whit_in(c, 2);
+  const whit_tensor *y = c->out[0];
   const int32_t count = whit_count(y);
   matmul p;
   if (!count) return WHIT_OK;
@@ -244,7 +244,7 @@ whit_status whit_matmul_run(whit_call *c) {
     p.panels += matmul_round(whit_count(&p.a));
   }
   p.g.a = (const float *)p.a.data;
-  p.g.bias = bias ? (const float *)bias->data : NULL;
+  p.g.bias = (const float *)whit_in_data(c, 2);
   if (WHIT_CONVERTS(&p)) {
     p.g.c = p.panels;
     p.panels += matmul_round(count);

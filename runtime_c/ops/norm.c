@@ -53,8 +53,7 @@ whit_status whit_norm_shape(whit_call *c) {
 }
 
 static const float *norm_input(const norm_plan *p, unsigned i) {
-  const whit_tensor *t = whit_in(p->c, i);
-  return t ? (const float *)t->data : NULL;
+  return (const float *)whit_in_data(p->c, i);
 }
 
 /* 1 / sqrt(variance + eps) */

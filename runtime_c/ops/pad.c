@@ -23,7 +23,7 @@ static whit_status pad_axes(whit_call *c, pad_axis *axes, int32_t *shape) {
     shape[a] = x->shape[a];
     named[a] = a;
   }
-  if (c->n_in > 3 && c->in[3]) WHIT_TRY(whit_ints(c, 3, named, x->rank, &n_axes));
+  if (whit_in(c, 3)) WHIT_TRY(whit_ints(c, 3, named, x->rank, &n_axes));
   WHIT_TRY(whit_ints(c, 1, pads, 2u * x->rank, &n));
   if (n != 2 * n_axes) return whit_fail(c, WHIT_E_SHAPE, "pad: pads must have two numbers an axis");
   for (uint32_t k = 0, seen = 0; k < n_axes; k++) {
@@ -62,7 +62,7 @@ whit_status whit_pad_shape(whit_call *c) {
 }
 
 #if !WHIT_SMALL                 /* else what is constant goes element by element, too */
-static void pad_fill(whit_tensor *y, const whit_tensor *value) {
+static void pad_fill(whit_tensor *y, const void *value) {
   const size_t size = whit_type_size(y->dtype), n_bytes = (size_t)whit_count(y) * size;
   uint8_t *to = (uint8_t *)y->data;
   if (!n_bytes) return;
@@ -70,7 +70,7 @@ static void pad_fill(whit_tensor *y, const whit_tensor *value) {
     whit_bytes_zero(to, n_bytes);
     return;
   }
-  whit_bytes_copy(to, value->data, size);
+  whit_bytes_copy(to, value, size);
   for (size_t done = size; done < n_bytes; done *= 2)
     whit_bytes_copy(to + done, to, done < n_bytes - done ? done : n_bytes - done);
 }
@@ -111,7 +111,8 @@ static ptrdiff_t pad_source(const whit_call *c, const pad_axis *axes, unsigned a
 
 whit_status whit_pad_run(whit_call *c) {
   static const uint64_t zero = 0; /* of any type */
-  const whit_tensor *x = c->in[0], *value = whit_in(c, 2);
+  const whit_tensor *x = c->in[0];
+  const void *value = whit_in_data(c, 2);
   whit_tensor *y = c->out[0];
   pad_axis axes[WHIT_MAX_RANK] = { { .keep = 1 } }; /* a scalar has an axis here */
   int32_t shape[WHIT_MAX_RANK] = { 1 }, at[WHIT_MAX_RANK] = { 0 };
@@ -137,7 +138,7 @@ whit_status whit_pad_run(whit_call *c) {
       const ptrdiff_t from = pad_source(c, axes, last, i);
       const bool outside = row == PTRDIFF_MIN || from == PTRDIFF_MIN;
       n = i == axes[last].before && x->stride[last] == 1 && !outside ? axes[last].keep : 1;
-      whit_bytes_copy(to, !outside ? whit_at(x, row + from) : value ? value->data : (const void *)&zero, (size_t)n * size);
+      whit_bytes_copy(to, !outside ? whit_at(x, row + from) : value ? value : (const void *)&zero, (size_t)n * size);
     }
     for (a = last - 1; a != UINT32_MAX && ++at[a] == shape[a]; a--) at[a] = 0;
   }

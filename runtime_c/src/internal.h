@@ -124,6 +124,8 @@ int32_t whit_product(const int32_t *sizes, unsigned n);
 int32_t whit_position(int64_t i, int32_t n);
 /* Input i; NULL if it is not given. */
 const whit_tensor *whit_in(const whit_call *c, unsigned i);
+/* Its data; NULL if it is not given. */
+const void *whit_in_data(const whit_call *c, unsigned i);
 /* Where output k goes; NULL if it is not wanted. */
 void *whit_out_data(const whit_call *c, unsigned k);
 /* Where element number `index` of y, its last `inner` axes left out, is in t, which broadcasts to y: in elements from t's start. */

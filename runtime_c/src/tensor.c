@@ -153,6 +153,8 @@ ptrdiff_t whit_offset(const whit_tensor *t, const whit_tensor *y, unsigned inner
 
 WHIT_CALLED const whit_tensor *whit_in(const whit_call *c, unsigned i) { return i < c->n_in ? c->in[i] : NULL; }
 
+const void *whit_in_data(const whit_call *c, unsigned i) { return whit_in(c, i) ? c->in[i]->data : NULL; }
+
 WHIT_CALLED void *whit_out_data(const whit_call *c, unsigned k) { return k < c->n_out && c->out[k] ? c->out[k]->data : NULL; }
 
 const int32_t *whit_attr_list(const whit_call *c, unsigned first, unsigned n, uint32_t *n_items) {
