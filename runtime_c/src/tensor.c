@@ -183,7 +183,7 @@ whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32
     return whit_fail(c, WHIT_E_SHAPE, "an input that holds sizes or axes has too many elements");
   if (count && !whit_known(c, i)) return WHIT_LATER;
   const uint8_t *p = (const uint8_t *)t->data;
-  const ptrdiff_t step = t->rank ? t->stride[0] * (ptrdiff_t)whit_type_size(t->dtype) : 0;
+  const ptrdiff_t step = t->stride[0] * (ptrdiff_t)whit_type_size(t->dtype); /* of one number any will do */
   for (uint32_t k = 0; k < count; k++) v[k] = whit_get_i64(t->dtype, p + step * (ptrdiff_t)k);
   *n = count;
   return WHIT_OK;
