@@ -7,8 +7,7 @@
  * A register is a pointer to a block of elements: to memory of its own, or straight into a dense input or output of
  * the domain's type. What is the same for every block (literals, scalars, a vector along the last axis) is loaded
  * once, if its register is written nowhere else: programs should give such values registers of their own. The size profile
- * has none of what only saves copies: every register has memory of its own, all is loaded for each block, and a block ends where the
- * line of an input does. */
+ * has none of what only saves copies: every register has memory of its own, and all is loaded for each block. */
 #include "epilogue.h"
 #include "../kernels/gemm.h"
 #include "../kernels/tile.h"
@@ -61,7 +60,6 @@ static inline unsigned tile_a(uint32_t w) { return w >> 14 & 63; }
 static inline unsigned tile_b(uint32_t w) { return w >> 20 & 63; }
 static inline unsigned tile_c(uint32_t w) { return w >> 26; }
 static inline size_t tile_size(unsigned domain) { return domain ? 8 : 4; }
-static inline unsigned tile_dtype(unsigned domain) { return domain == 0 ? WHIT_F32 : domain == 1 ? WHIT_F64 : WHIT_I64; }
 
 /* Does an element of memory look like one of a register? */
 static inline bool tile_native(unsigned domain, unsigned dtype) {
@@ -194,6 +192,8 @@ whit_status whit_tile_shape(whit_call *c) {
   return WHIT_OK;
 }
 
+typedef uint64_t tile_words __attribute__((may_alias));
+
 /* ---- running ----------------------------------------------------------------------------------------- */
 
 static void tile_load(unsigned domain, void *y, unsigned dtype, const void *x, ptrdiff_t stride, int32_t n) {
@@ -219,7 +219,7 @@ static inline void tile_micro(const whit_kernels *k, unsigned domain, unsigned o
 }
 
 #if WHIT_SMALL
-/* Runs the program on elements start ... start + n - 1 of the common shape, which lie in one line. */
+/* Runs the program on elements start ... start + n - 1 of the common shape, n <= t->length. */
 static void tile_run_block(const tile_plan *t, uint8_t *reg, int32_t start, int32_t n) {
   const whit_call *c = t->call;
   const uint32_t *p = (const uint32_t *)c->attr + 1;
@@ -229,34 +229,29 @@ static void tile_run_block(const tile_plan *t, uint8_t *reg, int32_t start, int3
     const uint32_t w = *p++;
     const unsigned op = tile_op(w);
     uint8_t *const dst = reg + tile_dst(w) * step, *const a = reg + tile_a(w) * step;
-    union { float f; double d; int64_t i; } literal;
     if (op > WHIT_MICRO_store) {
       tile_micro(c->k, domain, op, dst, a, reg + tile_b(w) * step, reg + tile_c(w) * step, n);
     } else if (op == WHIT_MICRO_store) {
       const whit_tensor *y = c->out[tile_b(w)];
       if (y) tile_store(domain, whit_at(y, start), y->dtype, a, n);
-    } else {
-      const void *from = &literal;
-      unsigned dtype = tile_dtype(domain);
-      ptrdiff_t stride = 0;
-      if (op == WHIT_MICRO_load) {
-        const whit_tensor *x = c->in[tile_a(w)];
-        const ptrdiff_t at = whit_offset(x, t->y, 0, start);
-        from = whit_at(x, at);
-        dtype = x->dtype;
-        stride = whit_offset(x, t->y, 0, start + 1) - at; /* of a single element any will do */
-      } else {
-        whit_bytes_copy(&literal, p, size);
-        p += size / 4;
+    } else if (op == WHIT_MICRO_load) {
+      const whit_tensor *x = c->in[tile_a(w)];
+      for (int32_t i = 0, m; i < n; i += m) {
+        m = whit_min_i32(n - i, t->line - (start + i) % t->line);
+        tile_load(domain, dst + (size_t)i * size, x->dtype, whit_at(x, whit_offset(x, t->y, 0, start + i)),
+                  whit_offset(x, t->y, 0, 1), m);
       }
-      tile_load(domain, dst, dtype, from, stride, n);
+    } else {
+      const uint64_t two = p[0] | (uint64_t)p[domain != 0] << 32; /* words */
+      for (size_t i = 0; i < step; i += sizeof two) *(tile_words *)(void *)(dst + i) = two;
+      p += size / 4;
     }
   }
 }
 
 void whit_tile_range(const tile_plan *t, uint32_t part, int32_t start, int32_t n) {
   for (int32_t m; n > 0; start += m, n -= m) {
-    m = whit_min_i32(n, whit_min_i32(t->length, t->line - start % t->line));
+    m = whit_min_i32(n, t->length);
     tile_run_block(t, t->parts + part * t->part_bytes, start, m);
   }
 }
@@ -327,8 +322,6 @@ static void tile_one(whit_call *c) {
 }
 
 /* ---- many --------------------------------------------------------------------------------------------- */
-
-typedef uint64_t tile_words __attribute__((may_alias));
 
 /* Fills a register, two words at a time. */
 static void tile_literal(const tile_plan *t, void *y, const uint32_t *p) {

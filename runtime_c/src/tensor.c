@@ -144,7 +144,7 @@ whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b) 
 
 ptrdiff_t whit_offset(const whit_tensor *t, const whit_tensor *y, unsigned inner, int32_t index) {
   ptrdiff_t at = 0;
-  for (unsigned d = y->rank - inner, e = t->rank - inner; d-- > 0 && e-- > 0; index /= y->shape[d])
+  for (unsigned d = y->rank - inner, e = t->rank - inner; index && d-- > 0 && e-- > 0; index /= y->shape[d])
     if (t->shape[e] != 1) at += (ptrdiff_t)(index % y->shape[d]) * t->stride[e];
   return at;
 }
