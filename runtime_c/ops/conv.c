@@ -485,7 +485,7 @@ static void conv_direct(const conv_plan *p) {
     whit_gemm gemm = conv_gemm(p, 0, p->pixels, g);
     gemm.a = (const float *)p->c->in[0]->data + g * p->n_in;
     gemm.a_row = p->n_in * p->group;
-    whit_gemm_all(p->c, &gemm, p->e.plan ? whit_epilogue_after : NULL, &p->e);
+    whit_gemm_all(p->c, &gemm, whit_epilogue_runs(&p->e) ? whit_epilogue_after : NULL, &p->e);
   }
 }
 
@@ -500,7 +500,7 @@ static void conv_depthwise(conv_plan *p) {
   d->bias = p->bias;
   d->y = (float *)p->c->out[0]->data;
   d->finish = &p->e.finish;
-  d->after = p->e.program ? conv_after : NULL;
+  d->after = whit_epilogue_runs(&p->e) ? conv_after : NULL;
   d->context = &p->e;
   d->scratch = p->slots;
   whit_depthwise_do(p->c, d);
@@ -522,7 +522,7 @@ whit_status whit_conv_run(whit_call *c) {
     conv_depthwise(&p);
 #endif
   } else if (CONV_IS(&p, WINOGRAD)) {
-    whit_winograd_run(c, &p.w, &p.e.finish, p.e.plan ? whit_epilogue_after : NULL, &p.e);
+    whit_winograd_run(c, &p.w, &p.e.finish, whit_epilogue_runs(&p.e) ? whit_epilogue_after : NULL, &p.e);
   } else if (CONV_IN_STRIPS(&p)) {
     whit_parallel(c, conv_strips_job, &p, (uint32_t)p.n_jobs);
   }

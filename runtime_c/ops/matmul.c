@@ -192,7 +192,7 @@ static void matmul_job(void *arg, uint32_t job) {
     }
     if (!WHIT_SMALL) row0 = whit_part((uint32_t)(u % row_parts), row_parts, g.m, &row1);
     whit_gemm_rows(p->c->k, &g, row0, row1);
-    if (p->e.plan && !WHIT_CONVERTS(p)) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
+    if (whit_epilogue_runs(&p->e) && !WHIT_CONVERTS(p)) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
   }
 }
 
@@ -256,7 +256,7 @@ whit_status whit_matmul_run(whit_call *c) {
       whit_gemm g;
       matmul_item(&p, item, 0, &g);
       g.b = (const float *)p.b->data;
-      whit_gemm_all(c, &g, p.e.plan && !WHIT_CONVERTS(&p) ? whit_epilogue_after : NULL, &p.e);
+      whit_gemm_all(c, &g, whit_epilogue_runs(&p.e) && !WHIT_CONVERTS(&p) ? whit_epilogue_after : NULL, &p.e);
     }
   }
   if (WHIT_CONVERTS(&p)) {
