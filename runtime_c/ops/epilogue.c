@@ -26,7 +26,7 @@ whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, u
   uint32_t n_words, n_numbers;
   const int32_t *program = whit_attr_list(c, words, list, &n_words);
   const unsigned more = c->n_in > first ? c->n_in - first : 0;
-  if (WHIT_EPILOGUES) e->finish = none; /* else nobody reads it */
+  if (WHIT_FINISHES) e->finish = none;
   if (WHIT_PROGRAMS) {
     e->plan = NULL;
     e->program = false;

@@ -105,7 +105,7 @@ static whit_status matmul_plan(matmul *p, whit_call *c) {
   if (!WHIT_SMALL && p->packed) p->n_jobs = (int32_t)whit_gemm_parts(c, g->m, g->n, g->k);
   else matmul_units(p);
   WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 0, a->dtype == WHIT_F32 ? WHIT_EPILOGUE_ALL : 0));
-  if (WHIT_EPILOGUES) g->finish = p->e.finish;
+  if (WHIT_FINISHES) g->finish = p->e.finish;
   return WHIT_OK;
 }
 

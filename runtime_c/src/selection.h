@@ -76,6 +76,7 @@ enum { WHIT_NARROW_FLOATS = 0x19f0400,          /* dtypes that are converted bit
 #endif
 
 #define WHIT_CONTROL (WHIT_HAS_if || WHIT_HAS_loop)
+#define WHIT_FINISHES (WHIT_EPILOGUES || !WHIT_SMALL)   /* kernels read the finish of a product, if only to see that it is none */
 #define WHIT_LISTS (WHIT_CONVS || WHIT_HAS_bottleneck)  /* products whose rows are lists of pointers */
 #define WHIT_HAS_DTYPE(dtype) ((uint32_t)WHIT_DTYPES >> (dtype) & 1u)
 /* Of a type that this build converts to f32. */
