@@ -79,6 +79,7 @@ class Selection:
     logs: bool = False
     auto_pads: bool = False
     infers: bool = False
+    sizes: bool = False
     ints: bool = False
     known: bool = False
     states: bool = False
@@ -252,6 +253,7 @@ class _Reader:
         elif name == "softmax":
             self.chosen.logs |= bool(given["log"])
         elif name == "reshape":
+            self.chosen.sizes |= len(given_inputs) > 1
             self.chosen.infers |= len(given_inputs) > 1 or any(d < 0 for d in given["dims"])
         elif name == "bottleneck":
             finishes = (given[f"{part}_finish"] for part in ("expand", "depth", "project"))

@@ -80,7 +80,7 @@ WHIT_CALLED int32_t whit_part(uint32_t i, int32_t n_parts, int32_t total, int32_
 }
 
 void whit_gemm_rows(const whit_kernels *k, const whit_gemm *g, int32_t row0, int32_t row1) {
-  if (g->m == 1 && !g->rows) WHIT_KERNEL(k, gemv_f32)(g);
+  if (g->m == 1 && !(WHIT_LISTS && g->rows)) WHIT_KERNEL(k, gemv_f32)(g);
   else WHIT_KERNEL(k, gemm_f32)(g, row0, row1);
 }
 

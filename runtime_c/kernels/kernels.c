@@ -37,7 +37,7 @@ static void small_gemm(const whit_gemm *g, int32_t row0, int32_t row1, small_til
           __builtin_memcpy(sums + r * 16, from, sizeof from);
           a[r] = g->a + whit_min_i32(row + r, end - 1) * g->a_row;
         }
-        tile(sums, g, g->rows ? g->rows + (ptrdiff_t)(row / 4) * g->pieces * WHIT_LISTED : a, j, width);
+        tile(sums, g, WHIT_LISTS && g->rows ? g->rows + (ptrdiff_t)(row / 4) * g->pieces * WHIT_LISTED : a, j, width);
         for (int32_t r = 0; r < 4 && row + r < end; r++)
           finish(&g->finish, WHIT_EPILOGUES && g->finish.add ? g->finish.add + (row + r) * g->finish.add_row + j : NULL, sums + r * 16,
                  g->c + (row + r) * g->c_row + j, width);

@@ -306,53 +306,55 @@ static double f64_round_to(double x, int32_t n_bits, int32_t e_min, double max) 
 static double f64_round_f16(double x) { return f64_round_to(x, 10, -14, 65504); }
 static double f64_round_bf16(double x) { return f64_round_to(x, 7, -126, 0x1.fep127); }
 
-#define MICRO_WIDE(name, value)                      \
-  case WHIT_MICRO_##name:                            \
-    MICRO_EACH(MICRO_HAS(name), 1) y[i] = value;     \
-    break;
+#define MICRO_WRITE(value) y[i] = (value)
+#define MICRO_WIDE(name, value) case WHIT_MICRO_##name: MICRO_CASE(MICRO_HAS(name), 1, value)
 
+#define MICRO_READ const double x = a[i], z = b[i], w = c[i]; (void)z, (void)w;
 #define MICRO_HAS(name) WHIT_HAS_MICRO(F64, name)
 void whit_micro_f64(unsigned op, double *y, const double *a, const double *b, const double *c, int32_t n) {
   int32_t i = 0;
-  MICRO_ALL(1) switch (op) {
-    MICRO_WIDE(neg, -a[i])
-    MICRO_WIDE(abs, f64_abs(a[i]))
-    MICRO_WIDE(sign, a[i] > 0 ? 1 : a[i] < 0 ? -1 : a[i])
-    MICRO_WIDE(not, a[i] == 0)
-    MICRO_WIDE(add, a[i] + b[i])
-    MICRO_WIDE(sub, a[i] - b[i])
-    MICRO_WIDE(mul, a[i] * b[i])
-    MICRO_WIDE(div, a[i] / b[i])
-    MICRO_WIDE(min, a[i] != a[i] || a[i] < b[i] ? a[i] : b[i])
-    MICRO_WIDE(max, a[i] != a[i] || a[i] > b[i] ? a[i] : b[i])
-    MICRO_WIDE(mod, f64_mod(a[i], b[i]))
-    MICRO_WIDE(fmod, whit_fmod_f64(a[i], b[i]))
-    MICRO_WIDE(eq, a[i] == b[i])
-    MICRO_WIDE(lt, a[i] < b[i])
-    MICRO_WIDE(le, a[i] <= b[i])
-    MICRO_WIDE(where, a[i] != 0 ? b[i] : c[i])
-    MICRO_WIDE(pow, whit_pow_f64(a[i], b[i]))
-    MICRO_WIDE(is_nan, a[i] != a[i])
-    MICRO_WIDE(is_inf, whit_f64_bits(f64_abs(a[i])) == (uint64_t)0x7ff << 52)
-    MICRO_WIDE(sqrt, whit_sqrt_f64(a[i]))
-    MICRO_WIDE(exp, whit_exp_f64(a[i]))
-    MICRO_WIDE(log, whit_log_f64(a[i]))
-    MICRO_WIDE(sin, f64_sin(a[i]))
-    MICRO_WIDE(cos, f64_cos(a[i]))
-    MICRO_WIDE(atan, f64_atan(a[i]))
-    MICRO_WIDE(tanh, f64_tanh(a[i]))
-    MICRO_WIDE(erf, f64_erf(a[i]))
-    MICRO_WIDE(sigmoid, f64_sigmoid(a[i]))
-    MICRO_WIDE(floor, f64_floor(a[i]))
-    MICRO_WIDE(ceil, f64_ceil(a[i]))
-    MICRO_WIDE(round, f64_round(a[i]))
-    MICRO_WIDE(trunc, f64_trunc(a[i]))
-    MICRO_WIDE(round_f16, f64_round_f16(a[i]))
-    MICRO_WIDE(round_bf16, f64_round_bf16(a[i]))
+  MICRO_BEGIN(1)
+  switch (op) {
+    MICRO_WIDE(neg, -x)
+    MICRO_WIDE(abs, f64_abs(x))
+    MICRO_WIDE(sign, x > 0 ? 1 : x < 0 ? -1 : x)
+    MICRO_WIDE(not, x == 0)
+    MICRO_WIDE(add, x + z)
+    MICRO_WIDE(sub, x - z)
+    MICRO_WIDE(mul, x * z)
+    MICRO_WIDE(div, x / z)
+    MICRO_WIDE(min, x != x || x < z ? x : z)
+    MICRO_WIDE(max, x != x || x > z ? x : z)
+    MICRO_WIDE(mod, f64_mod(x, z))
+    MICRO_WIDE(fmod, whit_fmod_f64(x, z))
+    MICRO_WIDE(eq, x == z)
+    MICRO_WIDE(lt, x < z)
+    MICRO_WIDE(le, x <= z)
+    MICRO_WIDE(where, x != 0 ? z : w)
+    MICRO_WIDE(pow, whit_pow_f64(x, z))
+    MICRO_WIDE(is_nan, x != x)
+    MICRO_WIDE(is_inf, whit_f64_bits(f64_abs(x)) == (uint64_t)0x7ff << 52)
+    MICRO_WIDE(sqrt, whit_sqrt_f64(x))
+    MICRO_WIDE(exp, whit_exp_f64(x))
+    MICRO_WIDE(log, whit_log_f64(x))
+    MICRO_WIDE(sin, f64_sin(x))
+    MICRO_WIDE(cos, f64_cos(x))
+    MICRO_WIDE(atan, f64_atan(x))
+    MICRO_WIDE(tanh, f64_tanh(x))
+    MICRO_WIDE(erf, f64_erf(x))
+    MICRO_WIDE(sigmoid, f64_sigmoid(x))
+    MICRO_WIDE(floor, f64_floor(x))
+    MICRO_WIDE(ceil, f64_ceil(x))
+    MICRO_WIDE(round, f64_round(x))
+    MICRO_WIDE(trunc, f64_trunc(x))
+    MICRO_WIDE(round_f16, f64_round_f16(x))
+    MICRO_WIDE(round_bf16, f64_round_bf16(x))
     default: return;
   }
+  MICRO_END
 }
 #undef MICRO_HAS
+#undef MICRO_READ
 
 void whit_micro_f32_slow(unsigned op, float *y, const float *a, const float *b, int32_t n) {
   double (*const f)(double, double) = WHIT_HAS_MICRO(F32, pow) && op == WHIT_MICRO_pow     ? whit_pow_f64
@@ -386,43 +388,41 @@ static int64_t i64_pow(int64_t a, int64_t b) {
   return (int64_t)y;
 }
 
-#define MICRO_UNSIGNED(name, value)                  \
-  case WHIT_MICRO_##name:                            \
-    MICRO_EACH(MICRO_HAS(name), 1) {                 \
-      const uint64_t u = (uint64_t)a[i];             \
-      const uint64_t v = (uint64_t)b[i];             \
-      y[i] = (int64_t)(value);                       \
-    }                                                \
-    break;
-#define MICRO_WRAP(name, type) MICRO_WIDE(wrap_##name, (type)a[i])
+#define MICRO_UNSIGNED(name, value) MICRO_WIDE(name, (int64_t)(value))
+#define MICRO_WRAP(name, type) MICRO_WIDE(wrap_##name, (type)x)
 
+#define MICRO_READ                                                                      \
+  const int64_t x = a[i], z = b[i], w = c[i];                                           \
+  const uint64_t u = (uint64_t)x, v = (uint64_t)z;                                      \
+  (void)w, (void)u, (void)v;
 #define MICRO_HAS(name) (WHIT_MICRO_##name < 64 ? WHIT_HAS_MICRO(I64, name) : WHIT_HAS_MICRO(64, name))
 void whit_micro_i64(unsigned op, int64_t *y, const int64_t *a, const int64_t *b, const int64_t *c, int32_t n) {
   int32_t i = 0;
-  MICRO_ALL(1) switch (op) {
-    MICRO_WIDE(neg, (int64_t)(0 - (uint64_t)a[i]))
-    MICRO_WIDE(abs, a[i] < 0 ? (int64_t)(0 - (uint64_t)a[i]) : a[i])
-    MICRO_WIDE(sign, (a[i] > 0) - (a[i] < 0))
-    MICRO_WIDE(not, !a[i])
+  MICRO_BEGIN(1)
+  switch (op) {
+    MICRO_WIDE(neg, (int64_t)(0 - (uint64_t)x))
+    MICRO_WIDE(abs, x < 0 ? (int64_t)(0 - (uint64_t)x) : x)
+    MICRO_WIDE(sign, (x > 0) - (x < 0))
+    MICRO_WIDE(not, !x)
     MICRO_UNSIGNED(add, u + v)
     MICRO_UNSIGNED(sub, u - v)
     MICRO_UNSIGNED(mul, u * v)
-    MICRO_WIDE(div, i64_div(a[i], b[i]))
-    MICRO_WIDE(min, a[i] < b[i] ? a[i] : b[i])
-    MICRO_WIDE(max, a[i] > b[i] ? a[i] : b[i])
-    MICRO_WIDE(mod, i64_mod(a[i], b[i]))
-    MICRO_WIDE(fmod, i64_fmod(a[i], b[i]))
-    MICRO_WIDE(eq, a[i] == b[i])
-    MICRO_WIDE(lt, a[i] < b[i])
-    MICRO_WIDE(le, a[i] <= b[i])
-    MICRO_WIDE(where, a[i] ? b[i] : c[i])
-    MICRO_WIDE(pow, i64_pow(a[i], b[i]))
-    MICRO_WIDE(and, a[i] & b[i])
-    MICRO_WIDE(or, a[i] | b[i])
-    MICRO_WIDE(xor, a[i] ^ b[i])
-    MICRO_WIDE(bitnot, ~a[i])
+    MICRO_WIDE(div, i64_div(x, z))
+    MICRO_WIDE(min, x < z ? x : z)
+    MICRO_WIDE(max, x > z ? x : z)
+    MICRO_WIDE(mod, i64_mod(x, z))
+    MICRO_WIDE(fmod, i64_fmod(x, z))
+    MICRO_WIDE(eq, x == z)
+    MICRO_WIDE(lt, x < z)
+    MICRO_WIDE(le, x <= z)
+    MICRO_WIDE(where, x ? z : w)
+    MICRO_WIDE(pow, i64_pow(x, z))
+    MICRO_WIDE(and, x & z)
+    MICRO_WIDE(or, x | z)
+    MICRO_WIDE(xor, x ^ z)
+    MICRO_WIDE(bitnot, ~x)
     MICRO_UNSIGNED(shl, v < 64 ? u << v : 0)
-    MICRO_WIDE(shr, a[i] >> ((uint64_t)b[i] < 64 ? b[i] : 63))
+    MICRO_WIDE(shr, x >> ((uint64_t)z < 64 ? z : 63))
     MICRO_UNSIGNED(divu, v ? u / v : 0)
     MICRO_UNSIGNED(modu, v ? u % v : 0)
     MICRO_UNSIGNED(ltu, u < v)
@@ -438,4 +438,5 @@ void whit_micro_i64(unsigned op, int64_t *y, const int64_t *a, const int64_t *b,
     MICRO_WRAP(u32, uint32_t)
     default: return;
   }
+  MICRO_END
 }

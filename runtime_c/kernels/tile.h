@@ -14,18 +14,21 @@ void whit_store_f32(void *y, unsigned dtype, const float *x, int32_t n);
 void whit_store_f64(void *y, unsigned dtype, const double *x, int32_t n);
 void whit_store_i64(void *y, unsigned dtype, const int64_t *x, int32_t n);
 
-/* y = op(a, b, c) on n elements; y may be a, b or c. Registers that op does not read are not looked at. */
+/* y = op(a, b, c) on n elements; y may be a, b or c. All three must be there, whatever op reads. */
 void whit_micro_f64(unsigned op, double *y, const double *a, const double *b, const double *c, int32_t n);
 void whit_micro_i64(unsigned op, int64_t *y, const int64_t *a, const int64_t *b, const int64_t *c, int32_t n);
 
 /* How the switch over op is written: each operation is a loop of its own, from i on; or, where bytes count, a case inside a single
- * loop. has: does this build have the operation? */
+ * loop, which reads what any of them may need. has: does this build have the operation? MICRO_READ declares elements i of a, b, c;
+ * MICRO_WRITE(value) stores that of y. */
 #if WHIT_SMALL
-#define MICRO_ALL(step) for (; i < n; i += (step))
-#define MICRO_EACH(has, step) if (has)
+#define MICRO_BEGIN(step) for (; i < n; i += (step)) { MICRO_READ
+#define MICRO_CASE(has, step, value) if (has) MICRO_WRITE(value); break;
+#define MICRO_END }
 #else
-#define MICRO_ALL(step)
-#define MICRO_EACH(has, step) for (; (has) && i < n; i += (step))
+#define MICRO_BEGIN(step)
+#define MICRO_CASE(has, step, value) for (; (has) && i < n; i += (step)) { MICRO_READ MICRO_WRITE(value); } break;
+#define MICRO_END
 #endif
 
 /* pow, mod and fmod by way of double. */

@@ -49,8 +49,8 @@ static void winograd_make(winograd_plan *p, const whit_call *c, const whit_windo
   const int32_t panels = winograd_ceil(p->n_out, 16);
   const int32_t threads = whit_workers(c, 36.0 * p->n_tiles * p->n_in * p->n_out);
   const int32_t most = whit_max_i32(24, whit_min_i32(48, WINOGRAD_FLOATS / WINOGRAD_POINTS / p->n_in / 24 * 24));
-  /* Threads share the tiles; if there are few of them, the output channels, and each makes V for itself. */
-  const bool share = p->n_tiles / 24 >= threads;
+  /* Threads share the tiles; if there are few of them, the output channels, and each makes V for itself (not where bytes count). */
+  const bool share = WHIT_SMALL || p->n_tiles / 24 >= threads;
   p->block_jobs = share ? threads : 1;
   p->n_blocks = winograd_ceil(winograd_ceil(p->n_tiles, most), p->block_jobs) * p->block_jobs;
   const int32_t tiles = winograd_ceil(p->n_tiles, p->n_blocks);
@@ -131,11 +131,13 @@ static void winograd_job(void *arg, uint32_t job) {
   const winograd_plan *p = (const winograd_plan *)arg;
   const ptrdiff_t matrix = (ptrdiff_t)p->padded * p->n_in;
   float *v = p->slots + WINOGRAD_POINTS * (p->v_step + p->m_step) * job, *m = v + WINOGRAD_POINTS * p->v_step;
-  int32_t end, last_block, last_part;
-  for (int32_t b = whit_part(job % (uint32_t)p->block_jobs, p->block_jobs, p->n_blocks, &last_block); b < last_block; b++) {
+  int32_t end, last_block, last_part = p->n_parts;
+  for (int32_t b = whit_part(WHIT_SMALL ? job : job % (uint32_t)p->block_jobs, p->block_jobs, p->n_blocks, &last_block); b < last_block; b++) {
     const int32_t first = whit_part((uint32_t)b, p->n_blocks, p->n_tiles, &end);
     winograd_inputs(p, v, first, end);
-    for (int32_t k = whit_part(job / (uint32_t)p->block_jobs, p->part_jobs, p->n_parts, &last_part); k < last_part; k++) {
+    int32_t k = 0;
+    if (!WHIT_SMALL) k = whit_part(job / (uint32_t)p->block_jobs, p->part_jobs, p->n_parts, &last_part);
+    for (; k < last_part; k++) {
       const int32_t column = whit_border(k, p->n_parts, p->padded, 16);
       const int32_t width = whit_border(k + 1, p->n_parts, p->padded, 16) - column;
       whit_gemm g = { .a = v, .b = (const float *)p->c->in[1]->data + (ptrdiff_t)column * p->n_in, .c = m, .m = end - first,
@@ -159,6 +161,6 @@ void whit_winograd_run(const whit_call *c, const whit_window *w, const whit_fini
   p.bias = bias;
   p.slots = bias + p.padded;
   whit_bytes_zero(zeros, ((size_t)p.n_in + (size_t)p.padded) * sizeof *zeros);
-  if (c->n_in > 2 && c->in[2]) whit_bytes_copy(bias, c->in[2]->data, (size_t)p.n_out * sizeof *bias);
+  if (whit_in(c, 2)) whit_bytes_copy(bias, c->in[2]->data, (size_t)p.n_out * sizeof *bias);
   whit_parallel(c, winograd_job, &p, (uint32_t)(p.block_jobs * p.part_jobs));
 }

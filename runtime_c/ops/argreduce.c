@@ -54,11 +54,12 @@ static int32_t argreduce_row(const whit_kernels *k, const float *x, int32_t n, b
 }
 #endif
 
-static int32_t argreduce_any(unsigned dtype, const uint8_t *p, int32_t n, size_t step, bool max, bool last) {
+static int32_t argreduce_any(unsigned dtype, const void *x, int32_t n, int32_t step, bool max, bool last) {
   const bool is_float = whit_type_is_float(dtype);
+  const uint8_t *p = (const uint8_t *)x;
   uint64_t best = 0;
   int32_t at = 0;
-  for (int32_t i = 0; i < n; i++, p += step) {
+  for (int32_t i = 0; i < n; i++, p += step * (ptrdiff_t)whit_type_size(dtype)) {
     uint64_t key = whit_order(dtype, p);
     if (!max && !(is_float && key == UINT64_MAX)) key = ~key; /* NaN stays on top */
     if (key > best || (last && key == best)) {
@@ -73,17 +74,16 @@ whit_status whit_argreduce_run(whit_call *c) {
   const whit_tensor *x = c->in[0];
   const bool max = c->attr[2] != 0, last = c->attr[3] != 0;
   const int32_t axis = whit_position(c->attr[0], x->rank), n = x->shape[axis], inner = x->stride[axis], n_out = whit_count(c->out[0]);
-  const size_t size = whit_type_size(x->dtype);
   int64_t *y = (int64_t *)c->out[0]->data;
   for (int32_t k = 0; k < n_out; k++) {
-    const size_t from = (size_t)(k / inner) * (size_t)n * (size_t)inner + (size_t)(k % inner);
+    const void *from = whit_at(x, k + (ptrdiff_t)(k / inner) * inner * (n - 1));
 #if !WHIT_SMALL
     if (x->dtype == WHIT_F32 && inner == 1 && n >= 2 * ARGREDUCE_COLUMNS)
-      y[k] = argreduce_row(c->k, (const float *)x->data + from, n, max, last);
-    else if (x->dtype == WHIT_F32) y[k] = argreduce_f32((const float *)x->data + from, n, inner, max, last);
+      y[k] = argreduce_row(c->k, (const float *)from, n, max, last);
+    else if (x->dtype == WHIT_F32) y[k] = argreduce_f32((const float *)from, n, inner, max, last);
     else
 #endif
-      y[k] = argreduce_any(x->dtype, (const uint8_t *)x->data + from * size, n, (size_t)inner * size, max, last);
+      y[k] = argreduce_any(x->dtype, from, n, inner, max, last);
   }
   return WHIT_OK;
 }

@@ -54,7 +54,7 @@ static bool att_fits(const whit_tensor *mask, const whit_tensor *q, int32_t keys
 }
 
 whit_status whit_attention_shape(whit_call *c) {
-  const whit_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2], *mask = c->n_in > 3 ? c->in[3] : NULL;
+  const whit_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2], *mask = whit_in(c, 3);
   att_plan p;
   for (unsigned i = 0; i < c->n_in; i++) {
     if (c->in[i] && c->in[i]->dtype != WHIT_F32) return whit_fail(c, WHIT_E_TYPE, "attention: inputs must be f32");
@@ -76,19 +76,13 @@ whit_status whit_attention_shape(whit_call *c) {
   return whit_scratch(c, (uint64_t)p.n_jobs * p.slot);
 }
 
-static const float *att_at(const whit_tensor *t, int32_t batch, int32_t head) {
-  return (const float *)t->data + (ptrdiff_t)batch * t->stride[0] + (ptrdiff_t)head * t->stride[1];
-}
+/* A head, counted over all of the batch, of k or v. */
+static const float *att_head(const whit_tensor *t, int32_t head) { return (const float *)t->data + whit_offset(t, t, 2, head); }
 
-/* The mask's row of a query. */
-static const float *att_mask(const att_plan *p, int32_t batch, int32_t head, int32_t row) {
-  const whit_tensor *mask = p->c->n_in > 3 ? p->c->in[3] : NULL;
-  const int32_t at[3] = { batch, head, row };
-  if (!mask) return NULL;
-  const float *m = (const float *)mask->data;
-  for (unsigned a = 4u - mask->rank, i = 0; a < 3; a++, i++)
-    if (mask->shape[i] != 1) m += (ptrdiff_t)at[a] * mask->stride[i];
-  return m;
+/* The mask's row of a query, counted over all heads; or NULL. */
+static const float *att_mask(const att_plan *p, int32_t query) {
+  const whit_tensor *mask = whit_in(p->c, 3);
+  return mask ? (const float *)mask->data + whit_offset(mask, p->c->in[0], 1, query) : NULL;
 }
 
 /* How many keys query number i sees. */
@@ -106,30 +100,29 @@ static float att_weigh(const att_plan *p, float *scores, const float *mask, int3
   return 1.0f / found[1];
 }
 
-/* Rows [row, end) of q of one head, by the rows of k and v themselves. */
-static void att_direct(const att_plan *p, int32_t batch, int32_t head, int32_t row, int32_t end, const float *q,
-                       ptrdiff_t q_row, float *y, ptrdiff_t y_row, float *scores) {
+/* Rows [row, end) of q of one head, whose first is number `query` of all, by the rows of k and v themselves. */
+static void att_direct(const att_plan *p, int32_t kv, int32_t query, int32_t row, int32_t end, const float *q, ptrdiff_t q_row,
+                       float *y, ptrdiff_t y_row, float *scores) {
   const whit_tensor *k = p->c->in[1], *v = p->c->in[2];
-  const int32_t kv_head = head / (p->heads / p->kv_heads);
-  for (; row < end; row++, q += q_row, y += y_row) {
+  for (; row < end; row++, query++, q += q_row, y += y_row) {
     const int32_t n = att_visible(p, row);
-    WHIT_KERNEL(p->c->k, dot_rows_f32)(scores, q, att_at(k, batch, kv_head), k->stride[2], n, p->dim);
-    const float t[3] = { 0.0f, att_weigh(p, scores, att_mask(p, batch, head, row), n, n), 0.0f };
-    WHIT_KERNEL(p->c->k, weigh_rows_f32)(y, scores, att_at(v, batch, kv_head), v->stride[2], n, p->v_dim);
+    WHIT_KERNEL(p->c->k, dot_rows_f32)(scores, q, att_head(k, kv), k->stride[2], n, p->dim);
+    const float t[3] = { 0.0f, att_weigh(p, scores, att_mask(p, query), n, n), 0.0f };
+    WHIT_KERNEL(p->c->k, weigh_rows_f32)(y, scores, att_head(v, kv), v->stride[2], n, p->v_dim);
     WHIT_KERNEL(p->c->k, affine_rows_f32)(y, y, t, NULL, NULL, 1, p->v_dim);
   }
 }
 
 /* The same by matrix products. The second one leaves the weights' sum to be divided by: y is smaller than the weights. */
-static void att_products(const att_plan *p, int32_t batch, int32_t head, int32_t row, int32_t end, const float *q,
-                         ptrdiff_t q_row, float *y, ptrdiff_t y_row, float *scores, const float *panels) {
+static void att_products(const att_plan *p, int32_t query, int32_t row, int32_t end, const float *q, ptrdiff_t q_row, float *y,
+                         ptrdiff_t y_row, float *scores, const float *panels) {
   const int32_t width = att_visible(p, end - 1); /* the last query sees most */
   const whit_gemm first = { .a = q, .b = panels, .c = scores, .m = end - row, .n = width, .k = p->dim, .a_row = q_row,
                             .c_row = p->pitch, .pieces = 1, .finish = WHIT_FINISH_NONE };
   float t[3] = { 0 }, factor[ATT_ROWS];
   WHIT_KERNEL(p->c->k, gemm_f32)(&first, 0, first.m);
   for (int32_t i = 0; i < first.m; i++)
-    factor[i] = att_weigh(p, scores + (ptrdiff_t)i * p->pitch, att_mask(p, batch, head, row + i), att_visible(p, row + i), width);
+    factor[i] = att_weigh(p, scores + (ptrdiff_t)i * p->pitch, att_mask(p, query + i), att_visible(p, row + i), width);
   panels += p->k_floats;
   const int32_t step = width == p->keys ? p->v_dim : 16; /* panels have all keys: by themselves where fewer count */
   for (int32_t j = 0; j < p->v_dim; j += step, panels += 16 * (ptrdiff_t)p->keys) {
@@ -143,10 +136,10 @@ static void att_products(const att_plan *p, int32_t batch, int32_t head, int32_t
   }
 }
 
-static void att_pack(const att_plan *p, float *panels, int32_t batch, int32_t kv_head) {
+static void att_pack(const att_plan *p, float *panels, int32_t kv) {
   const whit_tensor *k = p->c->in[1], *v = p->c->in[2];
-  whit_panels_pack(panels, WHIT_F32, att_at(k, batch, kv_head), p->dim, p->keys, k->stride[3], k->stride[2]);
-  whit_panels_pack(panels + p->k_floats, WHIT_F32, att_at(v, batch, kv_head), p->keys, p->v_dim, v->stride[2], v->stride[3]);
+  whit_panels_pack(panels, WHIT_F32, att_head(k, kv), p->dim, p->keys, k->stride[3], k->stride[2]);
+  whit_panels_pack(panels + p->k_floats, WHIT_F32, att_head(v, kv), p->keys, p->v_dim, v->stride[2], v->stride[3]);
 }
 
 static void att_job(void *arg, uint32_t job) {
@@ -157,15 +150,14 @@ static void att_job(void *arg, uint32_t job) {
   const bool merge = p->c->attr[2];
   const ptrdiff_t y_row = (merge ? (ptrdiff_t)p->heads : 1) * p->v_dim;
   int32_t had = -1;             /* the head whose panels are there */
-  const int32_t last = whit_border((int32_t)job + 1, p->n_jobs, p->n_units, 1);
-  for (int32_t u = whit_border((int32_t)job, p->n_jobs, p->n_units, 1); u < last; u++) {
-    const int32_t block = u % p->n_blocks, head = u / p->n_blocks % p->heads, batch = u / p->n_blocks / p->heads;
-    const int32_t row = block * p->block, end = whit_min_i32(row + p->block, p->n);
-    const int32_t kv_head = head / (p->heads / p->kv_heads), kv = batch * p->kv_heads + kv_head;
-    const float *q = att_at(tq, batch, head) + (ptrdiff_t)row * tq->stride[2];
+  int32_t last;
+  for (int32_t u = whit_part(job, p->n_jobs, p->n_units, &last); u < last; u++) {
+    const int32_t row = u % p->n_blocks * p->block, end = whit_min_i32(row + p->block, p->n), all = u / p->n_blocks;
+    const int32_t head = all % p->heads, batch = all / p->heads, query = all * p->n + row;
+    const int32_t kv = batch * p->kv_heads + head / (p->heads / p->kv_heads);
+    const float *q = (const float *)tq->data + whit_offset(tq, tq, 1, query);
     ptrdiff_t q_row = tq->stride[2];
-    float *y = (float *)p->c->out[0]->data + (merge ? ((ptrdiff_t)batch * p->n + row) * p->heads + head
-                                                    : ((ptrdiff_t)batch * p->heads + head) * p->n + row) * p->v_dim;
+    float *y = (float *)p->c->out[0]->data + (ptrdiff_t)(merge ? (batch * p->n + row) * p->heads + head : query) * p->v_dim;
     if (row >= end) continue;
     if (p->copy_q) {
       for (int32_t i = 0; i < end - row; i++)
@@ -174,12 +166,12 @@ static void att_job(void *arg, uint32_t job) {
       q_row = p->dim;
     }
     if (p->direct) {
-      att_direct(p, batch, head, row, end, q, q_row, y, y_row, scores);
+      att_direct(p, kv, query, row, end, q, q_row, y, y_row, scores);
       continue;
     }
-    if (kv != had) att_pack(p, panels, batch, kv_head);
+    if (kv != had) att_pack(p, panels, kv);
     had = kv;
-    att_products(p, batch, head, row, end, q, q_row, y, y_row, scores, panels);
+    att_products(p, query, row, end, q, q_row, y, y_row, scores, panels);
   }
 }
 

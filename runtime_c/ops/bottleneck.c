@@ -33,11 +33,6 @@ typedef struct bottleneck_plan {
   uint64_t at_depth, at_rest, slot;   /* floats of a job's scratch: behind the ring, behind the strip, all */
 } bottleneck_plan;
 
-static const float *bottleneck_data(const whit_call *c, unsigned k) {
-  const whit_tensor *t = whit_in(c, k);
-  return t ? (const float *)t->data : NULL;
-}
-
 /* Input k, if there is one, must be f32 of this shape. */
 static whit_status bottleneck_input(whit_call *c, unsigned k, unsigned rank, const int32_t *shape) {
   const whit_tensor *t = whit_in(c, k);
@@ -61,8 +56,8 @@ static whit_status bottleneck_finish(whit_call *c, unsigned list, const whit_ten
 /* The product of rows of k with input `w`, [k, n] in panels. */
 static whit_status bottleneck_product(whit_call *c, whit_gemm *g, unsigned w, unsigned bias, int32_t k, int32_t n) {
   const int32_t panels[4] = { 1, (int32_t)(((int64_t)n + 15) / 16), k, 16 };
-  *g = (whit_gemm){ .b = bottleneck_data(c, w), .bias = bottleneck_data(c, bias), .n = n, .k = k, .a_row = k, .c_row = n,
-                    .pieces = 1 };
+  *g = (whit_gemm){ .b = (const float *)whit_in_data(c, w), .bias = (const float *)whit_in_data(c, bias), .n = n, .k = k,
+                    .a_row = k, .c_row = n, .pieces = 1 };
   WHIT_TRY(bottleneck_input(c, w, 4, panels));
   return bottleneck_input(c, bias, 1, &n);
 }
@@ -111,8 +106,8 @@ static uint64_t bottleneck_depthwise(const bottleneck_plan *p, whit_depthwise *d
   sizes[1] = p->w.out[1];
   w->out = sizes;
   w->before[0] -= from * w->stride[0];
-  *d = (whit_depthwise){ .w = w, .weights = bottleneck_data(p->c, IN_DEPTH), .bias = bottleneck_data(p->c, IN_DEPTH_BIAS),
-                         .channels = p->between, .lines = to - from, .pitch = p->between, .finish = &p->depth };
+  *d = (whit_depthwise){ .w = w, .weights = (const float *)whit_in_data(p->c, IN_DEPTH),
+                         .bias = (const float *)whit_in_data(p->c, IN_DEPTH_BIAS), .channels = p->between, .lines = to - from, .pitch = p->between, .finish = &p->depth };
   return whit_depthwise_plan(d, 1, true);  /* taps come line by line */
 }
 
@@ -167,7 +162,7 @@ static void bottleneck_expand(const bottleneck_plan *p, const float *x, int32_t 
 
 /* Lines [from, to) of a picture of y. */
 static void bottleneck_band(const bottleneck_plan *p, int32_t item, int32_t from, int32_t to, float *scratch) {
-  const float *x = bottleneck_data(p->c, IN_X) + (ptrdiff_t)item * p->w.in[0] * p->w.in[1] * p->expand.k;
+  const float *x = (const float *)p->c->in[IN_X]->data + (ptrdiff_t)item * p->w.in[0] * p->w.in[1] * p->expand.k;
   const int32_t n_strips = (to - from - 1) / p->strip + 1;
   int32_t expanded = 0, end;
   for (int32_t s = 0; s < n_strips; s++) {

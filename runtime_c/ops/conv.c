@@ -63,7 +63,7 @@ static bool conv_takes(unsigned dtype) {
 
 /* Reads and checks the task: window, shape and channels, what kind it is and whether w must be packed. */
 static whit_status conv_read(conv_plan *p, whit_call *c) {
-  const whit_tensor *x = c->in[0], *k = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL;
+  const whit_tensor *x = c->in[0], *k = c->in[1], *bias = whit_in(c, 2);
   const unsigned axes = x->rank - 2u, dtype = x->dtype;
   if (x->rank < 2) return whit_fail(c, WHIT_E_SHAPE, "conv: x must be [N, spatial, C]");
   if (dtype != k->dtype || (bias && bias->dtype != dtype) || !conv_takes(dtype))
@@ -403,7 +403,7 @@ static void conv_strips_job(void *arg, uint32_t job) {
 /* f64 and integers: element by element. */
 static void conv_wide(const conv_plan *p) {
   const whit_window *w = &p->w;
-  const whit_tensor *x = p->c->in[0], *y = p->c->out[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
+  const whit_tensor *x = p->c->in[0], *y = p->c->out[0], *bias = whit_in(p->c, 2);
   const int32_t channels = p->n_out * p->group, width = w->out[w->n - 1], kernel = w->kernel[w->n - 1], in = w->in[w->n - 1];
   int32_t *lines = (int32_t *)(void *)p->slots;
   const int32_t count = whit_count(y);
@@ -438,7 +438,7 @@ static void conv_pad(const conv_plan *p, float *to) {
 
 /* w in panels and bias in f32, x with its padding, if they are not yet. */
 static void conv_prepare(conv_plan *p) {
-  const whit_tensor *w = p->c->in[1], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
+  const whit_tensor *w = p->c->in[1], *bias = whit_in(p->c, 2);
   float *scratch = (float *)p->c->scratch;
   const int32_t channels = p->group * p->n_out;
   p->slots = scratch + p->at_slots;
@@ -485,7 +485,7 @@ static void conv_direct(const conv_plan *p) {
     whit_gemm gemm = conv_gemm(p, 0, p->pixels, g);
     gemm.a = (const float *)p->c->in[0]->data + g * p->n_in;
     gemm.a_row = p->n_in * p->group;
-    whit_gemm_all(p->c, &gemm, p->e.plan ? whit_epilogue_after : NULL, &p->e);
+    whit_gemm_all(p->c, &gemm, whit_epilogue_runs(&p->e) ? whit_epilogue_after : NULL, &p->e);
   }
 }
 
@@ -500,7 +500,7 @@ static void conv_depthwise(conv_plan *p) {
   d->bias = p->bias;
   d->y = (float *)p->c->out[0]->data;
   d->finish = &p->e.finish;
-  d->after = p->e.program ? conv_after : NULL;
+  d->after = whit_epilogue_runs(&p->e) ? conv_after : NULL;
   d->context = &p->e;
   d->scratch = p->slots;
   whit_depthwise_do(p->c, d);
@@ -522,7 +522,7 @@ whit_status whit_conv_run(whit_call *c) {
     conv_depthwise(&p);
 #endif
   } else if (CONV_IS(&p, WINOGRAD)) {
-    whit_winograd_run(c, &p.w, &p.e.finish, p.e.plan ? whit_epilogue_after : NULL, &p.e);
+    whit_winograd_run(c, &p.w, &p.e.finish, whit_epilogue_runs(&p.e) ? whit_epilogue_after : NULL, &p.e);
   } else if (CONV_IN_STRIPS(&p)) {
     whit_parallel(c, conv_strips_job, &p, (uint32_t)p.n_jobs);
   }

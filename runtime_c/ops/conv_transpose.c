@@ -63,7 +63,7 @@ static whit_status transposed_geometry(transposed *p, whit_call *c) {
 }
 
 static whit_status transposed_read(transposed *p, whit_call *c) {
-  const whit_tensor *x = c->in[0], *k = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL;
+  const whit_tensor *x = c->in[0], *k = c->in[1], *bias = whit_in(c, 2);
   whit_window *w = &p->w;
   const int32_t group = c->attr[0];
   p->c = c;
@@ -186,17 +186,18 @@ static void transposed_add(const transposed *p, const float *x, const float *pan
  * bias is repeated for each tap, in the place of the product that nobody needs. */
 static void transposed_direct(const transposed *p, const float *x, const float *panels, float *biases, float *y, int32_t first,
                               int32_t end) {
-  const whit_tensor *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
+  const void *bias = whit_in_data(p->c, 2);
   const int32_t stride = p->w.stride[p->w.n - 1];
   for (int32_t k = 0; bias && k < p->columns; k += p->n_out)
-    whit_bytes_copy(biases + k, bias->data, (size_t)p->n_out * sizeof *biases);
+    whit_bytes_copy(biases + k, bias, (size_t)p->n_out * sizeof *biases);
   transposed_product(p, x, panels, bias ? biases : NULL, y + (ptrdiff_t)first * p->n_out, first / stride, (end - first) / stride);
 }
 
 static void transposed_job(void *arg, uint32_t job) {
   const transposed *p = (const transposed *)arg;
   const whit_window *w = &p->w;
-  const whit_tensor *x = p->c->in[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
+  const whit_tensor *x = p->c->in[0];
+  const void *bias = whit_in_data(p->c, 2);
   const int32_t channels = p->n_out * p->group, in = w->in[w->n - 1], out = w->out[w->n - 1];
   const float *panels = (const float *)p->c->scratch;
   float *product = (float *)p->c->scratch + p->panels * (uint64_t)w->outer * (uint64_t)p->group + job * p->slot;
@@ -205,7 +206,7 @@ static void transposed_job(void *arg, uint32_t job) {
     const int32_t first = u % p->parts * p->part, end = whit_min_i32(first + p->part, out);
     float *y = (float *)p->c->out[0]->data + (ptrdiff_t)(u / p->parts) * out * channels;
     for (int32_t j = first; !p->direct && j < end; j++)
-      if (bias) whit_bytes_copy(y + (ptrdiff_t)j * channels, bias->data, (size_t)channels * sizeof *y);
+      if (bias) whit_bytes_copy(y + (ptrdiff_t)j * channels, bias, (size_t)channels * sizeof *y);
       else whit_bytes_zero(y + (ptrdiff_t)j * channels, (size_t)channels * sizeof *y);
     for (int32_t t = 0; t < w->outer; t++) {
       const int32_t line = transposed_line(w, u / p->parts, t);
@@ -220,7 +221,7 @@ static void transposed_job(void *arg, uint32_t job) {
 /* One element of the output, of any type. */
 static void transposed_element(const transposed *p, int32_t i) {
   const whit_window *w = &p->w;
-  const whit_tensor *x = p->c->in[0], *y = p->c->out[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
+  const whit_tensor *x = p->c->in[0], *y = p->c->out[0], *bias = whit_in(p->c, 2);
   const int32_t m = i % (p->n_out * p->group), position = i / (p->n_out * p->group), first = m / p->n_out * p->n_in;
   const int32_t channels = p->n_in * p->group, kernel = w->kernel[w->n - 1], stride = w->stride[w->n - 1];
   const int32_t o = position / w->out[w->n - 1], j = position % w->out[w->n - 1] + w->before[w->n - 1];

@@ -9,10 +9,9 @@ WHIT_OP(cumulative, .version = 1, .in = "x axis?", .out = "y",
 
 static whit_status cumulative_axis(whit_call *c, int32_t *axis) {
   int64_t v = c->attr[0];
-  if (c->n_in > 1 && c->in[1]) WHIT_TRY(whit_int(c, 1, &v));
-  *axis = (int32_t)v;
-  if (*axis != v || !whit_axis(axis, c->in[0]->rank))
-    return whit_fail(c, WHIT_E_VALUE, "cumulative: no such axis");
+  if (whit_in(c, 1)) WHIT_TRY(whit_int(c, 1, &v));
+  *axis = whit_position(v, c->in[0]->rank);
+  if (*axis < 0) return whit_fail(c, WHIT_E_VALUE, "cumulative: no such axis");
   return WHIT_OK;
 }
 
@@ -29,15 +28,13 @@ whit_status whit_cumulative_run(whit_call *c) {
   const bool exclusive = c->attr[2] != 0, is_float = whit_type_is_float(dtype);
   int32_t axis;
   WHIT_TRY(cumulative_axis(c, &axis));
-  const ptrdiff_t size = (ptrdiff_t)whit_type_size(dtype), n = x->shape[axis],
-                  inner = x->stride[axis];
-  const ptrdiff_t step = c->attr[3] ? -inner * size : inner * size,
-                  first = c->attr[3] ? (n - 1) * inner * size : 0;
+  const ptrdiff_t size = (ptrdiff_t)whit_type_size(dtype), n = x->shape[axis], inner = x->stride[axis];
+  const ptrdiff_t step = c->attr[3] ? -inner * size : inner * size;
   const int32_t n_rows = n ? whit_count(x) / x->shape[axis] : 0;
   for (int32_t k = 0; k < n_rows; k++) {
-    const ptrdiff_t start = (k / inner * n * inner + k % inner) * size + first;
-    const uint8_t *p = (const uint8_t *)x->data + start;
-    uint8_t *y = (uint8_t *)c->out[0]->data + start;
+    const ptrdiff_t at = k + k / inner * inner * (n - 1), start = c->attr[3] ? at + (n - 1) * inner : at;
+    const uint8_t *p = (const uint8_t *)whit_at(x, start);
+    uint8_t *y = (uint8_t *)whit_at(c->out[0], start);
     whit_number sum = { (double)kind }, next;
     if (!is_float) sum.i = (int64_t)kind;
     for (ptrdiff_t i = 0; i < n; i++, p += step, y += step, sum = next) {

@@ -26,9 +26,11 @@ whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, u
   uint32_t n_words, n_numbers;
   const int32_t *program = whit_attr_list(c, words, list, &n_words);
   const unsigned more = c->n_in > first ? c->n_in - first : 0;
-  e->finish = none;
-  e->plan = NULL;
-  e->program = false;
+  if (WHIT_FINISHES) e->finish = none;
+  if (WHIT_PROGRAMS) {
+    e->plan = NULL;
+    e->program = false;
+  }
   if (!n_words) return more ? whit_fail(c, WHIT_E_FORMAT, "inputs without an epilogue") : WHIT_OK;
   if (!WHIT_EPILOGUES) return whit_fail(c, WHIT_E_OPERATOR, "this build of the runtime lacks epilogues");
   const int32_t *numbers = whit_attr_list(c, words, list + 1, &n_numbers);
@@ -65,7 +67,7 @@ void whit_epilogue_begin(whit_epilogue *e, void *scratch, uint32_t n_jobs) {
 }
 
 void whit_epilogue_run(const whit_epilogue *e, uint32_t job, int32_t start, int32_t n) {
-  if (WHIT_PROGRAMS && e->plan) whit_tile_range(e->plan, job, start, n);
+  if (whit_epilogue_runs(e)) whit_tile_range(e->plan, job, start, n);
 }
 
 void whit_epilogue_after(const void *context, uint32_t job, const whit_gemm *g, int32_t row, int32_t end, int32_t column,

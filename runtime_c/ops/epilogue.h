@@ -29,6 +29,9 @@ bool whit_finish_read(whit_finish *f, const int32_t *numbers, uint32_t n, const 
  * program checked here. */
 whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, unsigned words, unsigned list, unsigned can);
 
+/* Is something left to run on finished blocks? After whit_epilogue_begin; constant in a build without programs. */
+static inline bool whit_epilogue_runs(const whit_epilogue *e) { return WHIT_PROGRAMS && e->plan; }
+
 /* Bytes of scratch for so many jobs; whit_epilogue_begin wants them aligned to 64. */
 size_t whit_epilogue_bytes(const whit_epilogue *e, uint32_t n_jobs);
 void whit_epilogue_begin(whit_epilogue *e, void *scratch, uint32_t n_jobs);

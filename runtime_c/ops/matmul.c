@@ -21,10 +21,10 @@ typedef struct matmul {
   whit_tensor a;                /* as multiplied: after trans_a, after copying; without WHIT_BATCHES the plan has made it dense */
   const whit_tensor *b;
   ptrdiff_t b_k, b_n;           /* strides */
-  float *y, *panels;
+  whit_gemm g;                  /* the first batch item, but for b */
+  float *panels;
   size_t slot;                  /* floats of scratch per thread */
-  int32_t m, n, k, batch;
-  int32_t block, column_parts, row_parts;
+  int32_t batch, block, column_parts, row_parts;
   int32_t n_units, n_jobs;
   bool copy_a, convert, packed;
 } matmul;
@@ -52,52 +52,61 @@ static bool matmul_merge(matmul *p) {
     n *= a->shape[k];
   }
   a->stride[row] = stride;
-  p->m = n;
+  p->g.m = n;
   return true;
 }
 
 /* How the product is divided. 32K floats of panels stay in a second-level cache, 4K, for few rows, in the first; but four panels
  * at least. */
 static void matmul_units(matmul *p) {
-  const int32_t threads = whit_workers(p->c, (double)p->batch * p->m * p->n * p->k);
-  const int32_t n_panels = WHIT_SMALL ? 4 : whit_max_i32(4, (p->m > 8 ? 2048 : 256) / whit_max_i32(p->k, 1));
-  p->block = whit_max_i32(1, whit_min_i32(n_panels * 16, p->n));
-  p->column_parts = (p->n + p->block - 1) / p->block;
+  const whit_gemm *g = &p->g;
+  const int32_t threads = whit_workers(p->c, (double)p->batch * g->m * g->n * g->k);
+  const int32_t n_panels = WHIT_SMALL ? 4 : whit_max_i32(4, (g->m > 8 ? 2048 : 256) / whit_max_i32(g->k, 1));
+  p->block = whit_max_i32(1, whit_min_i32(n_panels * 16, g->n));
+  p->column_parts = (g->n + p->block - 1) / p->block;
   p->row_parts = 1;
   const int64_t units = (int64_t)p->batch * p->column_parts;
   if (!WHIT_SMALL && units && units < threads)
-    p->row_parts = whit_max_i32(1, whit_min_i32((threads + (int32_t)units - 1) / (int32_t)units, p->m / 24));
+    p->row_parts = whit_max_i32(1, whit_min_i32((threads + (int32_t)units - 1) / (int32_t)units, g->m / 24));
   p->n_units = (int32_t)units * p->row_parts;
   p->n_jobs = whit_min_i32(threads, p->n_units);
-  if (!p->packed) p->slot = (size_t)whit_panels_floats(p->k, p->block);
+  if (!p->packed) p->slot = (size_t)whit_panels_floats(g->k, p->block);
 }
 
 /* Everything about the call that follows from types, shapes and strides. */
 static whit_status matmul_plan(matmul *p, whit_call *c) {
   const whit_tensor *y = c->out[0];
+  whit_tensor *a = &p->a;
+  whit_gemm *g = &p->g;
   p->c = c;
-  p->a = *c->in[0];
+  *a = *c->in[0];
   p->b = c->in[1];
-  if (WHIT_BATCHES && c->attr[2]) matmul_swap(&p->a);
+  if (WHIT_BATCHES && c->attr[2]) matmul_swap(a);
   p->packed = !WHIT_PACKS || c->attr[0];
-  p->m = WHIT_BATCHES ? p->a.shape[p->a.rank - 2] : whit_product(y->shape, y->rank - 1u);
-  p->k = p->a.shape[p->a.rank - 1];
-  p->n = y->shape[y->rank - 1];
+  g->k = a->shape[a->rank - 1];
+  g->n = y->shape[y->rank - 1];
+  g->m = WHIT_BATCHES ? a->shape[a->rank - 2] : whit_product(y->shape, y->rank - 1u);
+  g->rows = NULL;
+  g->pieces = 1;
   if (WHIT_PACKS) {
     const int32_t *strides = p->b->stride + p->b->rank - 2;
     p->b_k = strides[c->attr[3] != 0];
     p->b_n = strides[c->attr[3] == 0];
   }
-  p->convert = p->a.dtype != WHIT_F32;
-  p->copy_a = WHIT_CONVERTS(p) || (WHIT_BATCHES && p->a.stride[p->a.rank - 1] != 1 && p->k != 1);
+  p->convert = a->dtype != WHIT_F32;
+  p->copy_a = WHIT_CONVERTS(p) || (WHIT_BATCHES && a->stride[a->rank - 1] != 1 && g->k != 1);
   if (WHIT_BATCHES && p->copy_a)  /* dense from now on, but for the data */
-    for (unsigned d = p->a.rank, n = 1; d--; n *= (unsigned)whit_max_i32(1, p->a.shape[d])) p->a.stride[d] = (int32_t)n;
+    for (unsigned d = a->rank, n = 1; d--; n *= (unsigned)whit_max_i32(1, a->shape[d])) a->stride[d] = (int32_t)n;
   p->batch = WHIT_BATCHES ? whit_product(y->shape, y->rank - 2u) : 1;
   if (WHIT_BATCHES && (p->packed || whit_product(p->b->shape, p->b->rank - 2u) == 1) && matmul_merge(p)) p->batch = 1;
+  g->a_row = WHIT_BATCHES ? a->stride[a->rank - 2] : g->k;
+  g->c_row = g->n;
   p->slot = 0;
-  if (!WHIT_SMALL && p->packed) p->n_jobs = (int32_t)whit_gemm_parts(c, p->m, p->n, p->k);
+  if (!WHIT_SMALL && p->packed) p->n_jobs = (int32_t)whit_gemm_parts(c, g->m, g->n, g->k);
   else matmul_units(p);
-  return whit_epilogue_read(&p->e, c, 3, 4, 0, p->c->in[0]->dtype == WHIT_F32 ? WHIT_EPILOGUE_ALL : 0);
+  WHIT_TRY(whit_epilogue_read(&p->e, c, 3, 4, 0, a->dtype == WHIT_F32 ? WHIT_EPILOGUE_ALL : 0));
+  if (WHIT_FINISHES) g->finish = p->e.finish;
+  return WHIT_OK;
 }
 
 static uint64_t matmul_round(int64_t n_floats) { return ((uint64_t)n_floats + 15) / 16 * 16; }
@@ -116,7 +125,7 @@ static whit_status matmul_scratch(matmul *p, whit_call *c) {
 }
 
 whit_status whit_matmul_shape(whit_call *c) {
-  const whit_tensor *a = c->in[0], *b = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL;
+  const whit_tensor *a = c->in[0], *b = c->in[1], *bias = whit_in(c, 2);
   const bool packed = !WHIT_PACKS || c->attr[0], trans_a = WHIT_BATCHES && c->attr[2], trans_b = c->attr[3];
   whit_tensor y = *a;
   if (a->dtype != b->dtype || a->dtype == WHIT_BOOL) return whit_fail(c, WHIT_E_TYPE, "matmul: types do not fit");
@@ -149,29 +158,14 @@ whit_status whit_matmul_shape(whit_call *c) {
   return matmul_scratch(&p, c);
 }
 
-/* Elements from the start of t to batch item number index of y. */
-static ptrdiff_t matmul_offset(const whit_tensor *y, const whit_tensor *t, int32_t index) {
-  ptrdiff_t at = 0;
-  for (unsigned d = y->rank - 2u, e = t->rank - 2u; d-- > 0 && e-- > 0; index /= y->shape[d])
-    if (t->shape[e] != 1) at += (ptrdiff_t)(index % y->shape[d]) * t->stride[e];
-  return at;
-}
-
 /* The product of a batch item from a column on; b apart. */
 static void matmul_item(const matmul *p, int32_t item, int32_t column, whit_gemm *g) {
-  const whit_tensor *y = p->c->out[0], *bias = p->c->n_in > 2 ? p->c->in[2] : NULL;
-  const ptrdiff_t to = (ptrdiff_t)item * p->m * p->n + column;
-  g->a = (const float *)p->a.data + (WHIT_BATCHES && p->batch > 1 ? matmul_offset(y, &p->a, item) : 0);
-  g->bias = bias ? (const float *)bias->data + column : NULL;
-  g->c = p->y + to;
-  g->m = p->m;
-  g->n = p->n - column;
-  g->k = p->k;
-  g->a_row = WHIT_BATCHES ? p->a.stride[p->a.rank - 2] : p->k;
-  g->c_row = p->n;
-  g->rows = NULL;
-  g->pieces = 1;
-  g->finish = p->e.finish;
+  const ptrdiff_t to = (ptrdiff_t)item * p->g.m * p->g.n + column;
+  *g = p->g;
+  if (WHIT_BATCHES && p->batch > 1) g->a += whit_offset(&p->a, p->c->out[0], 2, item);
+  if (g->bias) g->bias += column;
+  g->c += to;
+  g->n -= column;
   if (WHIT_EPILOGUES && g->finish.add) g->finish.add += to;
 }
 
@@ -185,32 +179,32 @@ static void matmul_job(void *arg, uint32_t job) {
   for (int32_t u = whit_part(job, p->n_jobs, p->n_units, &last); u < last; u++) {
     const int32_t item = WHIT_BATCHES ? u / row_parts / p->column_parts : 0;
     const int32_t column = (u / row_parts - item * p->column_parts) * p->block;
-    int32_t row0 = 0, row1 = p->m;
+    int32_t row0 = 0, row1 = p->g.m;
     whit_gemm g;
     matmul_item(p, item, column, &g);
     g.n = whit_min_i32(p->block, g.n);
-    g.b = p->packed ? (const float *)p->b->data + (ptrdiff_t)column * p->k : panels;
+    g.b = p->packed ? (const float *)p->b->data + (ptrdiff_t)column * g.k : panels;
     if (WHIT_PACKS && !p->packed) {
-      const ptrdiff_t at = (WHIT_BATCHES && p->batch > 1 ? matmul_offset(p->c->out[0], p->b, item) : 0) + column * p->b_n;
+      const ptrdiff_t at = (WHIT_BATCHES && p->batch > 1 ? whit_offset(p->b, p->c->out[0], 2, item) : 0) + column * p->b_n;
       if (WHIT_SMALL || at != had)
-        whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), p->k, g.n, p->b_k, p->b_n);
+        whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), g.k, g.n, p->b_k, p->b_n);
       had = at;
     }
-    if (!WHIT_SMALL) row0 = whit_part((uint32_t)(u % row_parts), row_parts, p->m, &row1);
+    if (!WHIT_SMALL) row0 = whit_part((uint32_t)(u % row_parts), row_parts, g.m, &row1);
     whit_gemm_rows(p->c->k, &g, row0, row1);
-    if (p->e.plan && !WHIT_CONVERTS(p)) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
+    if (whit_epilogue_runs(&p->e) && !WHIT_CONVERTS(p)) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
   }
 }
 
 /* f64 and integers: element by element. */
 static void matmul_wide(const matmul *p) {
   const whit_tensor *a = &p->a, *b = p->b, *y = p->c->out[0];
-  const int32_t count = whit_count(y);
+  const int32_t count = whit_count(y), m = y->shape[y->rank - 2], n = p->g.n;
   for (int32_t i = 0; i < count; i++) {
-    const int32_t row = i / p->n, item = row / p->m;
+    const int32_t row = i / n, item = row / m;
     whit_sum sum = whit_sum_begin(a->dtype, NULL);
-    whit_sum_add(&sum, a->dtype, whit_at(a, matmul_offset(y, a, item) + row % p->m * (ptrdiff_t)a->stride[a->rank - 2]),
-                 a->stride[a->rank - 1], whit_at(b, matmul_offset(y, b, item) + i % p->n * p->b_n), p->b_k, p->k);
+    whit_sum_add(&sum, a->dtype, whit_at(a, whit_offset(a, y, 2, item) + row % m * (ptrdiff_t)a->stride[a->rank - 2]),
+                 a->stride[a->rank - 1], whit_at(b, whit_offset(b, y, 2, item) + i % n * p->b_n), p->b_k, p->g.k);
     whit_sum_end(sum, a->dtype, whit_at(y, i));
   }
 }
@@ -224,14 +218,9 @@ static void matmul_copy(matmul *p, float *dst) {
     whit_copy(&p->a, &from);
     return;
   }
-  const int32_t rows = p->k ? whit_count(&from) / p->k : 0;
-  for (int32_t i = 0; i < rows; i++, dst += p->k) {
-    ptrdiff_t at = 0;
-    int32_t index = i;
-    for (unsigned d = from.rank - 1u; d-- > 0; index /= from.shape[d]) at += index % from.shape[d] * from.stride[d];
-    whit_load_f32(dst, from.dtype, (const uint8_t *)from.data + at * (ptrdiff_t)whit_type_size(from.dtype),
-                  from.stride[from.rank - 1], p->k);
-  }
+  const int32_t k = p->g.k, rows = k ? whit_count(&from) / k : 0;
+  for (int32_t i = 0; i < rows; i++, dst += k)
+    whit_load_f32(dst, from.dtype, whit_at(&from, whit_offset(&from, &from, 1, i)), from.stride[from.rank - 1], k);
 }
 
 whit_status whit_matmul_run(whit_call *c) {
@@ -243,20 +232,21 @@ whit_status whit_matmul_run(whit_call *c) {
   whit_epilogue_begin(&p.e, (uint8_t *)c->scratch + p.at_epilogue, (uint32_t)p.n_jobs);
   if (WHIT_WIDE && !whit_in_f32(y->dtype)) {
     p.a = *c->in[0];
-    p.m = y->shape[y->rank - 2];
     if (WHIT_BATCHES && c->attr[2]) matmul_swap(&p.a);
     matmul_wide(&p);
     whit_epilogue_run(&p.e, 0, 0, count);
     return WHIT_OK;
   }
-  p.y = (float *)y->data;
+  p.g.c = (float *)y->data;
   p.panels = (float *)c->scratch;
   if (matmul_copies(&p)) {
     matmul_copy(&p, p.panels);
     p.panels += matmul_round(whit_count(&p.a));
   }
+  p.g.a = (const float *)p.a.data;
+  p.g.bias = (const float *)whit_in_data(c, 2);
   if (WHIT_CONVERTS(&p)) {
-    p.y = p.panels;
+    p.g.c = p.panels;
     p.panels += matmul_round(count);
   }
   if (WHIT_SMALL || !p.packed) {
@@ -266,11 +256,11 @@ whit_status whit_matmul_run(whit_call *c) {
       whit_gemm g;
       matmul_item(&p, item, 0, &g);
       g.b = (const float *)p.b->data;
-      whit_gemm_all(c, &g, p.e.plan && !WHIT_CONVERTS(&p) ? whit_epilogue_after : NULL, &p.e);
+      whit_gemm_all(c, &g, whit_epilogue_runs(&p.e) && !WHIT_CONVERTS(&p) ? whit_epilogue_after : NULL, &p.e);
     }
   }
   if (WHIT_CONVERTS(&p)) {
-    whit_store_f32(y->data, y->dtype, p.y, count);
+    whit_store_f32(y->data, y->dtype, p.g.c, count);
     whit_epilogue_run(&p.e, 0, 0, count);
   }
   return WHIT_OK;

@@ -58,17 +58,12 @@ static int32_t nms_class(const nms_rules *r, whit_ranked *space) {
   return taken;
 }
 
-static const float *nms_float(const whit_call *c, unsigned i) {
-  const whit_tensor *t = whit_in(c, i);
-  return t ? (const float *)t->data : NULL;
-}
-
 /* All images and classes; y: rows to write, or NULL. */
 static whit_status nms_all(whit_call *c, whit_ranked *space, int64_t *y, int32_t *count) {
   const whit_tensor *boxes = c->in[0], *scores = c->in[1];
-  const float *iou = nms_float(c, 3);
-  nms_rules r = { .boxes = (const float *)boxes->data, .scores = (const float *)scores->data, .least = nms_float(c, 4),
-                  .n = scores->shape[2], .iou = iou ? *iou : 0, .centre = c->attr[0] != 0 };
+  const float *iou = (const float *)whit_in_data(c, 3);
+  nms_rules r = { .boxes = (const float *)boxes->data, .scores = (const float *)scores->data,
+                  .least = (const float *)whit_in_data(c, 4), .n = scores->shape[2], .iou = iou ? *iou : 0, .centre = c->attr[0] != 0 };
   if (whit_in(c, 2)) WHIT_TRY(whit_int(c, 2, &r.most));
   *count = 0;
   for (int32_t image = 0; image < scores->shape[0]; image++, r.boxes += (ptrdiff_t)r.n * 4) {

@@ -22,8 +22,8 @@ typedef struct norm_plan {
 
 static whit_status norm_plan_of(norm_plan *p, whit_call *c) {
   const whit_tensor *x = c->in[0];
-  int32_t axis = c->attr[0];
-  if (!whit_axis(&axis, x->rank)) return whit_fail(c, WHIT_E_VALUE, "norm: no such axis");
+  const int32_t axis = whit_position(c->attr[0], x->rank);
+  if (axis < 0) return whit_fail(c, WHIT_E_VALUE, "norm: no such axis");
   *p = (norm_plan){ .c = c, .n_outer = 1, .n_rows = 1, .n_channels = x->shape[x->rank - 1], .eps = whit_attr_f32(c, 3) };
   p->groups = c->attr[1] ? c->attr[1] : whit_max_i32(1, p->n_channels);
   if (p->groups < 0 || p->n_channels % p->groups)
@@ -53,7 +53,7 @@ whit_status whit_norm_shape(whit_call *c) {
 }
 
 static const float *norm_input(const norm_plan *p, unsigned i) {
-  return p->c->n_in > i && p->c->in[i] ? (const float *)p->c->in[i]->data : NULL;
+  return (const float *)whit_in_data(p->c, i);
 }
 
 /* 1 / sqrt(variance + eps) */
@@ -118,8 +118,8 @@ static void norm_divided_moments(void *arg, uint32_t part) {
 static void norm_divided_rows(void *arg, uint32_t part) {
   const norm_divided *d = (const norm_divided *)arg;
   const norm_plan *p = d->p;
-  const int32_t first = whit_border((int32_t)part, p->n_parts, p->n_rows, 1);
-  const int32_t end = whit_border((int32_t)part + 1, p->n_parts, p->n_rows, 1);
+  int32_t end;
+  const int32_t first = whit_part(part, p->n_parts, p->n_rows, &end);
   const ptrdiff_t at = (ptrdiff_t)first * p->n_channels;
   WHIT_KERNEL(p->c->k, affine_rows_f32)((float *)p->c->out[0]->data + at, norm_input(p, 0) + at, d->t, norm_input(p, 1),
                                         norm_input(p, 2), end - first, p->n_channels);
@@ -162,8 +162,8 @@ static void norm_columns(const norm_plan *p, const float *x, float *y, float *sh
 static void norm_part(void *arg, uint32_t part) {
   const norm_plan *p = (const norm_plan *)arg;
   const ptrdiff_t sample = (ptrdiff_t)p->n_rows * p->n_channels;
-  const int32_t last = whit_border((int32_t)part + 1, p->n_parts, p->n_outer, 1);
-  for (int32_t i = whit_border((int32_t)part, p->n_parts, p->n_outer, 1); i < last; i++) {
+  int32_t last;
+  for (int32_t i = whit_part(part, p->n_parts, p->n_outer, &last); i < last; i++) {
     const float *x = norm_input(p, 0) + i * sample;
     float *y = (float *)p->c->out[0]->data + i * sample;
     if (p->groups == 1) norm_whole(p, x, y, (float *)p->c->scratch + (ptrdiff_t)part * 2 * p->n_segments);

@@ -23,13 +23,13 @@ static whit_status pad_axes(whit_call *c, pad_axis *axes, int32_t *shape) {
     shape[a] = x->shape[a];
     named[a] = a;
   }
-  if (c->n_in > 3 && c->in[3]) WHIT_TRY(whit_ints(c, 3, named, x->rank, &n_axes));
+  if (whit_in(c, 3)) WHIT_TRY(whit_ints(c, 3, named, x->rank, &n_axes));
   WHIT_TRY(whit_ints(c, 1, pads, 2u * x->rank, &n));
   if (n != 2 * n_axes) return whit_fail(c, WHIT_E_SHAPE, "pad: pads must have two numbers an axis");
   for (uint32_t k = 0, seen = 0; k < n_axes; k++) {
     const int64_t low = pads[k], high = pads[n_axes + k];
-    int32_t a = (int32_t)named[k];
-    if (a != named[k] || !whit_axis(&a, x->rank) || seen >> a & 1)
+    const int32_t a = whit_position(named[k], x->rank);
+    if (a < 0 || seen >> a & 1)
       return whit_fail(c, WHIT_E_VALUE, "pad: no such axis, or named twice");
     seen |= 1u << a;
     if (low < -INT32_MAX || low > INT32_MAX || high < -INT32_MAX || high > INT32_MAX)
@@ -48,7 +48,7 @@ static whit_status pad_axes(whit_call *c, pad_axis *axes, int32_t *shape) {
 }
 
 whit_status whit_pad_shape(whit_call *c) {
-  const whit_tensor *x = c->in[0], *value = c->n_in > 2 ? c->in[2] : NULL;
+  const whit_tensor *x = c->in[0], *value = whit_in(c, 2);
   pad_axis axes[WHIT_MAX_RANK];
   int32_t shape[WHIT_MAX_RANK];
   if (c->attr[0] < PAD_CONSTANT || c->attr[0] > PAD_WRAP)
@@ -61,7 +61,8 @@ whit_status whit_pad_shape(whit_call *c) {
   return whit_out(c, 0, x->dtype, x->rank, shape);
 }
 
-static void pad_fill(whit_tensor *y, const whit_tensor *value) {
+#if !WHIT_SMALL                 /* else what is constant goes element by element, too */
+static void pad_fill(whit_tensor *y, const void *value) {
   const size_t size = whit_type_size(y->dtype), n_bytes = (size_t)whit_count(y) * size;
   uint8_t *to = (uint8_t *)y->data;
   if (!n_bytes) return;
@@ -69,7 +70,7 @@ static void pad_fill(whit_tensor *y, const whit_tensor *value) {
     whit_bytes_zero(to, n_bytes);
     return;
   }
-  whit_bytes_copy(to, value->data, size);
+  whit_bytes_copy(to, value, size);
   for (size_t done = size; done < n_bytes; done *= 2)
     whit_bytes_copy(to + done, to, done < n_bytes - done ? done : n_bytes - done);
 }
@@ -90,11 +91,15 @@ static void pad_place(const whit_tensor *y, const whit_tensor *x, const pad_axis
   whit_copy(&to, &from);
 }
 
-/* Which element of the input is at position i of the output, in elements of x. */
+#endif
+
+/* Which element of the input is at position i of the output, in elements of x; PTRDIFF_MIN: none. */
 static ptrdiff_t pad_source(const whit_call *c, const pad_axis *axes, unsigned axis, int32_t i) {
   const int64_t n = axes[axis].keep, period = c->attr[0] == PAD_WRAP ? n : n > 1 ? 2 * (n - 1) : 1;
   int64_t k = (int64_t)i - axes[axis].before;
-  if (c->attr[0] == PAD_EDGE) {
+  if (c->attr[0] == PAD_CONSTANT) {
+    if (k < 0 || k >= n) return PTRDIFF_MIN;
+  } else if (c->attr[0] == PAD_EDGE) {
     k = k < 0 ? 0 : k >= n ? n - 1 : k;
   } else {
     k %= period;
@@ -105,29 +110,35 @@ static ptrdiff_t pad_source(const whit_call *c, const pad_axis *axes, unsigned a
 }
 
 whit_status whit_pad_run(whit_call *c) {
+  static const uint64_t zero = 0; /* of any type */
   const whit_tensor *x = c->in[0];
+  const void *value = whit_in_data(c, 2);
   whit_tensor *y = c->out[0];
-  pad_axis axes[WHIT_MAX_RANK];
-  int32_t shape[WHIT_MAX_RANK], at[WHIT_MAX_RANK] = { 0 };
+  pad_axis axes[WHIT_MAX_RANK] = { { .keep = 1 } }; /* a scalar has an axis here */
+  int32_t shape[WHIT_MAX_RANK] = { 1 }, at[WHIT_MAX_RANK] = { 0 };
   const size_t size = whit_type_size(x->dtype);
   WHIT_TRY(pad_axes(c, axes, shape));
-  if (c->attr[0] == PAD_CONSTANT || y->rank == 0) {
-    pad_fill(y, c->n_in > 2 ? c->in[2] : NULL);
+#if !WHIT_SMALL
+  if (c->attr[0] == PAD_CONSTANT) {
+    pad_fill(y, value);
     pad_place(y, x, axes);
     return WHIT_OK;
   }
-  const unsigned last = y->rank - 1u;
-  const pad_axis *inner = &axes[last];
+#endif
+  const unsigned last = y->rank ? y->rank - 1u : 0;
   uint8_t *to = (uint8_t *)y->data;
   if (!whit_count(y)) return WHIT_OK;
   for (unsigned a = 0; a != UINT32_MAX;) {
     ptrdiff_t row = 0;
-    for (a = 0; a < last; a++) row += pad_source(c, axes, a, at[a]);
+    for (a = 0; a < last && row != PTRDIFF_MIN; a++) {
+      const ptrdiff_t from = pad_source(c, axes, a, at[a]);
+      row = from == PTRDIFF_MIN ? from : row + from;
+    }
     for (int32_t i = 0, n = 1; i < shape[last]; i += n, to += (size_t)n * size) {
-      const uint8_t *from = (const uint8_t *)x->data +
-                            (row + pad_source(c, axes, last, i)) * (ptrdiff_t)size;
-      n = i == inner->before && x->stride[last] == 1 ? inner->keep : 1;
-      whit_bytes_copy(to, from, (size_t)n * size);
+      const ptrdiff_t from = pad_source(c, axes, last, i);
+      const bool outside = row == PTRDIFF_MIN || from == PTRDIFF_MIN;
+      n = i == axes[last].before && x->stride[last] == 1 && !outside ? axes[last].keep : 1;
+      whit_bytes_copy(to, !outside ? whit_at(x, row + from) : value ? value : (const void *)&zero, (size_t)n * size);
     }
     for (a = last - 1; a != UINT32_MAX && ++at[a] == shape[a]; a--) at[a] = 0;
   }

@@ -16,17 +16,11 @@ static uint64_t random_mix(uint64_t x) {
 }
 
 whit_status whit_random_shape(whit_call *c) {
-  int64_t dims[WHIT_MAX_RANK];
   int32_t shape[WHIT_MAX_RANK];
   uint32_t rank;
   if (c->attr[0] != WHIT_F32 && c->attr[0] != WHIT_F64)
     return whit_fail(c, WHIT_E_TYPE, "random: makes f32 or f64");
-  WHIT_TRY(whit_ints(c, 0, dims, WHIT_MAX_RANK, &rank));
-  for (uint32_t a = 0; a < rank; a++) {
-    if (dims[a] < 0 || dims[a] > INT32_MAX)
-      return whit_fail(c, WHIT_E_VALUE, "random: a size is out of range");
-    shape[a] = (int32_t)dims[a];
-  }
+  WHIT_TRY(whit_sizes(c, 0, shape, &rank));
   return whit_out(c, 0, (unsigned)c->attr[0], rank, shape);
 }
 

@@ -15,27 +15,21 @@ static whit_status range_count(whit_call *c, int32_t *n) {
     known &= whit_known(c, i);
   }
   if (!known) return WHIT_LATER;
+  const whit_number start = whit_get(dtype, c->in[0]->data), limit = whit_get(dtype, c->in[1]->data),
+                    delta = whit_get(dtype, c->in[2]->data);
   double count;
   if (whit_type_is_float(dtype)) {
-    const double start = whit_get_f64(dtype, c->in[0]->data),
-                 limit = whit_get_f64(dtype, c->in[1]->data);
-    double span = limit - start;
+    double span = limit.f - start.f;
     if (dtype != WHIT_F64) span = (double)(float)span;
-    count = span / whit_get_f64(dtype, c->in[2]->data);
+    count = span / delta.f;
     if (!(count < 0x1p31)) return whit_fail(c, WHIT_E_VALUE, "range: endless, or too long");
   } else {
-    const int64_t start = whit_get_i64(dtype, c->in[0]->data),
-                  limit = whit_get_i64(dtype, c->in[1]->data);
-    const int64_t delta = whit_get_i64(dtype, c->in[2]->data);
-    if (!delta) return whit_fail(c, WHIT_E_VALUE, "range: endless, or too long");
-    const bool up = delta > 0;
-    const uint64_t span = up ? (uint64_t)limit - (uint64_t)start
-                             : (uint64_t)start - (uint64_t)limit;
-    const uint64_t step = up ? (uint64_t)delta : 0 - (uint64_t)delta;
-    const uint64_t steps = (up ? start < limit : limit < start) ? (span - 1) / step + 1 : 0;
-    if (steps > INT32_MAX)
-      return whit_fail(c, WHIT_E_SIZE, "the output would have 2^31 elements or more");
-    count = (double)steps;
+    if (!delta.i) return whit_fail(c, WHIT_E_VALUE, "range: endless, or too long");
+    const bool up = delta.i > 0;
+    const uint64_t span = up ? (uint64_t)limit.i - (uint64_t)start.i : (uint64_t)start.i - (uint64_t)limit.i;
+    const uint64_t step = up ? (uint64_t)delta.i : 0 - (uint64_t)delta.i;
+    count = (up ? start.i < limit.i : limit.i < start.i) ? (double)((span - 1) / step + 1) : 0;
+    if (!(count < 0x1p31)) return whit_fail(c, WHIT_E_SIZE, "the output would have 2^31 elements or more");
   }
   const int64_t whole = count > 0 ? (int64_t)count : 0;
   const int64_t up = whole + ((double)whole < count);
@@ -53,18 +47,14 @@ whit_status whit_range_shape(whit_call *c) {
 
 whit_status whit_range_run(whit_call *c) {
   const unsigned dtype = c->in[0]->dtype;
-  const size_t size = whit_type_size(dtype);
-  uint8_t *y = (uint8_t *)c->out[0]->data;
+  const whit_number start = whit_get(dtype, c->in[0]->data), delta = whit_get(dtype, c->in[2]->data);
+  const bool is_float = whit_type_is_float(dtype);
   const int32_t n = c->out[0]->shape[0];
-  if (whit_type_is_float(dtype)) {
-    const double start = whit_get_f64(dtype, c->in[0]->data),
-                 delta = whit_get_f64(dtype, c->in[2]->data);
-    for (int32_t k = 0; k < n; k++, y += size) whit_set_f64(dtype, y, start + k * delta);
-  } else {
-    const int64_t delta = whit_get_i64(dtype, c->in[2]->data);
-    uint64_t x = (uint64_t)whit_get_i64(dtype, c->in[0]->data);
-    for (int32_t k = 0; k < n; k++, y += size, x += (uint64_t)delta)
-      whit_set_i64(dtype, y, (int64_t)x);
+  for (int32_t k = 0; k < n; k++) {
+    whit_number y;
+    if (is_float) y.f = start.f + k * delta.f;
+    else y.i = (int64_t)((uint64_t)start.i + (uint64_t)k * (uint64_t)delta.i);
+    whit_set(dtype, whit_at(c->out[0], k), y);
   }
   return WHIT_OK;
 }

@@ -37,7 +37,7 @@ static bool red_rows(const red_plan *p) { return RED_HAS_ROWS && red_reduced(p, 
 static whit_status red_axes(whit_call *c, uint32_t *mask) {
   int64_t given[WHIT_MAX_RANK];
   const int32_t rank = c->in[0]->rank;
-  const bool is_given = c->n_in > 1 && c->in[1];
+  const bool is_given = whit_in(c, 1);
   uint32_t n;
   const int32_t *list = whit_attr_list(c, 3, 0, &n);
   if (is_given) WHIT_TRY(whit_ints(c, 1, given, WHIT_MAX_RANK, &n));

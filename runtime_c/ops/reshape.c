@@ -19,41 +19,44 @@ static whit_status reshape_copied(whit_call *c, int64_t *dim) {
 
 /* Number of elements, axes of size 0 left out: with them nothing could be inferred of an empty
  * tensor. */
-static int64_t reshape_product(const whit_tensor *x) {
-  int64_t n = 1;
+static int32_t reshape_product(const whit_tensor *x) {
+  int32_t n = 1;
   for (unsigned a = 0; a < x->rank; a++) n *= x->shape[a] ? x->shape[a] : 1;
   return n;
 }
 
 whit_status whit_reshape_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];
-  const bool given = c->n_in > 1 && c->in[1];
-  int64_t shape[WHIT_MAX_RANK], rest = 1;
-  int32_t out[WHIT_MAX_RANK], *infer = NULL;
+  const bool given = WHIT_SIZES && whit_in(c, 1);
+  int64_t sizes[WHIT_MAX_RANK], rest = 1;
+  int32_t shape[WHIT_MAX_RANK], *infer = NULL;
   uint32_t rank;
   bool empty = false;
   const int32_t *dims = whit_attr_list(c, 1, 0, &rank);
-  if (given) WHIT_TRY(whit_ints(c, 1, shape, WHIT_MAX_RANK, &rank));
+  if (!WHIT_SIZES && whit_in(c, 1))
+    return whit_fail(c, WHIT_E_OPERATOR, "reshape: this build of the runtime lacks sizes that are inputs");
+  if (given) WHIT_TRY(whit_ints(c, 1, sizes, WHIT_MAX_RANK, &rank));
   if (rank > WHIT_MAX_RANK) return whit_fail(c, WHIT_E_SHAPE, "reshape to too many axes");
   for (uint32_t a = 0; a < rank; a++) {
-    int64_t dim = given ? shape[a] : dims[a];
+    int64_t dim = given ? sizes[a] : dims[a];
     if (given && (dim < -1 || dim > INT32_MAX)) return whit_fail(c, WHIT_E_VALUE, "reshape to a size that is out of range");
     if (given && !dim && !c->attr[0]) dim = -2 - (int64_t)(a << 4 | (a + 1));
     if (!WHIT_INFERS && dim < 0)
       return whit_fail(c, WHIT_E_OPERATOR, "reshape: this build of the runtime lacks sizes that are copied or inferred");
     if (dim < -1) WHIT_TRY(reshape_copied(c, &dim));
-    out[a] = (int32_t)dim;
     if (dim < 0) {
       if (infer) return whit_fail(c, WHIT_E_VALUE, "reshape can infer one axis only");
-      infer = &out[a];
+      infer = &shape[a];
+      dim = 1;
     }
-    empty |= !dim;
-    if (dim > 0) rest *= dim;
-    if (rest > INT32_MAX) return whit_fail(c, WHIT_E_SHAPE, "reshape to another number of elements");
+    shape[a] = (int32_t)dim;
+    if (dim) rest *= dim;
+    else empty = true;
+    if (WHIT_INFERS && rest > INT32_MAX) return whit_fail(c, WHIT_E_SHAPE, "reshape to another number of elements");
   }
-  const int64_t count = whit_count(x);
-  if (infer) *infer = (int32_t)((empty ? reshape_product(x) : count) / rest);
-  WHIT_TRY(whit_out_view(c, rank, out, NULL));
+  const int32_t count = whit_count(x);
+  if (infer) *infer = (empty ? reshape_product(x) : count) / (int32_t)rest;
+  WHIT_TRY(whit_out_view(c, rank, shape, NULL));
   if (whit_count(c->out[0]) != count)
     return whit_fail(c, WHIT_E_SHAPE, "reshape to another number of elements");
   return WHIT_OK;

@@ -11,8 +11,8 @@ whit_status whit_softmax_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];
   if (x->dtype != WHIT_F32) return whit_fail(c, WHIT_E_TYPE, "softmax: x must be f32");
   if (!x->rank) return whit_fail(c, WHIT_E_SHAPE, "softmax: x has no axis");
-  if (c->attr[0] & ~1) return whit_fail(c, WHIT_E_VALUE, "softmax: log must be 0 or 1");
   if (!WHIT_LOGS && c->attr[0]) return whit_fail(c, WHIT_E_OPERATOR, "softmax: this build of the runtime lacks its logarithm");
+  if (c->attr[0] & ~1) return whit_fail(c, WHIT_E_VALUE, "softmax: log must be 0 or 1");
   return whit_out_like(c, 0, x);
 }
 

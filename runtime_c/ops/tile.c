@@ -19,6 +19,17 @@ enum { TILE_MAX_REGS = 48, TILE_MAX_PARTS = 64, TILE_MIN_PARALLEL = 65536 };
 enum { TILE_ONE = WHIT_SHORTEST > 2 ? WHIT_SHORTEST / 2 : 1 };  /* 64-bit words of a register for one element */
 enum { TILE_GENERAL, TILE_DENSE, TILE_SPLAT, TILE_PERIODIC };
 
+#if WHIT_SMALL
+/* A program with its operands, ready to run on any range of elements. */
+typedef struct tile_plan {
+  const whit_call *call;
+  const whit_tensor *y;           /* of the common shape */
+  uint8_t *parts;                 /* per part: the registers */
+  size_t part_bytes;
+  int32_t line, length;           /* elements that all inputs have at a stride of their own, one line after the other; of a register */
+  uint32_t n_parts;
+} tile_plan;
+#else
 typedef struct tile_input {
   const uint8_t *data;
   int32_t stride[WHIT_MAX_RANK];  /* per axis of tile_plan */
@@ -41,6 +52,7 @@ typedef struct tile_plan {
   uint8_t domain, n_regs, n_axes;
   bool general;                   /* some input needs the index of a block's first element */
 } tile_plan;
+#endif
 
 static inline unsigned tile_op(uint32_t w) { return w & 255; }
 static inline unsigned tile_dst(uint32_t w) { return w >> 8 & 63; }
@@ -101,28 +113,24 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
       return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks a micro-operation of the program");
     for (; reads; reads--, operands >>= 6)
       if (!(written >> (operands & 63) & 1)) return whit_fail(c, WHIT_E_FORMAT, "tile: reads a register that is not set");
-    if (op > WHIT_MICRO_store && operands) return whit_fail(c, WHIT_E_FORMAT, "tile: an operand that is not read must be 0");
     if (op == WHIT_MICRO_load && tile_a(w) >= c->n_in) return whit_fail(c, WHIT_E_FORMAT, "tile: no such input");
-    if (op == WHIT_MICRO_store && (tile_b(w) >= c->n_out || stored >> tile_b(w) & 1))
-      return whit_fail(c, WHIT_E_FORMAT, "tile: no such output, or stored twice");
     if (!WHIT_CASTS && tile_casts(c, w, domain))
       return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks conversions between floats and integers");
+    c->over = op == WHIT_MICRO_store && c->n_out == 1 ? 0xff : 0; /* if the last one stores, all of a block has been read before */
     if (op == WHIT_MICRO_store) {
+      if (tile_b(w) >= c->n_out || stored >> tile_b(w) & 1)
+        return whit_fail(c, WHIT_E_FORMAT, "tile: no such output, or stored twice");
       stored |= (uint64_t)1 << tile_b(w);
       n_left--;
       WHIT_TRY(whit_out(c, tile_b(w), tile_c(w), rank, shape));
       continue;
     }
+    if (op > WHIT_MICRO_store && operands) return whit_fail(c, WHIT_E_FORMAT, "tile: an operand that is not read must be 0");
     if (tile_dst(w) >= n_regs) return whit_fail(c, WHIT_E_FORMAT, "tile: no such register");
     written |= (uint64_t)1 << tile_dst(w);
     if (op == WHIT_MICRO_imm) at += (uint32_t)tile_size(domain) / 4;
   }
   return at == n_words && !n_left ? WHIT_OK : whit_fail(c, WHIT_E_FORMAT, "tile: an output is not stored");
-}
-
-/* With one output, stored by the last instruction, all inputs of a block have been read when it is written. */
-static bool tile_stores_last(const whit_call *c) {
-  return c->n_out == 1 && tile_op((uint32_t)c->attr[c->attr[0]]) == WHIT_MICRO_store;
 }
 
 static uint32_t tile_parts(const whit_call *c, int32_t count) {
@@ -153,10 +161,19 @@ whit_status whit_tile_check(whit_call *c) {
   return tile_program(c, rank, shape);
 }
 
+/* Of a plan, before its parts. */
+static size_t tile_head_bytes(const whit_call *c) {
+#if WHIT_SMALL
+  (void)c;
+  return whit_round(sizeof(tile_plan), 64);
+#else
+  return whit_round(sizeof(tile_plan) + c->n_in * sizeof(tile_input), 64);
+#endif
+}
+
 size_t whit_tile_bytes(const whit_call *c, int32_t count, uint32_t n_parts) {
   const uint32_t head = (uint32_t)c->attr[1];
-  return whit_round(sizeof(tile_plan) + c->n_in * sizeof(tile_input), 64) +
-         n_parts * tile_part_bytes(head & 255, head >> 8 & 255, tile_length(count, head >> 8 & 255));
+  return tile_head_bytes(c) + n_parts * tile_part_bytes(head & 255, head >> 8 & 255, tile_length(count, head >> 8 & 255));
 }
 
 /* Any of the outputs: all have one shape. NULL: none is wanted. */
@@ -170,11 +187,12 @@ whit_status whit_tile_shape(whit_call *c) {
   WHIT_TRY(whit_tile_check(c));
   const whit_tensor *y = tile_output(c);
   const int32_t count = y ? whit_count(y) : 0;
-  c->over = tile_stores_last(c) ? 0xff : 0;
   c->scratch_bytes = WHIT_SMALL || count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count))
                                              : ((uint32_t)c->attr[1] >> 8 & 255) * TILE_ONE * 8;
   return WHIT_OK;
 }
+
+typedef uint64_t tile_words __attribute__((may_alias));
 
 /* ---- running ----------------------------------------------------------------------------------------- */
 
@@ -200,7 +218,74 @@ static inline void tile_micro(const whit_kernels *k, unsigned domain, unsigned o
     whit_micro_i64(op, (int64_t *)y, (const int64_t *)a, (const int64_t *)b, (const int64_t *)c, n);
 }
 
-#if !WHIT_SMALL
+#if WHIT_SMALL
+/* Runs the program on elements start ... start + n - 1 of the common shape, n <= t->length. */
+static void tile_run_block(const tile_plan *t, uint8_t *reg, int32_t start, int32_t n) {
+  const whit_call *c = t->call;
+  const uint32_t *p = (const uint32_t *)c->attr + 1;
+  const unsigned domain = *p & 255;
+  const size_t size = tile_size(domain), step = size * (size_t)t->length;
+  for (uint32_t k = *p++ >> 16; k; k--) {
+    const uint32_t w = *p++;
+    const unsigned op = tile_op(w);
+    uint8_t *const dst = reg + tile_dst(w) * step, *const a = reg + tile_a(w) * step;
+    if (op > WHIT_MICRO_store) {
+      tile_micro(c->k, domain, op, dst, a, reg + tile_b(w) * step, reg + tile_c(w) * step, n);
+    } else if (op == WHIT_MICRO_store) {
+      const whit_tensor *y = c->out[tile_b(w)];
+      if (y) tile_store(domain, whit_at(y, start), y->dtype, a, n);
+    } else if (op == WHIT_MICRO_load) {
+      const whit_tensor *x = c->in[tile_a(w)];
+      for (int32_t i = 0, m; i < n; i += m) {
+        m = whit_min_i32(n - i, t->line - (start + i) % t->line);
+        tile_load(domain, dst + (size_t)i * size, x->dtype, whit_at(x, whit_offset(x, t->y, 0, start + i)),
+                  whit_offset(x, t->y, 0, 1), m);
+      }
+    } else {
+      const uint64_t two = p[0] | (uint64_t)p[domain != 0] << 32; /* words */
+      for (size_t i = 0; i < step; i += sizeof two) *(tile_words *)(void *)(dst + i) = two;
+      p += size / 4;
+    }
+  }
+}
+
+void whit_tile_range(const tile_plan *t, uint32_t part, int32_t start, int32_t n) {
+  for (int32_t m; n > 0; start += m, n -= m) {
+    m = whit_min_i32(n, t->length);
+    tile_run_block(t, t->parts + part * t->part_bytes, start, m);
+  }
+}
+
+static void tile_part(void *arg, uint32_t part) {
+  const tile_plan *t = (const tile_plan *)arg;
+  int32_t end;
+  const int32_t first = whit_part(part, (int32_t)t->n_parts, whit_count(t->y), &end);
+  whit_tile_range(t, part, first, end - first);
+}
+
+/* The inner axes are in line as long as each input goes on along the next one as it does along those inside. */
+static int32_t tile_line(const whit_call *c, const whit_tensor *y) {
+  int32_t line = 1;
+  for (unsigned a = y->rank; a--; line *= y->shape[a])
+    for (unsigned i = 0; line > 1 && y->shape[a] > 1 && i < c->n_in; i++)
+      if (whit_offset(c->in[i], y, 0, line) != (int64_t)line * whit_offset(c->in[i], y, 0, 1)) return line;
+  return line;
+}
+
+tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scratch, uint32_t n_parts) {
+  const uint32_t head = (uint32_t)c->attr[1];
+  tile_plan *t = (tile_plan *)scratch;
+  t->call = c;
+  t->y = y;
+  t->parts = (uint8_t *)scratch + tile_head_bytes(c);
+  t->length = tile_length(whit_count(y), head >> 8 & 255);
+  t->part_bytes = tile_part_bytes(head & 255, head >> 8 & 255, t->length);
+  t->line = tile_line(c, y);
+  t->n_parts = n_parts;
+  return t;
+}
+
+#else
 /* ---- one element ------------------------------------------------------------------------------------ */
 
 static inline void tile_copy_one(unsigned domain, void *y, const void *x) {
@@ -235,11 +320,8 @@ static void tile_one(whit_call *c) {
     }
   }
 }
-#endif
 
 /* ---- many --------------------------------------------------------------------------------------------- */
-
-typedef uint64_t tile_words __attribute__((may_alias));
 
 /* Fills a register, two words at a time. */
 static void tile_literal(const tile_plan *t, void *y, const uint32_t *p) {
@@ -272,31 +354,6 @@ static void tile_index(const tile_plan *t, int32_t element, int32_t *at) {
   for (unsigned a = 0; a < t->n_axes; element /= t->dims[a++]) at[a] = element % t->dims[a];
 }
 
-#if WHIT_SMALL
-/* Runs the program on elements start ... start + n - 1 of the common shape, n <= t->block. */
-static void tile_run_block(const tile_plan *t, void *part, int32_t start, int32_t n) {
-  const size_t step = tile_size(t->domain) * (size_t)t->length;
-  const uint32_t *p = t->program;
-  int32_t at[WHIT_MAX_RANK];
-  tile_index(t, start, at);
-  for (uint32_t k = t->n_ops; k; k--) {
-    const uint32_t w = *p++;
-    const unsigned op = tile_op(w);
-    uint8_t *const reg = (uint8_t *)part, *const dst = reg + tile_dst(w) * step, *const a = reg + tile_a(w) * step;
-    if (op > WHIT_MICRO_store) {
-      tile_micro(t->kernels, t->domain, op, dst, a, reg + tile_b(w) * step, reg + tile_c(w) * step, n);
-    } else if (op == WHIT_MICRO_store) {
-      const whit_tensor *y = t->out[tile_b(w)];
-      if (y) tile_store(t->domain, whit_at(y, start), y->dtype, a, n);
-    } else if (op == WHIT_MICRO_load) {
-      tile_gather(t, &t->in[tile_a(w)], dst, at, n);
-    } else {
-      tile_literal(t, dst, p);
-      p += tile_size(t->domain) / 4;
-    }
-  }
-}
-#else
 static inline void *tile_buffer(const tile_plan *t, void **reg, unsigned r) {
   return (uint8_t *)reg + whit_round(t->n_regs * sizeof(void *), 64) + r * tile_size(t->domain) * (size_t)t->length;
 }
@@ -371,7 +428,6 @@ static void tile_prepare(const tile_plan *t, void **reg) {
     p += tile_size(t->domain) / 4;
   }
 }
-#endif
 
 void whit_tile_range(const tile_plan *t, uint32_t part, int32_t start, int32_t n) {
   for (int32_t m; n > 0; start += m, n -= m) {
@@ -405,7 +461,6 @@ static void tile_axes(tile_plan *t, const whit_call *c, const whit_tensor *y) {
   t->n_axes = (uint8_t)(n ? n : 1);
 }
 
-#if !WHIT_SMALL
 static uint8_t tile_kind(const tile_plan *t, const tile_input *x) {
   bool dense = true, still = true; /* still: only the innermost axis moves it */
   int64_t step = 1;
@@ -442,7 +497,6 @@ static void tile_fix(tile_plan *t) {
   else if (periodic & ~again) t->block = t->length / period * period;
   t->fixed = (once | periodic) & ~again;
 }
-#endif
 
 tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scratch, uint32_t n_parts) {
   tile_plan *t = (tile_plan *)scratch;
@@ -458,7 +512,7 @@ tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scrat
   t->length = tile_length(t->count, t->n_regs);
   t->general = false;
   t->n_parts = n_parts;
-  t->parts = (uint8_t *)scratch + whit_round(sizeof *t + c->n_in * sizeof(tile_input), 64);
+  t->parts = (uint8_t *)scratch + tile_head_bytes(c);
   t->part_bytes = tile_part_bytes(t->domain, t->n_regs, t->length);
   t->dims[0] = 1;               /* of one element, which has an axis too */
   for (unsigned i = 0; i < c->n_in; i++) {
@@ -468,13 +522,12 @@ tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scrat
   }
   tile_axes(t, c, y);
   t->block = t->length;
-#if !WHIT_SMALL
   for (unsigned i = 0; i < c->n_in; i++) t->in[i].kind = tile_kind(t, &t->in[i]);
   tile_fix(t);
   for (uint32_t part = 0; part < n_parts; part++) tile_prepare(t, (void **)(void *)(t->parts + part * t->part_bytes));
-#endif
   return t;
 }
+#endif
 
 whit_status whit_tile_run(whit_call *c) {
   const whit_tensor *y = tile_output(c);

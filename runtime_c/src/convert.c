@@ -8,10 +8,13 @@
 #include "internal.h"
 #include "../kernels/tile.h"
 
-/* What this build has of them: floats of two bytes, and of one (f8e8m0 is apart). */
+/* What this build has: floats of two bytes, and of one (f8e8m0 is apart); integers of 8 bits or less, 16 and 32. */
 enum { HAS_HALVES = (WHIT_DTYPES & (1u << WHIT_F16 | 1u << WHIT_BF16)) != 0,
        HAS_BYTES = (WHIT_DTYPES & (1u << WHIT_F8E4M3FN | 1u << WHIT_F8E4M3FNUZ | 1u << WHIT_F8E5M2 | 1u << WHIT_F8E5M2FNUZ |
-                                   1u << WHIT_F4E2M1)) != 0 };
+                                   1u << WHIT_F4E2M1)) != 0,
+       HAS_8 = (WHIT_DTYPES & (1u << WHIT_U8 | 1u << WHIT_I8 | 1u << WHIT_U4 | 1u << WHIT_I4 | 1u << WHIT_U2 | 1u << WHIT_I2)) != 0,
+       HAS_16 = (WHIT_DTYPES & (1u << WHIT_U16 | 1u << WHIT_I16)) != 0,
+       HAS_32 = (WHIT_DTYPES & (1u << WHIT_U32 | 1u << WHIT_I32)) != 0 };
 
 /* ---- narrow floats ------------------------------------------------------------------------------ */
 
@@ -136,9 +139,9 @@ int64_t whit_get_i64(unsigned dtype, const void *p) {
   switch (unused) {
     case 64: return WHIT_CASTS ? truncated(whit_get_f64(dtype, p), -64) : 0;
     case 63: return *(const uint8_t *)p != 0;
-    case 48: v = *(const uint16_t *)p; break;
-    case 32: v = *(const uint32_t *)p; break;
-    default: v = *(const uint8_t *)p; break;
+    case 48: v = HAS_16 ? *(const uint16_t *)p : 0; break;
+    case 32: v = HAS_32 ? *(const uint32_t *)p : 0; break;
+    default: v = HAS_8 ? *(const uint8_t *)p : 0; break;
   }
   v <<= unused;
   return bits < 0 ? (int64_t)v >> unused : (int64_t)(v >> unused);
@@ -149,10 +152,10 @@ void whit_set_i64(unsigned dtype, void *p, int64_t x) {
   switch (n_bits) {
     case 0: break;
     case 1: *(uint8_t *)p = x != 0; return;
-    case 16: *(uint16_t *)p = (uint16_t)x; return;
-    case 32: *(uint32_t *)p = (uint32_t)x; return;
+    case 16: if (HAS_16) *(uint16_t *)p = (uint16_t)x; return;
+    case 32: if (HAS_32) *(uint32_t *)p = (uint32_t)x; return;
     case 64: *(int64_t *)p = x; return;
-    default: *(uint8_t *)p = (uint8_t)(x & ((1 << n_bits) - 1)); return;
+    default: if (HAS_8) *(uint8_t *)p = (uint8_t)(x & ((1 << n_bits) - 1)); return;
   }
   if (!WHIT_CASTS) return;
   if (dtype == WHIT_F32) {

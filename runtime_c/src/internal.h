@@ -122,12 +122,14 @@ bool whit_same_shape(const whit_tensor *a, const whit_tensor *b);
 int32_t whit_product(const int32_t *sizes, unsigned n);
 /* i, one of n or, below 0, counted from their end, in [0, n); -1 if it is outside. */
 int32_t whit_position(int64_t i, int32_t n);
-/* axis in [-rank, rank) -> [0, rank); false if outside. */
-bool whit_axis(int32_t *axis, unsigned rank);
 /* Input i; NULL if it is not given. */
 const whit_tensor *whit_in(const whit_call *c, unsigned i);
+/* Its data; NULL if it is not given. */
+const void *whit_in_data(const whit_call *c, unsigned i);
 /* Where output k goes; NULL if it is not wanted. */
 void *whit_out_data(const whit_call *c, unsigned k);
+/* Where element number `index` of y, its last `inner` axes left out, is in t, which broadcasts to y: in elements from t's start. */
+ptrdiff_t whit_offset(const whit_tensor *t, const whit_tensor *y, unsigned inner, int32_t index);
 /* numpy broadcasting of b into shape (rank axes); both are updated. WHIT_E_SHAPE if they do not fit. */
 whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b);
 

@@ -43,6 +43,7 @@
 #define WHIT_LOGS 1                             /* logarithms of softmax */
 #define WHIT_AUTO_PADS 1                        /* windows with auto_pad or ceil_mode */
 #define WHIT_INFERS 1                           /* reshapes to sizes that are copied or inferred */
+#define WHIT_SIZES 1                            /* reshapes to sizes that are an input */
 #define WHIT_INTS 1                             /* inputs that hold sizes, axes or positions */
 #define WHIT_KNOWN 1                            /* nodes whose inputs the plan knows, computed while planning */
 #define WHIT_STATES 1                           /* state that lasts from run to run */
@@ -75,6 +76,8 @@ enum { WHIT_NARROW_FLOATS = 0x19f0400,          /* dtypes that are converted bit
 #endif
 
 #define WHIT_CONTROL (WHIT_HAS_if || WHIT_HAS_loop)
+#define WHIT_FINISHES (WHIT_EPILOGUES || !WHIT_SMALL)   /* kernels read the finish of a product, if only to see that it is none */
+#define WHIT_LISTS (WHIT_CONVS || WHIT_HAS_bottleneck)  /* products whose rows are lists of pointers */
 #define WHIT_HAS_DTYPE(dtype) ((uint32_t)WHIT_DTYPES >> (dtype) & 1u)
 /* Of a type that this build converts to f32. */
 #define WHIT_IS_F32(dtype) \

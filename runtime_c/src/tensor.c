@@ -128,34 +128,32 @@ bool whit_same_shape(const whit_tensor *a, const whit_tensor *b) {
 
 int32_t whit_position(int64_t i, int32_t n) {
   if (i < 0) i += n;
-  return i < 0 || i >= n ? -1 : (int32_t)i;
-}
-
-WHIT_CALLED bool whit_axis(int32_t *axis, unsigned rank) {
-  const int32_t found = whit_position(*axis, (int32_t)rank);
-  if (found >= 0) *axis = found;
-  return found >= 0;
+  return (uint64_t)i < (uint32_t)n ? (int32_t)i : -1;
 }
 
 whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b) {
-  if (b->rank > *rank) {
-    const unsigned more = b->rank - (unsigned)*rank;
-    for (unsigned a = b->rank; a--;) shape[a] = a >= more ? shape[a - more] : 1;
-    *rank = b->rank;
+  const unsigned n = *rank > b->rank ? *rank : b->rank;
+  for (unsigned k = 1; k <= n; k++) { /* from the last axis on, so that shape can be moved to more axes in place */
+    const int32_t size = k <= *rank ? shape[*rank - k] : 1, other = k <= b->rank ? b->shape[b->rank - k] : 1;
+    if (size != other && size != 1 && other != 1) return WHIT_E_SHAPE;
+    shape[n - k] = size == 1 ? other : size;
   }
-  int32_t *last = shape + (*rank - b->rank);
-  for (unsigned a = 0; a < b->rank; a++) {
-    if (last[a] == 1)
-      last[a] = b->shape[a];
-    else if (b->shape[a] != 1 && b->shape[a] != last[a])
-      return WHIT_E_SHAPE;
-  }
+  *rank = (uint8_t)n;
   return WHIT_OK;
+}
+
+ptrdiff_t whit_offset(const whit_tensor *t, const whit_tensor *y, unsigned inner, int32_t index) {
+  ptrdiff_t at = 0;
+  for (unsigned d = y->rank - inner, e = t->rank - inner; index && d-- > 0 && e-- > 0; index /= y->shape[d])
+    if (t->shape[e] != 1) at += (ptrdiff_t)(index % y->shape[d]) * t->stride[e];
+  return at;
 }
 
 /* ---- calls -------------------------------------------------------------------------- */
 
 WHIT_CALLED const whit_tensor *whit_in(const whit_call *c, unsigned i) { return i < c->n_in ? c->in[i] : NULL; }
+
+const void *whit_in_data(const whit_call *c, unsigned i) { return whit_in(c, i) ? c->in[i]->data : NULL; }
 
 WHIT_CALLED void *whit_out_data(const whit_call *c, unsigned k) { return k < c->n_out && c->out[k] ? c->out[k]->data : NULL; }
 
@@ -185,7 +183,7 @@ whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32
     return whit_fail(c, WHIT_E_SHAPE, "an input that holds sizes or axes has too many elements");
   if (count && !whit_known(c, i)) return WHIT_LATER;
   const uint8_t *p = (const uint8_t *)t->data;
-  const ptrdiff_t step = t->rank ? t->stride[0] * (ptrdiff_t)whit_type_size(t->dtype) : 0;
+  const ptrdiff_t step = t->stride[0] * (ptrdiff_t)whit_type_size(t->dtype); /* of one number any will do */
   for (uint32_t k = 0; k < count; k++) v[k] = whit_get_i64(t->dtype, p + step * (ptrdiff_t)k);
   *n = count;
   return WHIT_OK;

@@ -71,7 +71,7 @@ ISAS = """#if defined __aarch64__
 
 FLAGS = (
     "epilogues", "programs", "gates", "packs", "batches", "wide", "dynamic", "sequences", "pools", "casts",
-    "ties", "logs", "auto_pads", "infers", "ints", "known", "states",
+    "ties", "logs", "auto_pads", "infers", "sizes", "ints", "known", "states",
 )  # fmt: skip
 """Of src/selection.h: parts of the runtime that models use or do not."""
 

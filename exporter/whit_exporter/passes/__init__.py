@@ -18,6 +18,7 @@ from .norm import absorb_affine, recognise_norm
 from .panels import pack_panels
 from .peephole import simplify_programs
 from .pixels import convolve_pixels
+from .results import store_again
 from .softmax import recognise_softmax
 from .tie import tie_tables
 from .winograd import store_winograd
@@ -43,6 +44,7 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("fuse", fuse_tiles),
     ("epilogue", attach_epilogues),
     ("peephole", simplify_programs),
+    ("results", store_again),
     ("bottleneck", fuse_bottlenecks),
     ("clean", remove_dead),
 ]
