@@ -44,11 +44,25 @@ WHIT_CALLED const void *whit_scalar(const whit_tensor *t, unsigned dtype) {
   return whit_is_tensor(t) && t->dtype == dtype && whit_count(t) > 0 ? t->data : NULL;
 }
 
-whit_frame *whit_frame_open(whit_instance *i, const whit_region *r, uint32_t node) {
+whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node) {
+  const whit_model *m = i->model;
+  const whit_region *r = &m->regions[region];
   whit_frame *f = &i->frames[i->depth++];
-  *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value,
-                    .loop = WHIT_HAS_loop && node != WHIT_NONE && i->steps[node].mode == WHIT_STEP_LOOP };
+  *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value };
   i->pc = r->begin;
+  if (!WHIT_CONTROL || node == WHIT_NONE) return f;
+  const whit_node *n = &m->nodes[node];
+  f->loop = WHIT_HAS_loop && i->steps[node].mode == WHIT_STEP_LOOP;
+  f->n_out = n->n_out;
+  f->in = m->words + n->args;
+  f->out = f->in + n->n_in;
+  f->params = m->words + r->params;
+  f->results = m->words + r->results;
+  if (!f->loop) return f;
+  f->n_carried = n->n_in - 2u;
+  f->in += 2;
+  f->params++;
+  f->results++;
   return f;
 }
 
@@ -205,7 +219,7 @@ static whit_status start_run(whit_instance *i) {
   }
   WHIT_TRY(bind_inputs(i));
   i->depth = 0;
-  whit_frame_open(i, i->region, WHIT_NONE);
+  whit_frame_open(i, i->entry->region, WHIT_NONE);
   i->running = true;
   return WHIT_OK;
 }

@@ -336,13 +336,18 @@ typedef struct whit_step {    /* what the plan made of a node */
 } whit_step;
 enum { WHIT_STEP_SKIP, WHIT_STEP_READY, WHIT_STEP_VIEW, WHIT_STEP_DYNAMIC, WHIT_STEP_IF, WHIT_STEP_LOOP };
 
-typedef struct whit_frame {   /* an open region while running or planning */
+/* An open region while running or planning, with the numbers of values that belong together: number k < n_carried of in, params,
+ * results and out is one carried value, results and out from there to n_out are what is written straight to an output: all of
+ * an if's, slices of a loop's. In front of a loop's stand, at -2 and -1, trips and condition, iteration, and whether to go on. */
+typedef struct whit_frame {
   const whit_region *region;
+  const uint32_t *in, *out, *params, *results;
+  uint32_t n_carried, n_out;
   uint32_t node, end;         /* control node, WHIT_NONE: the entry; node index where the region ends */
   uint32_t first_value;       /* planning: next value number when the region opened */
   bool loop;
-  int64_t i, n;               /* loop: iteration, trips */
-  uint64_t steps;             /* loop: nodes executed when the trip began */
+  int64_t i, n;               /* iteration, trips: an if has one */
+  uint64_t steps;             /* nodes executed when the trip began */
 } whit_frame;
 
 struct whit_instance {
@@ -415,7 +420,7 @@ const void *whit_scalar(const whit_tensor *t, unsigned dtype);
 /* The value of an input or output of the entry, or NULL. */
 whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k);
 /* Opens a region, of node or of the entry: its first node is next. */
-whit_frame *whit_frame_open(whit_instance *i, const whit_region *r, uint32_t node);
+whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node);
 /* May the call's output be the view that its shape function described? */
 bool whit_view_allowed(const whit_value *out, const whit_call *c);
 /* Data of a value's slot; second: the other one of a value that has two. */

@@ -2,13 +2,6 @@
  * every other value of known shape is a view or gets a place (place.c). What depends on data stays dynamic. */
 #include "internal.h"
 
-static const uint32_t *region_params(const whit_instance *i, const whit_region *r) {
-  return i->model->words + r->params;
-}
-static const uint32_t *region_results(const whit_instance *i, const whit_region *r) {
-  return i->model->words + r->results;
-}
-
 static size_t tensor_bytes(const whit_tensor *t) {
   return whit_round(whit_bytes(t), 64);
 }
@@ -140,77 +133,63 @@ static bool same_type(const whit_value *a, const whit_value *b) {
 
 /* Defines a loop's parameters: the iteration, and the carried values as the loop finds them. */
 static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
-  const whit_region *r = f->region;
-  const uint32_t *params = region_params(i, r), *args = whit_args(i, &i->model->nodes[f->node]);
-  whit_value *iter = plan_define(i, &i->values[params[0]], f->node, WHIT_V_PLACED | WHIT_V_PARAM);
+  whit_value *iter = plan_define(i, &i->values[f->params[-1]], f->node, WHIT_V_PLACED | WHIT_V_PARAM);
   whit_tensor_set(&iter->t, WHIT_I64, 0, NULL);
   iter->n_bytes = 64;
   iter->death = i->model->nodes[f->node].end - 1;
-  for (unsigned k = 1; k < r->n_params; k++) {
-    if (args[1 + k] == WHIT_NONE) return whit_error(i, WHIT_E_FORMAT, f->node, "lacks an input");
-    const whit_value *init = &i->values[args[1 + k]];
-    whit_value *p = &i->values[params[k]];
-    if (whit_is_dynamic(init) || p->flags & WHIT_V_GROWS) {
-      plan_define(i, p, f->node, WHIT_V_PARAM | WHIT_V_DYNAMIC);
-    } else {
-      p->t = init->t;
-      plan_define(i, p, f->node, WHIT_V_PARAM);
-    }
+  for (unsigned k = 0; k < f->n_carried; k++) {
+    if (f->in[k] == WHIT_NONE) return whit_error(i, WHIT_E_FORMAT, f->node, "lacks an input");
+    const whit_value *init = &i->values[f->in[k]];
+    whit_value *p = &i->values[f->params[k]];
+    const bool dynamic = whit_is_dynamic(init) || p->flags & WHIT_V_GROWS;
+    if (!dynamic) p->t = init->t;
+    plan_define(i, p, f->node, WHIT_V_PARAM | (dynamic ? WHIT_V_DYNAMIC : 0u));
+    i->values[f->results[k]].flags |= WHIT_V_TWICE;
   }
   return WHIT_OK;
 }
 
 /* Opens the next region, of a control node or the entry's. */
 static whit_status plan_open_region(whit_instance *i, uint32_t node) {
-  const whit_region *r = &i->model->regions[i->next_region++];
-  const uint32_t *results = region_results(i, r);
-  const whit_frame *f = whit_frame_open(i, r, node);
-  const bool loop = whit_is_loop(f);
-  for (unsigned k = 0; k < r->n_results; k++) {
-    if (results[k] == WHIT_NONE) continue;
-    const bool carried = loop && k && k < r->n_params;
-    i->values[results[k]].flags |= WHIT_V_OWN | WHIT_V_DENSE | (carried ? WHIT_V_TWICE : 0u);
-  }
-  return loop ? plan_define_params(i, f) : WHIT_OK;
+  const whit_frame *f = whit_frame_open(i, i->next_region++, node);
+  const uint32_t *results = i->model->words + f->region->results;
+  for (unsigned k = 0; k < f->region->n_results; k++)
+    if (results[k] != WHIT_NONE) i->values[results[k]].flags |= WHIT_V_OWN | WHIT_V_DENSE;
+  return whit_is_loop(f) ? plan_define_params(i, f) : WHIT_OK;
 }
 
 /* Results of the region that closes: each computed by a node of it, and named once. */
 static whit_status use_results(whit_instance *i, const whit_frame *f) {
-  const whit_region *r = f->region;
-  const uint32_t *results = region_results(i, r);
-  const bool loop = whit_is_loop(f);
-  for (unsigned k = 0; k < r->n_results; k++) {
-    if (loop && results[k] == WHIT_NONE) continue;
+  const uint32_t *results = i->model->words + f->region->results;
+  for (unsigned k = 0; k < f->region->n_results; k++) {
+    if (whit_is_loop(f) && results[k] == WHIT_NONE) continue;
     whit_value *v = results[k] == WHIT_NONE ? NULL : &i->values[results[k]];
     if (!v || results[k] < f->first_value || (v->flags & (WHIT_V_DEFINED | WHIT_V_RESULT | WHIT_V_PARAM)) != WHIT_V_DEFINED)
       return whit_error(i, WHIT_E_FORMAT, f->node, "a region's result must be computed in it, once");
     v->flags |= WHIT_V_RESULT;
     v->death = f->end - 1;
-    if (loop && k) v->birth = f->node;                        /* it outlives the trip that wrote it */
+    if (whit_is_loop(f)) v->birth = f->node;                  /* it outlives the trip that wrote it */
     if (!(v->flags & WHIT_V_PLACED)) v->flags &= (uint16_t)~WHIT_V_BOUND;
   }
   return WHIT_OK;
 }
 
 /* Marks carried parameters whose result has another shape as growing. true: the body must be planned again. */
-static bool carried_changed(whit_instance *i, const whit_region *r) {
-  const uint32_t *params = region_params(i, r), *results = region_results(i, r);
+static bool carried_changed(whit_instance *i, const whit_frame *f) {
   bool changed = false;
-  for (unsigned k = 1; k < r->n_params; k++) {
-    whit_value *p = &i->values[params[k]];
-    if (whit_is_dynamic(p) || same_type(p, &i->values[results[k]])) continue;
+  for (unsigned k = 0; k < f->n_carried; k++) {
+    whit_value *p = &i->values[f->params[k]];
+    if (whit_is_dynamic(p) || same_type(p, &i->values[f->results[k]])) continue;
     p->flags |= WHIT_V_GROWS;
     changed = true;
   }
   return changed;
 }
 
-/* Number of trips if the plan can know it, else -1. */
+/* Number of trips of a loop if the plan can know it, else -1. */
 static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
-  const uint32_t *args = whit_args(i, &i->model->nodes[f->node]);
-  const whit_region *r = f->region;
-  if (args[0] == WHIT_NONE || args[1] != WHIT_NONE || region_results(i, r)[0] != WHIT_NONE) return -1;
-  const whit_value *v = &i->values[args[0]];
+  if (f->in[-2] == WHIT_NONE || f->in[-1] != WHIT_NONE || f->results[-1] != WHIT_NONE) return -1;
+  const whit_value *v = &i->values[f->in[-2]];
   const int64_t *n = (const int64_t *)whit_scalar(&v->t, WHIT_I64);
   return !n || !(v->flags & WHIT_V_KNOWN) ? -1 : *n < 0 ? 0 : *n;
 }
@@ -218,22 +197,18 @@ static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
 /* Defines the outputs of the node whose last region has closed: of an if what both branches write, of a loop what it carries, then
  * slices of each trip. */
 static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
-  const whit_node *n = &i->model->nodes[f->node];
-  const whit_region *r = f->region, *first = &i->model->regions[i->steps[f->node].region];
-  const uint32_t *outs = whit_args(i, n) + n->n_in;
   const bool loop = whit_is_loop(f);
-  const unsigned n_carried = loop ? r->n_params - 1u : 0;
+  const uint32_t *first = loop ? f->results : i->model->words + i->model->regions[i->steps[f->node].region].results;
   const int64_t trips = loop ? known_trips(i, f) : 0;
-  for (unsigned k = 0; k < n->n_out; k++) {
-    const bool carried = k < n_carried, stacked = loop && !carried;
-    whit_value *a = &i->values[carried ? region_params(i, r)[k + 1] : region_results(i, first)[loop ? k + 1 : k]];
-    whit_value *b = loop ? a : &i->values[region_results(i, r)[k]];
-    if (outs[k] == WHIT_NONE) continue;
+  for (unsigned k = 0; k < f->n_out; k++) {
+    const bool carried = k < f->n_carried, stacked = loop && !carried;
+    whit_value *a = &i->values[carried ? f->params[k] : first[k]], *b = carried ? a : &i->values[f->results[k]];
+    if (f->out[k] == WHIT_NONE) continue;
     const bool is_static = same_type(a, b) && trips >= (stacked ? 0 : -1);
-    whit_value *out = &i->values[outs[k]];
+    whit_value *out = &i->values[f->out[k]];
     if (is_static) out->t = a->t;
     plan_define(i, out, f->node, is_static ? 0 : WHIT_V_DYNAMIC);
-    out->death = n->end - 1;
+    out->death = i->model->nodes[f->node].end - 1;
     if (!is_static) continue;
     if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, trips));
     if (carried && !(out->flags & WHIT_V_OWN)) continue;      /* it is where the last trip left the value */
@@ -253,7 +228,7 @@ static whit_status plan_close_region(whit_instance *i) {
   whit_step *step = &i->steps[f->node];
   WHIT_TRY(use_results(i, f));
   close_scope(i, f->first_value);
-  if (whit_is_loop(f) && carried_changed(i, f->region)) {
+  if (carried_changed(i, f)) {
     i->next_value = f->first_value;
     i->next_region = step->region + 1;
     i->pc = f->node + 1;
@@ -261,7 +236,7 @@ static whit_status plan_close_region(whit_instance *i) {
   }
   i->depth--;
   i->pc = f->node;
-  if (WHIT_HAS_if && !whit_is_loop(f) && !step->other) {
+  if (WHIT_HAS_if && !whit_is_loop(f) && step->other == step->region) {
     step->other = i->next_region;
     return plan_open_region(i, f->node);
   }
@@ -291,8 +266,7 @@ static whit_status plan_node(whit_instance *i) {
   WHIT_TRY(s);
   whit_step *step = &i->steps[pc];
   step->mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
-  step->region = i->next_region;
-  step->other = 0;
+  step->region = step->other = i->next_region;
   return plan_open_region(i, pc);
 }
 
