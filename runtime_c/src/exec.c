@@ -3,8 +3,8 @@
 #include "internal.h"
 
 void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c) {
-  const whit_node *n = &i->model->nodes[pc];
-  const uint32_t *args = i->model->words + n->args;
+  const whit_node *n = &i->model.nodes[pc];
+  const uint32_t *args = i->model.words + n->args;
   const unsigned n_args = (unsigned)n->n_in + n->n_out;
   whit_tensor **const pointers = i->pointers;
   whit_value *const values = i->values;
@@ -45,7 +45,7 @@ WHIT_CALLED const void *whit_scalar(const whit_tensor *t, unsigned dtype) {
 }
 
 whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node) {
-  const whit_model *m = i->model;
+  const whit_model *m = &i->model;
   const whit_region *r = &m->regions[region];
   whit_frame *f = &i->frames[i->depth++];
   *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value };
@@ -136,8 +136,8 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
 static whit_status run_step(whit_instance *i, uint32_t pc) {
   const whit_step *step = &i->steps[pc];
   if (WHIT_VIEWS > 1 && step->mode == WHIT_STEP_VIEW) {
-    const uint32_t *args = whit_args(i, &i->model->nodes[pc]);
-    whit_value *out = &i->values[args[i->model->nodes[pc].n_in]];
+    const uint32_t *args = whit_args(i, &i->model.nodes[pc]);
+    whit_value *out = &i->values[args[i->model.nodes[pc].n_in]];
     out->t.data = (uint8_t *)i->values[args[0]].t.data + (ptrdiff_t)out->offset;
     return WHIT_OK;
   }
@@ -185,7 +185,7 @@ static whit_status bind_items(whit_instance *i, whit_value *v, unsigned dtype) {
 }
 
 static whit_status bind_inputs(whit_instance *i) {
-  const whit_model *m = i->model;
+  const whit_model *m = &i->model;
   for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
     whit_value *v = &i->values[m->n_constants + k];
     if (!i->state) return whit_error(i, WHIT_E_ORDER, WHIT_NONE, "the model has state: call whit_state_set");
@@ -215,7 +215,7 @@ static whit_status start_run(whit_instance *i) {
   i->depth = 1;
   if (WHIT_DYNAMIC && i->dynamic) {
     whit_heap_reset(i);
-    for (uint32_t v = 0; v < i->model->n_values; v++) i->values[v].block = 0;
+    for (uint32_t v = 0; v < i->model.n_values; v++) i->values[v].block = 0;
   }
   WHIT_TRY(bind_inputs(i));
   i->depth = 0;
@@ -227,7 +227,7 @@ static whit_status start_run(whit_instance *i) {
 /* The run is complete: new states replace the old ones. */
 static whit_status finish_run(whit_instance *i) {
   if (!WHIT_STATES) return WHIT_OK;
-  const whit_model *m = i->model;
+  const whit_model *m = &i->model;
   const struct whit_entry *e = i->entry;
   const uint32_t *results = m->words + i->region->results + e->n_outputs;
   for (unsigned k = 0; k < e->n_updates; k++) {

@@ -59,7 +59,7 @@ static void begin_trip(whit_instance *i, whit_frame *f) {
 
 /* How often a loop's region may run; of an if 0: the second one does. */
 static whit_status trips_of(whit_instance *i, uint32_t pc, bool loop, int64_t *n) {
-  const uint32_t *args = whit_args(i, &i->model->nodes[pc]);
+  const uint32_t *args = whit_args(i, &i->model.nodes[pc]);
   *n = INT64_MAX;
   if (loop && args[0] != WHIT_NONE) {
     const int64_t *data = (const int64_t *)whit_scalar(&i->values[args[0]].t, WHIT_I64);
@@ -211,7 +211,7 @@ static whit_status end_region(whit_instance *i, const whit_frame *f) {
     whit_value *p = &i->values[f->params[k]];
     if (whit_is_dynamic(p)) whit_value_drop(i, p);
   }
-  i->pc = i->model->nodes[f->node].end;
+  i->pc = i->model.nodes[f->node].end;
   i->depth--;
   return WHIT_OK;
 }

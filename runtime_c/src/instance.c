@@ -33,7 +33,7 @@ size_t whit_instance_bytes(const whit_model *m) {
 
 /* Who needs dense data does not depend on shapes. */
 static void mark_dense(whit_instance *i) {
-  for (uint32_t pc = 0; pc < i->model->n_nodes; pc++) {
+  for (uint32_t pc = 0; pc < i->model.n_nodes; pc++) {
     whit_call c;
     whit_call_of(i, pc, &c);
     const unsigned strided = whit_op_at(i, pc)->strided;
@@ -48,7 +48,7 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   if (n_bytes < whit_instance_bytes(model)) return NULL;
   whit_bytes_zero(memory, whit_instance_bytes(model));
   whit_instance *i = (whit_instance *)memory;
-  i->model = model;
+  i->model = *model;
   i->entry = &model->entries[e];
   i->region = &model->regions[i->entry->region];
   if (host) i->host = *host;
@@ -69,11 +69,11 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
 
 WHIT_CALLED whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k) {
   if (k >= (outputs ? i->entry->n_outputs : i->entry->n_inputs)) return NULL;
-  return &i->values[i->model->words[(outputs ? i->region->results : i->region->params) + k]];
+  return &i->values[i->model.words[(outputs ? i->region->results : i->region->params) + k]];
 }
 
 static const struct whit_port *input_port(const whit_instance *i, uint32_t k) {
-  return &i->model->ports[i->entry->ports + k];
+  return &i->model.ports[i->entry->ports + k];
 }
 
 whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, const int32_t *shape, const void *data) {
@@ -84,7 +84,7 @@ whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, co
   if ((p->kind & 1) || p->dtype != dtype || (p->rank != 255 && p->rank != rank)) return WHIT_E_INPUT;
   WHIT_TRY(whit_tensor_set(&t, (unsigned)dtype, (unsigned)rank, shape));
   for (int a = 0; a < rank && p->rank != 255; a++) {
-    const int32_t want = (int32_t)i->model->words[p->dims + (unsigned)a];
+    const int32_t want = (int32_t)i->model.words[p->dims + (unsigned)a];
     if (want >= 0 && want != shape[a]) return WHIT_E_INPUT;
   }
   if (!whit_is_tensor(&v->t) || v->t.dtype != dtype || !whit_same_shape(&v->t, &t)) {
@@ -118,7 +118,7 @@ whit_status whit_input_absent(whit_instance *i, uint32_t k) {
 }
 
 whit_status whit_state_set(whit_instance *i, void *memory, size_t n_bytes, int reset) {
-  const whit_model *m = i->model;
+  const whit_model *m = &i->model;
   if (!WHIT_STATES) return WHIT_OK;
   if (n_bytes < whit_state_bytes(m) || (!memory && m->n_states)) return WHIT_E_MEMORY;
   if ((uintptr_t)memory % 16) return WHIT_E_ALIGN;
@@ -166,7 +166,7 @@ whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
   if (n_bytes < old_bytes || !arena) return WHIT_E_MEMORY;
   i->arena = (uint8_t *)arena;
   i->arena_bytes = n_bytes;
-  for (uint32_t v = 0; v < i->model->n_values; v++) {
+  for (uint32_t v = 0; v < i->model.n_values; v++) {
     whit_value *value = &i->values[v];
     const uintptr_t at = (uintptr_t)value->t.data - old;
     if (i->running && at < old_bytes)
@@ -197,8 +197,8 @@ void whit_observe(whit_instance *i, whit_observer observer, void *context) {
 }
 
 const whit_tensor *whit_node_value(const whit_instance *i, uint32_t node, int outputs, uint32_t k) {
-  if (node >= i->model->n_nodes) return NULL;
-  const whit_node *n = &i->model->nodes[node];
+  if (node >= i->model.n_nodes) return NULL;
+  const whit_node *n = &i->model.nodes[node];
   if (k >= (outputs ? n->n_out : n->n_in)) return NULL;
   const uint32_t v = whit_args(i, n)[(outputs ? n->n_in : 0u) + k];
   return v == WHIT_NONE ? NULL : &i->values[v].t;

@@ -351,7 +351,6 @@ typedef struct whit_frame {
 } whit_frame;
 
 struct whit_instance {
-  const whit_model *model;
   whit_host host;
   const whit_kernels *kernels;
   const whit_op **ops;        /* per Program.ops */
@@ -374,6 +373,7 @@ struct whit_instance {
   uint32_t error_node, depth, pc;
   uint32_t observed;                  /* node whose "before" the observer has seen */
   bool planned, has_arena, running, dynamic;
+  whit_model model;           /* a copy: one load less wherever it is asked */
   whit_frame frames[WHIT_MAX_DEPTH + 1];
   whit_tensor **pointers;     /* inputs and outputs of the call in progress */
 };
@@ -389,9 +389,9 @@ static inline size_t whit_known_bytes(const whit_model *m) {
   return WHIT_KNOWN_POOL + (size_t)(m->n_values - m->n_constants) * 48;
 }
 static inline const uint32_t *whit_args(const whit_instance *i, const whit_node *n) {
-  return i->model->words + n->args;
+  return i->model.words + n->args;
 }
-static inline const whit_op *whit_op_at(const whit_instance *i, uint32_t pc) { return i->ops[i->model->nodes[pc].op]; }
+static inline const whit_op *whit_op_at(const whit_instance *i, uint32_t pc) { return i->ops[i->model.nodes[pc].op]; }
 /* Constants in a build without such values. */
 static inline bool whit_is_dynamic(const whit_value *v) { return WHIT_DYNAMIC && v->flags & WHIT_V_DYNAMIC; }
 static inline bool whit_is_tensor(const whit_tensor *t) { return !WHIT_SEQUENCES || t->kind == WHIT_TENSOR; }

@@ -16,16 +16,16 @@ static void outlive(whit_instance *i, uint32_t v, uint32_t death) {
 /* Memory that another value looks into lives as long as that one. Backwards, so that chains add up. */
 static void extend_lifetimes(whit_instance *i) {
   const whit_region *entry = i->region;
-  const uint32_t *words = i->model->words;
+  const uint32_t *words = i->model.words;
   for (uint32_t pc = entry->end; pc-- > entry->begin;) {
-    const whit_node *n = &i->model->nodes[pc];
+    const whit_node *n = &i->model.nodes[pc];
     const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
     const whit_step *step = &i->steps[pc];
     const bool dynamic = WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && i->ops[n->op]->flags & WHIT_OP_VIEW;
     if (WHIT_VIEWS > 1 && (step->mode == WHIT_STEP_VIEW || dynamic)) {
       outlive(i, args[0], i->values[outs[0]].death);
     } else if (WHIT_HAS_loop && step->mode == WHIT_STEP_LOOP) {
-      const uint32_t *results = words + i->model->regions[step->region].results;
+      const uint32_t *results = words + i->model.regions[step->region].results;
       for (unsigned k = 0; k + 2 < n->n_in; k++) {
         const uint32_t death = outs[k] == WHIT_NONE ? n->end - 1 : i->values[outs[k]].death;
         outlive(i, args[k + 2], death);
@@ -39,7 +39,7 @@ static void extend_lifetimes(whit_instance *i) {
 
 /* The value whose memory a value lies in: views are followed. */
 static uint32_t owner_of(const whit_instance *i, uint32_t v) {
-  while (i->values[v].flags & WHIT_V_VIEW) v = *whit_args(i, &i->model->nodes[i->values[v].birth]);
+  while (i->values[v].flags & WHIT_V_VIEW) v = *whit_args(i, &i->model.nodes[i->values[v].birth]);
   return v;
 }
 
@@ -53,7 +53,7 @@ static bool is_whole(const whit_value *v, const whit_value *owner) {
 /* May output out of node pc be written over the memory of its input k? The input must be used up here, all of it, and no other
  * input may look at it in another order. */
 static bool may_overwrite(const whit_instance *i, uint32_t pc, const whit_value *out, unsigned k) {
-  const whit_node *n = &i->model->nodes[pc];
+  const whit_node *n = &i->model.nodes[pc];
   const uint32_t *args = whit_args(i, n), owner = owner_of(i, args[k]);
   const whit_value *x = &i->values[owner];
   if (k > 7 || !(i->steps[pc].over >> k & 1) || x->death != pc || whit_bytes(&x->t) != whit_bytes(&out->t)) return false;
@@ -76,7 +76,7 @@ static bool may_space(const whit_instance *i, uint32_t v) {
 /* Node pc's output is written over an input, or is made of its inputs: these get their place in the output's memory.
  * Called backwards: the output knows by then whether it lies in somebody else's. */
 static void share_memory(whit_instance *i, uint32_t pc) {
-  const whit_node *n = &i->model->nodes[pc];
+  const whit_node *n = &i->model.nodes[pc];
   const whit_step *step = &i->steps[pc];
   const uint32_t *args = whit_args(i, n), out_number = args[n->n_in];
   whit_value *out = &i->values[out_number];
@@ -261,7 +261,7 @@ static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) 
 }
 
 /* Scratch number k that is put forward: a value behind those of the model. */
-static whit_value *forward_at(const placing *p, uint32_t k) { return p->i->values + p->i->model->n_values + k; }
+static whit_value *forward_at(const placing *p, uint32_t k) { return p->i->values + p->i->model.n_values + k; }
 
 /* That of a node, or NULL. */
 static const whit_value *forward_of(const placing *p, uint32_t node, unsigned by) {
@@ -307,7 +307,7 @@ static whit_value *place_items(placing *p, unsigned by) {
   i->static_bytes = 0;
   forget_places(p);
   for (uint32_t k = 0; k < p->n_forward; k++)
-    if (forward_at(p, k)->block <= by) list = list_before(i, i->model->n_values + k, list);
+    if (forward_at(p, k)->block <= by) list = list_before(i, i->model.n_values + k, list);
   for (uint32_t v = i->next_value; v-- > 0;)
     if (is_item(&i->values[v])) list = list_before(i, v, list);
   for (uint32_t v = sort_list(i->values, list, by), next; v != WHIT_NONE; v = next) {
@@ -362,7 +362,7 @@ static void place_all(whit_instance *i) {
 /* What lies in another value's memory follows it; in the caller's memory, it is listed for whit_output_bind. */
 static void place_insiders(whit_instance *i) {
   const whit_region *entry = i->region;
-  for (unsigned k = 0; k < entry->n_results; k++) i->values[i->model->words[entry->results + k]].release = WHIT_NONE;
+  for (unsigned k = 0; k < entry->n_results; k++) i->values[i->model.words[entry->results + k]].release = WHIT_NONE;
   for (uint32_t v = 0; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
     whit_value *home = &i->values[value->next];

@@ -31,7 +31,7 @@ static whit_status plan_use(whit_instance *i, whit_value *value, uint32_t pc) {
   uint32_t death = pc, at = pc;
   if (WHIT_CONTROL && value->depth + 1u < i->depth) {
     at = i->frames[value->depth + 1u].node;
-    death = i->model->nodes[at].end - 1;
+    death = i->model.nodes[at].end - 1;
   }
   if (death > value->death) value->death = death;
   if (WHIT_SHARES) value->flags |= value->flags & WHIT_V_READ ? WHIT_V_READ_AGAIN : WHIT_V_READ;
@@ -62,7 +62,7 @@ static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_
     need += whit_round(n_bytes, 16);
   }
   const size_t scratch = whit_round(i->known_used + need, 64);
-  if (scratch + c->scratch_bytes > whit_known_bytes(i->model)) return false;
+  if (scratch + c->scratch_bytes > whit_known_bytes(&i->model)) return false;
   if (WHIT_VIEWS && c->view) plan_dense_view(c);
   for (unsigned k = 0; k < c->n_out; k++) {
     if (!c->out[k]) continue;
@@ -136,7 +136,7 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
   whit_value *iter = plan_define(i, &i->values[f->params[-1]], f->node, WHIT_V_PLACED | WHIT_V_PARAM);
   whit_tensor_set(&iter->t, WHIT_I64, 0, NULL);
   iter->n_bytes = 64;
-  iter->death = i->model->nodes[f->node].end - 1;
+  iter->death = i->model.nodes[f->node].end - 1;
   for (unsigned k = 0; k < f->n_carried; k++) {
     if (f->in[k] == WHIT_NONE) return whit_error(i, WHIT_E_FORMAT, f->node, "lacks an input");
     const whit_value *init = &i->values[f->in[k]];
@@ -152,7 +152,7 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
 /* Opens the next region, of a control node or the entry's. */
 static whit_status plan_open_region(whit_instance *i, uint32_t node) {
   const whit_frame *f = whit_frame_open(i, i->next_region++, node);
-  const uint32_t *results = i->model->words + f->region->results;
+  const uint32_t *results = i->model.words + f->region->results;
   for (unsigned k = 0; k < f->region->n_results; k++)
     if (results[k] != WHIT_NONE) i->values[results[k]].flags |= WHIT_V_OWN | WHIT_V_DENSE;
   return whit_is_loop(f) ? plan_define_params(i, f) : WHIT_OK;
@@ -160,7 +160,7 @@ static whit_status plan_open_region(whit_instance *i, uint32_t node) {
 
 /* Results of the region that closes: each computed by a node of it, and named once. */
 static whit_status use_results(whit_instance *i, const whit_frame *f) {
-  const uint32_t *results = i->model->words + f->region->results;
+  const uint32_t *results = i->model.words + f->region->results;
   for (unsigned k = 0; k < f->region->n_results; k++) {
     if (whit_is_loop(f) && results[k] == WHIT_NONE) continue;
     whit_value *v = results[k] == WHIT_NONE ? NULL : &i->values[results[k]];
@@ -198,7 +198,7 @@ static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
  * slices of each trip. */
 static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
   const bool loop = whit_is_loop(f);
-  const uint32_t *first = loop ? f->results : i->model->words + i->model->regions[i->steps[f->node].region].results;
+  const uint32_t *first = loop ? f->results : i->model.words + i->model.regions[i->steps[f->node].region].results;
   const int64_t trips = loop ? known_trips(i, f) : 0;
   for (unsigned k = 0; k < f->n_out; k++) {
     const bool carried = k < f->n_carried, stacked = loop && !carried;
@@ -208,7 +208,7 @@ static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
     whit_value *out = &i->values[f->out[k]];
     if (is_static) out->t = a->t;
     plan_define(i, out, f->node, is_static ? 0 : WHIT_V_DYNAMIC);
-    out->death = i->model->nodes[f->node].end - 1;
+    out->death = i->model.nodes[f->node].end - 1;
     if (!is_static) continue;
     if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, trips));
     if (carried && !(out->flags & WHIT_V_OWN)) continue;      /* it is where the last trip left the value */
@@ -241,7 +241,7 @@ static whit_status plan_close_region(whit_instance *i) {
     return plan_open_region(i, f->node);
   }
   WHIT_TRY(define_outputs(i, f));
-  i->pc = i->model->nodes[f->node].end;
+  i->pc = i->model.nodes[f->node].end;
   return WHIT_OK;
 }
 
@@ -298,7 +298,7 @@ static void list_releases(whit_instance *i) {
 
 /* Constants, state and inputs. */
 static whit_status define_shared(whit_instance *i) {
-  const whit_model *m = i->model;
+  const whit_model *m = &i->model;
   for (uint32_t k = 0; k < m->n_constants; k++) whit_constant_get(m, k, &plan_define(i, &i->values[k], 0, WHIT_V_KNOWN)->t);
   for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
     whit_value *v = &i->values[m->n_constants + k];
@@ -319,7 +319,7 @@ static whit_status define_shared(whit_instance *i) {
 }
 
 static whit_status plan_entry(whit_instance *i) {
-  const whit_model *m = i->model;
+  const whit_model *m = &i->model;
   i->planned = i->has_arena = i->running = i->dynamic = false;
   i->error = NULL;
   i->known_used = 0;
