@@ -47,17 +47,14 @@ WHIT_CALLED const void *whit_scalar(const whit_tensor *t, unsigned dtype) {
 whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node) {
   const whit_model *m = &i->model;
   const whit_region *r = &m->regions[region];
-  whit_frame *f = &i->frames[i->depth++];
-  *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value };
-  i->pc = r->begin;
-  if (!WHIT_CONTROL || node == WHIT_NONE) return f;
   const whit_node *n = &m->nodes[node];
-  f->loop = WHIT_HAS_loop && i->steps[node].mode == WHIT_STEP_LOOP;
-  f->n_out = n->n_out;
-  f->in = m->words + n->args;
-  f->out = f->in + n->n_in;
-  f->params = m->words + r->params;
-  f->results = m->words + r->results;
+  const uint32_t *args = m->words + n->args;
+  whit_frame *f = i->top + 1;
+  *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value, .depth = (uint16_t)(i->top->depth + 1),
+                    .in = args, .out = args + n->n_in, .n_out = n->n_out, .params = m->words + r->params,
+                    .results = m->words + r->results, .loop = WHIT_HAS_loop && i->steps[node].mode == WHIT_STEP_LOOP };
+  i->top = f;
+  i->pc = r->begin;
   if (!f->loop) return f;
   f->n_carried = n->n_in - 2u;
   f->in += 2;
@@ -212,14 +209,13 @@ static whit_status start_run(whit_instance *i) {
   i->error = NULL;
   i->steps_done = 0;
   i->observed = i->pc = WHIT_NONE;      /* no node yet, if there is an error */
-  i->depth = 1;
+  i->top = i->frames;
   if (WHIT_DYNAMIC && i->dynamic) {
     whit_heap_reset(i);
     for (uint32_t v = 0; v < i->model.n_values; v++) i->values[v].block = 0;
   }
   WHIT_TRY(bind_inputs(i));
-  i->depth = 0;
-  whit_frame_open(i, i->entry->region, WHIT_NONE);
+  i->pc = i->region->begin;
   i->running = true;
   return WHIT_OK;
 }
@@ -249,7 +245,7 @@ whit_status whit_run(whit_instance *i) {
     }
     const whit_frame *f = whit_frame_top(i);
     const bool inside = i->pc < f->end;
-    const uint32_t pc = inside ? i->pc : f->node, depth = i->depth;
+    const uint32_t pc = inside ? i->pc : f->node;
     if (pc == WHIT_NONE) {
       s = finish_run(i);
       break;
@@ -257,7 +253,7 @@ whit_status whit_run(whit_instance *i) {
     const whit_step *step = &i->steps[pc];
     if (WHIT_CONTROL && !inside) {
       s = whit_flow_close(i);
-      if (s || i->depth == depth) continue;             /* another trip */
+      if (s || i->top == f) continue;                   /* another trip */
     } else {
       if (whit_is_skipped(step) && !i->observer) {
         i->pc++;

@@ -116,7 +116,7 @@ whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
   if (!s) {
     begin_trip(i, f);
   } else {
-    i->depth--;
+    i->top--;
     i->pc = pc;
   }
   return s;
@@ -212,7 +212,7 @@ static whit_status end_region(whit_instance *i, const whit_frame *f) {
     if (whit_is_dynamic(p)) whit_value_drop(i, p);
   }
   i->pc = i->model.nodes[f->node].end;
-  i->depth--;
+  i->top--;
   return WHIT_OK;
 }
 

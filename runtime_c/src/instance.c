@@ -58,8 +58,9 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   i->ops = (const whit_op **)(i->steps + model->n_nodes);
   i->pointers = (whit_tensor **)(i->ops + model->n_ops);
   if (WHIT_KNOWN) i->known = (uint8_t *)memory + whit_round((uintptr_t)(i->pointers + model->n_pointers), 64) - (uintptr_t)memory;
-  i->error_node = i->observed = i->frames[0].node = WHIT_NONE;
-  i->depth = 1;                             /* the entry's frame is always there */
+  i->error_node = i->observed = WHIT_NONE;
+  i->frames[0] = (whit_frame){ .region = i->region, .node = WHIT_NONE, .end = i->region->end };
+  i->top = i->frames;
   for (uint32_t k = 0; k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
   if (WHIT_VIEWS > 1) mark_dense(i);
   return i;
@@ -204,27 +205,16 @@ const whit_tensor *whit_node_value(const whit_instance *i, uint32_t node, int ou
   return v == WHIT_NONE ? NULL : &i->values[v].t;
 }
 
-static const whit_frame *loop_frame(const whit_instance *i, uint32_t d, uint32_t *n_loops) {
-  const whit_frame *found = NULL;
-  *n_loops = 0;
-  for (uint32_t k = 0; k < i->depth; k++) {
-    if (!whit_is_loop(&i->frames[k])) continue;
-    if (*n_loops == d) found = &i->frames[k];
-    ++*n_loops;
-  }
-  return found;
-}
-
 uint32_t whit_loop_depth(const whit_instance *i) {
-  uint32_t n;
-  loop_frame(i, 0, &n);
+  uint32_t n = 0;
+  for (const whit_frame *f = i->frames; WHIT_HAS_loop && f <= i->top; f++) n += f->loop;
   return n;
 }
 
 int64_t whit_loop_iteration(const whit_instance *i, uint32_t d) {
-  uint32_t n;
-  const whit_frame *f = loop_frame(i, d, &n);
-  return f ? f->i : -1;
+  for (const whit_frame *f = i->frames; WHIT_HAS_loop && f <= i->top; f++)
+    if (f->loop && d-- == 0) return f->i;
+  return -1;
 }
 
 uint64_t whit_steps(const whit_instance *i) { return i->steps_done; }

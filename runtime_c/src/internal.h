@@ -345,6 +345,7 @@ typedef struct whit_frame {
   uint32_t n_carried, n_out;
   uint32_t node, end;         /* control node, WHIT_NONE: the entry; node index where the region ends */
   uint32_t first_value;       /* planning: next value number when the region opened */
+  uint16_t depth;             /* 0: the entry's */
   bool loop;
   int64_t i, n;               /* iteration, trips: an if has one */
   uint64_t steps;             /* nodes executed when the trip began */
@@ -370,11 +371,12 @@ struct whit_instance {
   const whit_region *region;  /* of the entry */
   uint32_t next_region;       /* planning: number of the one that opens next */
   uint32_t next_value;        /* planning: greater than all numbers that are defined */
-  uint32_t error_node, depth, pc;
+  uint32_t error_node, pc;
   uint32_t observed;                  /* node whose "before" the observer has seen */
   bool planned, has_arena, running, dynamic;
   whit_model model;           /* a copy: one load less wherever it is asked */
-  whit_frame frames[WHIT_MAX_DEPTH + 1];
+  whit_frame *top;            /* the innermost open region */
+  whit_frame frames[WHIT_MAX_DEPTH + 1]; /* the entry's is always there */
   whit_tensor **pointers;     /* inputs and outputs of the call in progress */
 };
 
@@ -400,7 +402,7 @@ whit_status whit_identity_shape(whit_call *c);  /* operators that the executor k
 whit_status whit_shape_shape(whit_call *c);
 whit_status whit_loop_shape(whit_call *c);
 /* The innermost open region. */
-static inline whit_frame *whit_frame_top(whit_instance *i) { return &i->frames[WHIT_CONTROL ? i->depth - 1 : 0]; }
+static inline whit_frame *whit_frame_top(whit_instance *i) { return WHIT_CONTROL ? i->top : i->frames; }
 /* Of operators that own regions: a loop? Else it is an if. */
 static inline bool whit_owns_loop(const whit_op *op) { return WHIT_HAS_loop && (!WHIT_HAS_if || op->shape == whit_loop_shape); }
 /* The same of an open region's owner. */
@@ -419,7 +421,7 @@ void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
 const void *whit_scalar(const whit_tensor *t, unsigned dtype);
 /* The value of an input or output of the entry, or NULL. */
 whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k);
-/* Opens a region, of node or of the entry: its first node is next. */
+/* Opens a region of a control node: its first node is next. */
 whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node);
 /* May the call's output be the view that its shape function described? */
 bool whit_view_allowed(const whit_value *out, const whit_call *c);

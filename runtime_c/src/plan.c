@@ -14,7 +14,7 @@ static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc,
   value->flags = (uint16_t)((value->flags & keep) | WHIT_V_DEFINED | flags);
   value->birth = value->death = pc;
   value->release = flags & WHIT_V_PARAM ? WHIT_NONE : pc;
-  if (WHIT_CONTROL) value->depth = (uint16_t)(i->depth - 1);
+  if (WHIT_CONTROL) value->depth = i->top->depth;
   if (flags & WHIT_V_DYNAMIC) {
     if (WHIT_DYNAMIC) value->t = (whit_tensor){ .rank = 255 };
     i->dynamic = true;
@@ -29,7 +29,7 @@ static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc,
 static whit_status plan_use(whit_instance *i, whit_value *value, uint32_t pc) {
   if (!(value->flags & WHIT_V_DEFINED)) return whit_error(i, WHIT_E_FORMAT, pc, "reads a value that is not in scope");
   uint32_t death = pc, at = pc;
-  if (WHIT_CONTROL && value->depth + 1u < i->depth) {
+  if (WHIT_CONTROL && value->depth < i->top->depth) {
     at = i->frames[value->depth + 1u].node;
     death = i->model.nodes[at].end - 1;
   }
@@ -149,12 +149,16 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
   return WHIT_OK;
 }
 
-/* Opens the next region, of a control node or the entry's. */
+static void mark_results(whit_instance *i, const whit_region *r) {
+  const uint32_t *results = i->model.words + r->results;
+  for (unsigned k = 0; k < r->n_results; k++)
+    if (results[k] != WHIT_NONE) i->values[results[k]].flags |= WHIT_V_OWN | WHIT_V_DENSE;
+}
+
+/* Opens the next region of a control node. */
 static whit_status plan_open_region(whit_instance *i, uint32_t node) {
   const whit_frame *f = whit_frame_open(i, i->next_region++, node);
-  const uint32_t *results = i->model.words + f->region->results;
-  for (unsigned k = 0; k < f->region->n_results; k++)
-    if (results[k] != WHIT_NONE) i->values[results[k]].flags |= WHIT_V_OWN | WHIT_V_DENSE;
+  mark_results(i, f->region);
   return whit_is_loop(f) ? plan_define_params(i, f) : WHIT_OK;
 }
 
@@ -234,7 +238,7 @@ static whit_status plan_close_region(whit_instance *i) {
     i->pc = f->node + 1;
     return plan_define_params(i, f);
   }
-  i->depth--;
+  i->top--;
   i->pc = f->node;
   if (WHIT_HAS_if && !whit_is_loop(f) && step->other == step->region) {
     step->other = i->next_region;
@@ -329,12 +333,13 @@ static whit_status plan_entry(whit_instance *i) {
     i->values[v].flags &= (uint16_t)(WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | bound);
     i->values[v].block = 0;
   }
-  i->depth = 1;                 /* that an entry's values have */
+  i->top = i->frames;
   i->pc = WHIT_NONE;            /* no node yet, if there is an error */
   WHIT_TRY(define_shared(i));
-  i->depth = 0;
-  i->next_region = i->entry->region;
-  WHIT_TRY(plan_open_region(i, WHIT_NONE));
+  i->frames[0].first_value = i->next_value;
+  i->next_region = i->entry->region + 1;
+  i->pc = i->region->begin;
+  mark_results(i, i->region);
   WHIT_TRY(plan_walk(i));
   whit_place(i);
   if (WHIT_DYNAMIC) list_releases(i);
