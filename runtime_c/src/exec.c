@@ -228,11 +228,13 @@ static whit_status finish_run(whit_instance *i) {
   const uint32_t *results = m->words + i->region->results + e->n_outputs;
   for (unsigned k = 0; k < e->n_updates; k++) {
     const whit_value *from = &i->values[results[k]], *to = &i->values[m->n_constants + m->words[e->states + k]];
-    if (!whit_is_tensor(&from->t) || from->t.dtype != to->t.dtype || !whit_same_shape(&from->t, &to->t))
+    if (!whit_same_type(&from->t, &to->t))
       return whit_error(i, WHIT_E_SHAPE, WHIT_NONE, "a state's new value has another type or shape");
   }
-  for (unsigned k = 0; k < e->n_updates; k++)
-    whit_copy(&i->values[m->n_constants + m->words[e->states + k]].t, &i->values[results[k]].t);
+  for (unsigned k = 0; k < e->n_updates; k++) {
+    const whit_tensor *from = &i->values[results[k]].t;
+    whit_bytes_copy(i->values[m->n_constants + m->words[e->states + k]].t.data, from->data, whit_bytes(from));
+  }
   return WHIT_OK;
 }
 

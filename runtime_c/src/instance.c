@@ -31,8 +31,15 @@ size_t whit_instance_bytes(const whit_model *m) {
          m->n_ops * sizeof(whit_op *) + m->n_pointers * sizeof(whit_tensor *) + (WHIT_KNOWN ? 64 + whit_known_bytes(m) : 0);
 }
 
-/* Who needs dense data does not depend on shapes. */
-static void mark_dense(whit_instance *i) {
+/* Who needs dense data or memory of its own does not depend on shapes. */
+static void mark_values(whit_instance *i) {
+  const whit_model *m = &i->model;
+  for (const whit_region *r = m->regions; r < m->regions + m->n_regions; r++)
+    for (unsigned k = 0; k < r->n_results; k++) {
+      const uint32_t v = m->words[r->results + k];
+      if (v != WHIT_NONE) i->values[v].flags = WHIT_V_OWN | WHIT_V_DENSE;
+    }
+  if (WHIT_VIEWS < 2) return;
   for (uint32_t pc = 0; pc < i->model.n_nodes; pc++) {
     whit_call c;
     whit_call_of(i, pc, &c);
@@ -59,10 +66,12 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   i->pointers = (whit_tensor **)(i->ops + model->n_ops);
   if (WHIT_KNOWN) i->known = (uint8_t *)memory + whit_round((uintptr_t)(i->pointers + model->n_pointers), 64) - (uintptr_t)memory;
   i->error_node = i->observed = WHIT_NONE;
-  i->frames[0] = (whit_frame){ .region = i->region, .node = WHIT_NONE, .end = i->region->end };
   i->top = i->frames;
+  i->top->region = i->region;
+  i->top->node = WHIT_NONE;
+  i->top->end = i->region->end;
   for (uint32_t k = 0; k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
-  if (WHIT_VIEWS > 1) mark_dense(i);
+  mark_values(i);
   return i;
 }
 
@@ -88,7 +97,7 @@ whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, co
     const int32_t want = (int32_t)i->model.words[p->dims + (unsigned)a];
     if (want >= 0 && want != shape[a]) return WHIT_E_INPUT;
   }
-  if (!whit_is_tensor(&v->t) || v->t.dtype != dtype || !whit_same_shape(&v->t, &t)) {
+  if (!whit_same_type(&v->t, &t)) {
     i->planned = false;
     v->t = t;
   }

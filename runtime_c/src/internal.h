@@ -119,6 +119,7 @@ int32_t whit_count(const whit_tensor *t);             /* elements */
 size_t whit_bytes(const whit_tensor *t);              /* of its elements, were they dense */
 bool whit_is_dense(const whit_tensor *t);
 bool whit_same_shape(const whit_tensor *a, const whit_tensor *b);
+bool whit_same_type(const whit_tensor *a, const whit_tensor *b);    /* tensors of one element type and shape */
 int32_t whit_product(const int32_t *sizes, unsigned n);
 /* i, one of n or, below 0, counted from their end, in [0, n); -1 if it is outside. */
 int32_t whit_position(int64_t i, int32_t n);

@@ -2,10 +2,6 @@
  * every other value of known shape is a view or gets a place (place.c). What depends on data stays dynamic. */
 #include "internal.h"
 
-static size_t tensor_bytes(const whit_tensor *t) {
-  return whit_round(whit_bytes(t), 64);
-}
-
 /* ---- definitions and uses --------------------------------------------------------------------------- */
 
 static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc, unsigned flags) {
@@ -13,7 +9,9 @@ static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc,
   const unsigned keep = WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | WHIT_V_GROWS | WHIT_V_BOUND;
   value->flags = (uint16_t)((value->flags & keep) | WHIT_V_DEFINED | flags);
   value->birth = value->death = pc;
-  value->release = flags & WHIT_V_PARAM ? WHIT_NONE : pc;
+  if (WHIT_CONTROL && (flags & (WHIT_V_PARAM | WHIT_V_PLACED)) != WHIT_V_PARAM) value->death = i->model.nodes[pc].end - 1;
+  if (flags & WHIT_V_PLACED) value->n_bytes = whit_round(whit_bytes(&value->t), 64);
+  if (WHIT_DYNAMIC) value->release = flags & WHIT_V_PARAM ? WHIT_NONE : pc;
   if (WHIT_CONTROL) value->depth = i->top->depth;
   if (flags & WHIT_V_DYNAMIC) {
     if (WHIT_DYNAMIC) value->t = (whit_tensor){ .rank = 255 };
@@ -28,14 +26,11 @@ static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc,
  * node that stands there. */
 static whit_status plan_use(whit_instance *i, whit_value *value, uint32_t pc) {
   if (!(value->flags & WHIT_V_DEFINED)) return whit_error(i, WHIT_E_FORMAT, pc, "reads a value that is not in scope");
-  uint32_t death = pc, at = pc;
-  if (WHIT_CONTROL && value->depth < i->top->depth) {
-    at = i->frames[value->depth + 1u].node;
-    death = i->model.nodes[at].end - 1;
-  }
+  const uint32_t at = WHIT_CONTROL && value->depth < i->top->depth ? i->frames[value->depth + 1u].node : pc;
+  const uint32_t death = WHIT_CONTROL ? i->model.nodes[at].end - 1 : pc;
   if (death > value->death) value->death = death;
   if (WHIT_SHARES) value->flags |= value->flags & WHIT_V_READ ? WHIT_V_READ_AGAIN : WHIT_V_READ;
-  value->release = at;
+  if (WHIT_DYNAMIC) value->release = at;
   return WHIT_OK;
 }
 
@@ -106,7 +101,7 @@ static whit_status plan_plain(whit_instance *i, whit_call *c, const whit_op *op,
   step->mode = WHIT_STEP_DYNAMIC;
   if (s != WHIT_LATER) {
     WHIT_TRY(s);
-    if (c->scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, c->node, "needs more scratch than can be named");
+    if ((uint64_t)c->scratch_bytes >> 37) return whit_error(i, WHIT_E_SIZE, c->node, "needs more scratch than can be named");
     if (WHIT_KNOWN && known && compute_now(i, c, op, &s)) {
       WHIT_TRY(s);
       step->mode = WHIT_STEP_SKIP;
@@ -116,9 +111,7 @@ static whit_status plan_plain(whit_instance *i, whit_call *c, const whit_op *op,
     }
   }
   for (unsigned k = 0; k < c->n_out; k++) {
-    if (!c->out[k]) continue;
-    whit_value *v = plan_define(i, (whit_value *)(void *)c->out[k], c->node, flags);
-    if (flags & WHIT_V_PLACED) v->n_bytes = tensor_bytes(&v->t);
+    if (c->out[k]) plan_define(i, (whit_value *)(void *)c->out[k], c->node, flags);
   }
   i->pc++;
   return WHIT_OK;
@@ -126,17 +119,11 @@ static whit_status plan_plain(whit_instance *i, whit_call *c, const whit_op *op,
 
 /* ---- control nodes ------------------------------------------------------------------------------------ */
 
-static bool same_type(const whit_value *a, const whit_value *b) {
-  return !whit_is_dynamic(a) && !whit_is_dynamic(b) && a->t.dtype == b->t.dtype &&
-         whit_same_shape(&a->t, &b->t);
-}
-
 /* Defines a loop's parameters: the iteration, and the carried values as the loop finds them. */
 static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
-  whit_value *iter = plan_define(i, &i->values[f->params[-1]], f->node, WHIT_V_PLACED | WHIT_V_PARAM);
+  whit_value *iter = &i->values[f->params[-1]];
   whit_tensor_set(&iter->t, WHIT_I64, 0, NULL);
-  iter->n_bytes = 64;
-  iter->death = i->model.nodes[f->node].end - 1;
+  plan_define(i, iter, f->node, WHIT_V_PLACED | WHIT_V_PARAM);
   for (unsigned k = 0; k < f->n_carried; k++) {
     if (f->in[k] == WHIT_NONE) return whit_error(i, WHIT_E_FORMAT, f->node, "lacks an input");
     const whit_value *init = &i->values[f->in[k]];
@@ -149,16 +136,9 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
   return WHIT_OK;
 }
 
-static void mark_results(whit_instance *i, const whit_region *r) {
-  const uint32_t *results = i->model.words + r->results;
-  for (unsigned k = 0; k < r->n_results; k++)
-    if (results[k] != WHIT_NONE) i->values[results[k]].flags |= WHIT_V_OWN | WHIT_V_DENSE;
-}
-
 /* Opens the next region of a control node. */
 static whit_status plan_open_region(whit_instance *i, uint32_t node) {
   const whit_frame *f = whit_frame_open(i, i->next_region++, node);
-  mark_results(i, f->region);
   return whit_is_loop(f) ? plan_define_params(i, f) : WHIT_OK;
 }
 
@@ -183,7 +163,7 @@ static bool carried_changed(whit_instance *i, const whit_frame *f) {
   bool changed = false;
   for (unsigned k = 0; k < f->n_carried; k++) {
     whit_value *p = &i->values[f->params[k]];
-    if (whit_is_dynamic(p) || same_type(p, &i->values[f->results[k]])) continue;
+    if (whit_is_dynamic(p) || whit_same_type(&p->t, &i->values[f->results[k]].t)) continue;
     p->flags |= WHIT_V_GROWS;
     changed = true;
   }
@@ -208,20 +188,18 @@ static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
     const bool carried = k < f->n_carried, stacked = loop && !carried;
     whit_value *a = &i->values[carried ? f->params[k] : first[k]], *b = carried ? a : &i->values[f->results[k]];
     if (f->out[k] == WHIT_NONE) continue;
-    const bool is_static = same_type(a, b) && trips >= (stacked ? 0 : -1);
     whit_value *out = &i->values[f->out[k]];
-    if (is_static) out->t = a->t;
-    plan_define(i, out, f->node, is_static ? 0 : WHIT_V_DYNAMIC);
-    out->death = i->model.nodes[f->node].end - 1;
-    if (!is_static) continue;
-    if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, trips));
-    if (carried && !(out->flags & WHIT_V_OWN)) continue;      /* it is where the last trip left the value */
-    if (!carried) {             /* branches and trips write straight into it */
-      a->flags &= (uint16_t)~WHIT_V_PLACED;
-      b->flags &= (uint16_t)~WHIT_V_PLACED;
+    unsigned flags = WHIT_V_DYNAMIC;
+    if (!whit_is_dynamic(a) && whit_same_type(&a->t, &b->t) && trips >= (stacked ? 0 : -1)) {
+      out->t = a->t;
+      if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, trips));
+      flags = carried && !(out->flags & WHIT_V_OWN) ? 0 : WHIT_V_PLACED;    /* 0: it is where the last trip left the value */
+      if (!carried) {           /* branches and trips write straight into it */
+        a->flags &= (uint16_t)~WHIT_V_PLACED;
+        b->flags &= (uint16_t)~WHIT_V_PLACED;
+      }
     }
-    out->flags |= WHIT_V_PLACED;
-    out->n_bytes = tensor_bytes(&out->t);
+    plan_define(i, out, f->node, flags);
   }
   return WHIT_OK;
 }
@@ -303,11 +281,11 @@ static void list_releases(whit_instance *i) {
 /* Constants, state and inputs. */
 static whit_status define_shared(whit_instance *i) {
   const whit_model *m = &i->model;
-  for (uint32_t k = 0; k < m->n_constants; k++) whit_constant_get(m, k, &plan_define(i, &i->values[k], 0, WHIT_V_KNOWN)->t);
+  for (uint32_t k = 0; k < m->n_constants; k++) whit_constant_get(m, k, &plan_define(i, &i->values[k], 0, WHIT_V_KNOWN | WHIT_V_PARAM)->t);
   for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
     whit_value *v = &i->values[m->n_constants + k];
     v->t = i->values[m->states[k].initial].t;
-    plan_define(i, v, 0, 0);
+    plan_define(i, v, 0, WHIT_V_PARAM);
   }
   whit_value *value;
   for (unsigned k = 0; (value = whit_port_value(i, 0, k)); k++) {
@@ -339,12 +317,11 @@ static whit_status plan_entry(whit_instance *i) {
   i->frames[0].first_value = i->next_value;
   i->next_region = i->entry->region + 1;
   i->pc = i->region->begin;
-  mark_results(i, i->region);
   WHIT_TRY(plan_walk(i));
   whit_place(i);
   if (WHIT_DYNAMIC) list_releases(i);
   i->planned = true;
-  i->needed = whit_round(i->static_bytes, 64) + (WHIT_SMALL || i->dynamic || !i->static_bytes ? 64 : 0);
+  i->needed = i->static_bytes + (WHIT_SMALL || i->dynamic || !i->static_bytes ? 64 : 0);
   return WHIT_OK;
 }
 

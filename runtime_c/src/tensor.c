@@ -126,6 +126,10 @@ bool whit_same_shape(const whit_tensor *a, const whit_tensor *b) {
   return true;
 }
 
+bool whit_same_type(const whit_tensor *a, const whit_tensor *b) {
+  return whit_is_tensor(a) && whit_is_tensor(b) && a->dtype == b->dtype && whit_same_shape(a, b);
+}
+
 int32_t whit_position(int64_t i, int32_t n) {
   if (i < 0) i += n;
   return i < 0 || i >= n ? -1 : (int32_t)i;
