@@ -14,22 +14,32 @@ void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c) {
                     .n_attr = n->n_attr, .node = pc };
 }
 
+/* It described the same elements just now, so it cannot fail. */
+WHIT_CALLED void whit_out_dense(const whit_call *c) {
+  whit_tensor *t = c->out[0];
+  whit_tensor_set(t, t->dtype, t->rank, t->shape);
+}
+
 /* A dense one takes the strides of its shape: along an axis of one element a view has any, and operators count with them. */
 bool whit_view_allowed(const whit_value *out, const whit_call *c) {
-  whit_tensor *t = c->out[0];
   if (out->flags & WHIT_V_OWN) return false;
-  return whit_is_dense(t) ? !whit_tensor_set(t, t->dtype, t->rank, t->shape) : !(out->flags & WHIT_V_DENSE);
+  if (!whit_is_dense(c->out[0])) return !(out->flags & WHIT_V_DENSE);
+  whit_out_dense(c);
+  return true;
+}
+
+static void *view_data(const whit_call *c) {
+  return (uint8_t *)c->in[0]->data + c->view_offset * (ptrdiff_t)whit_type_size(c->in[0]->dtype);
 }
 
 /* The shape function describes the view again; the elements it names are copied in order. A view of everything in order may have
  * got its input's place: nothing is left to do. */
 whit_status whit_view_copy(whit_call *c) {
-  const whit_tensor dense = *c->out[0];
   WHIT_TRY(whit_op_at(c->instance, c->node)->shape(c));
   whit_tensor view = *c->out[0];
-  *c->out[0] = dense;
-  view.data = (uint8_t *)c->in[0]->data + c->view_offset * (ptrdiff_t)whit_type_size(view.dtype);
-  if (view.data != dense.data) whit_copy_all(c, &dense, &view);
+  view.data = view_data(c);
+  whit_out_dense(c);
+  if (view.data != c->out[0]->data) whit_copy_all(c, c->out[0], &view);
   return WHIT_OK;
 }
 
@@ -48,18 +58,23 @@ whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node) {
   const whit_model *m = &i->model;
   const whit_region *r = &m->regions[region];
   const whit_node *n = &m->nodes[node];
-  const uint32_t *args = m->words + n->args;
+  const bool loop = WHIT_HAS_loop && i->steps[node].mode == WHIT_STEP_LOOP;
   whit_frame *f = i->top + 1;
-  *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value, .depth = (uint16_t)(i->top->depth + 1),
-                    .in = args, .out = args + n->n_in, .n_out = n->n_out, .params = m->words + r->params,
-                    .results = m->words + r->results, .loop = WHIT_HAS_loop && i->steps[node].mode == WHIT_STEP_LOOP };
+  f->region = r;
+  f->node = node;
+  f->end = r->end;
+  f->first_value = i->next_value;
+  f->depth = (uint16_t)(i->top->depth + 1);
+  f->loop = loop;
+  f->in = m->words + n->args + 2 * loop;
+  f->out = m->words + n->args + n->n_in;
+  f->params = m->words + r->params + loop;
+  f->results = m->words + r->results + loop;
+  f->n_carried = loop ? n->n_in - 2u : 0;
+  f->n_out = n->n_out;
+  f->i = 0;
   i->top = f;
   i->pc = r->begin;
-  if (!f->loop) return f;
-  f->n_carried = n->n_in - 2u;
-  f->in += 2;
-  f->params++;
-  f->results++;
   return f;
 }
 
@@ -118,12 +133,12 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
   if (WHIT_VIEWS > 1 && c->view) {
     whit_value *in = (whit_value *)(void *)c->in[0], *out = (whit_value *)(void *)c->out[0];
     if (whit_view_allowed(out, c)) {
-      out->t.data = (uint8_t *)in->t.data + c->view_offset * (ptrdiff_t)whit_type_size(out->t.dtype);
+      out->t.data = view_data(c);
       out->block = in->block;
       whit_heap_keep(i, in->block);
       return WHIT_OK;
     }
-    WHIT_TRY(whit_tensor_set(&out->t, out->t.dtype, out->t.rank, out->t.shape));
+    whit_out_dense(c);
   }
   return run_with_memory(i, c, op);
 }
@@ -205,7 +220,7 @@ static whit_status bind_inputs(whit_instance *i) {
 }
 
 static whit_status start_run(whit_instance *i) {
-  if (!i->planned || !i->has_arena) return WHIT_E_ORDER;
+  if (i->ready < WHIT_HAS_ARENA) return WHIT_E_ORDER;
   i->error = NULL;
   i->steps_done = 0;
   i->observed = i->pc = WHIT_NONE;      /* no node yet, if there is an error */
@@ -257,7 +272,7 @@ whit_status whit_run(whit_instance *i) {
       s = whit_flow_close(i);
       if (s || i->top == f) continue;                   /* another trip */
     } else {
-      if (whit_is_skipped(step) && !i->observer) {
+      if (!WHIT_SMALL && whit_is_skipped(step) && !i->observer) {  /* faster */
         i->pc++;
         continue;
       }

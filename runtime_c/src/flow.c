@@ -3,16 +3,18 @@
  * straight into the output's memory, and so does a slice of a stacked output whose length is known. */
 #include "internal.h"
 
-static whit_value *value_at(const whit_instance *i, uint32_t v) { return v == WHIT_NONE ? NULL : &i->values[v]; }
+static whit_value *value_at(whit_instance *i, uint32_t v) { return v == WHIT_NONE ? NULL : &i->values[v]; }
 
-/* Is a condition true? One that is not given is. */
-static whit_status truth_of(whit_instance *i, uint32_t node, uint32_t v, bool *truth) {
-  *truth = true;
-  if (v == WHIT_NONE) return WHIT_OK;
+/* 1: a condition is true, or not given; 0: it is false; -1: it is no bool. */
+static int truth_of(whit_instance *i, uint32_t v) {
+  if (v == WHIT_NONE) return 1;
   const uint8_t *data = (const uint8_t *)whit_scalar(&i->values[v].t, WHIT_BOOL);
-  if (!data) return whit_error(i, WHIT_E_SHAPE, node, "a condition must be a bool");
-  *truth = *data;
-  return WHIT_OK;
+  return data ? *data != 0 : -1;
+}
+
+static whit_status no_bool(whit_instance *i, uint32_t node) {
+  (void)i, (void)node;
+  return whit_error(i, WHIT_E_SHAPE, node, "a condition must be a bool");
 }
 
 /* Copies a value, which is dense, into a heap block of its own if it has none. */
@@ -66,28 +68,36 @@ static whit_status trips_of(whit_instance *i, uint32_t pc, bool loop, int64_t *n
     if (!data) return whit_error(i, WHIT_E_SHAPE, pc, "a trip count must be an i64");
     *n = *data;
   }
-  bool go;
-  WHIT_TRY(truth_of(i, pc, args[loop], &go));
+  const int go = truth_of(i, args[loop]);
+  if (go < 0) return no_bool(i, pc);
   if (!go || *n < 0) *n = 0;
   return WHIT_OK;
 }
 
-/* A stacked output that no trip has written: its type, and a block all the same, so that data is not NULL. */
-static whit_status empty_stack(whit_instance *i, const whit_frame *f, unsigned scan) {
+/* Stacked outputs of unknown shape that no trip has written: their types, and blocks all the same, so that data is not NULL. */
+static whit_status begin_stacks(whit_instance *i, const whit_frame *f) {
   const int32_t *words = (const int32_t *)(const void *)(f->out + f->n_out + 2);    /* attribute `scans` */
-  for (unsigned k = f->n_carried; k < scan; k++) words += 2 + (words[1] == 255 ? 0 : words[1]);
-  const whit_value *r = &i->values[f->results[scan]];
-  whit_value *out = &i->values[f->out[scan]];
-  out->t = r->t;
-  if (whit_is_dynamic(r)) {
-    out->t = (whit_tensor){ .dtype = (uint8_t)words[0], .rank = (uint8_t)(words[1] == 255 ? 0 : words[1]) };
-    for (unsigned a = 0; a < out->t.rank; a++) out->t.shape[a] = words[2 + a] < 0 ? 0 : words[2 + a];
+  for (unsigned k = f->n_carried; k < f->n_out; k++) {
+    const int32_t *dims = words + 2;
+    const unsigned rank = words[1] == 255 ? 0 : (unsigned)words[1];
+    whit_value *out = value_at(i, f->out[k]);
+    if (out && whit_is_dynamic(out)) {
+      const whit_value *r = &i->values[f->results[k]];
+      out->t = r->t;
+      if (whit_is_dynamic(r)) {
+        out->t.dtype = (uint8_t)words[0];
+        out->t.rank = (uint8_t)rank;
+        for (unsigned a = 0; a < rank; a++) out->t.shape[a] = dims[a] < 0 ? 0 : dims[a];
+      }
+      WHIT_TRY(whit_stack(i, f->node, &out->t, 0));
+      WHIT_TRY(whit_value_take(i, out));
+    }
+    words = dims + rank;
   }
-  WHIT_TRY(whit_stack(i, f->node, &out->t, 0));
-  return whit_value_take(i, out);
+  return WHIT_OK;
 }
 
-/* Carried values as the region finds them; outputs of unknown shape begin anew. */
+/* Carried values as the region finds them, and outputs without any trip. */
 static whit_status begin_values(whit_instance *i, const whit_frame *f) {
   for (unsigned k = 0; k < f->n_carried; k++) {
     const whit_value *init = &i->values[f->in[k]];
@@ -97,13 +107,7 @@ static whit_status begin_values(whit_instance *i, const whit_frame *f) {
     else
       p->t.data = init->t.data;
   }
-  for (unsigned k = f->n_carried; k < dynamic_end(i, f); k++) {
-    whit_value *out = value_at(i, f->out[k]);
-    if (!out || !whit_is_dynamic(out)) continue;
-    whit_value_drop(i, out);
-    if (is_loop(f)) WHIT_TRY(empty_stack(i, f, k));
-  }
-  return WHIT_OK;
+  return is_loop(f) && dynamic_end(i, f) ? begin_stacks(i, f) : WHIT_OK;
 }
 
 whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
@@ -132,7 +136,7 @@ static whit_status append_slice(whit_instance *i, const whit_frame *f, whit_valu
   whit_tensor next = *t;
   WHIT_TRY(whit_stack(i, f->node, &next, f->i + 1));
   next.shape[0] = (int32_t)f->i;
-  if (f->i && (next.dtype != out->t.dtype || !whit_same_shape(&next, &out->t)))
+  if (f->i && !whit_same_type(&next, &out->t))
     return whit_error(i, WHIT_E_SHAPE, f->node, "slices of a stacked output must have one shape");
   next.shape[0]++;
   const size_t n_bytes = whit_bytes(t), used = (size_t)f->i * n_bytes;
@@ -171,10 +175,11 @@ static whit_status end_trip(whit_instance *i, whit_frame *f) {
     whit_value *out = value_at(i, f->out[k]), *r = &i->values[f->results[k]];
     if (out && whit_is_dynamic(out)) WHIT_TRY(is_loop(f) ? append_slice(i, f, out, r) : own_block(i, r));
   }
-  bool go = false;
+  int go = 0;
   if (is_loop(f)) {
     if (f->steps == i->steps_done) WHIT_TRY(whit_count_step(i));
-    WHIT_TRY(truth_of(i, f->node, f->results[-1], &go));
+    go = truth_of(i, f->results[-1]);
+    if (go < 0) return no_bool(i, f->node);
   }
   for (unsigned k = 0; k < f->n_carried; k++) carry_value(i, &i->values[f->params[k]], &i->values[f->results[k]]);
   for (unsigned k = f->n_carried; k < dynamic_end(i, f); k++) {

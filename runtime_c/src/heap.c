@@ -17,14 +17,6 @@ static block_head *head_of(const whit_instance *i, size_t block) { return head_a
 
 static size_t heap_start(const whit_instance *i) { return whit_round(i->static_bytes, HEADER) + HEADER; }
 
-void whit_heap_reset(whit_instance *i) {
-  const size_t start = heap_start(i), end = i->arena_bytes / HEADER * HEADER;
-  i->heap_free = 0;
-  if (end < start + 2 * HEADER) return;
-  *head_at(i, start) = (block_head){ .n_bytes = end - start };
-  i->heap_free = start;
-}
-
 static void release_range(whit_instance *i, size_t at, size_t n_bytes) {
   size_t before = 0, after = i->heap_free;
   while (after && after < at) {
@@ -54,6 +46,11 @@ void whit_heap_extend(whit_instance *i, size_t old_bytes) {
   const size_t end = i->arena_bytes / HEADER * HEADER, start = heap_start(i);
   if (from < start + 2 * HEADER) from = start;
   if (end >= from + 2 * HEADER) release_range(i, from, end - from);
+}
+
+void whit_heap_reset(whit_instance *i) {
+  i->heap_free = 0;
+  whit_heap_extend(i, 0);
 }
 
 size_t whit_heap_take(whit_instance *i, size_t n_bytes) {

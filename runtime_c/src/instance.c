@@ -60,17 +60,21 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   i->region = &model->regions[i->entry->region];
   if (host) i->host = *host;
   i->kernels = whit_kernels_for(i->host.cpu);
-  i->values = (whit_value *)(i + 1);        /* the size of each table is a multiple of what the next one is aligned to */
+  /* the size of each table is a multiple of what the next one is aligned to */
   i->steps = (whit_step *)(i->values + model->n_values + WHIT_PLACE_TRIES);
   i->ops = (const whit_op **)(i->steps + model->n_nodes);
   i->pointers = (whit_tensor **)(i->ops + model->n_ops);
   if (WHIT_KNOWN) i->known = (uint8_t *)memory + whit_round((uintptr_t)(i->pointers + model->n_pointers), 64) - (uintptr_t)memory;
   i->error_node = i->observed = WHIT_NONE;
+  for (uint32_t k = 0; k < model->n_constants; k++) {
+    whit_constant_get(model, k, &i->values[k].t);
+    i->values[k].flags = WHIT_V_DEFINED | WHIT_V_KNOWN | WHIT_V_PARAM;
+  }
   i->top = i->frames;
   i->top->region = i->region;
   i->top->node = WHIT_NONE;
   i->top->end = i->region->end;
-  for (uint32_t k = 0; k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
+  for (uint32_t k = 0; !WHIT_SMALL && k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
   mark_values(i);
   return i;
 }
@@ -79,7 +83,8 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
 
 WHIT_CALLED whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k) {
   if (k >= (outputs ? i->entry->n_outputs : i->entry->n_inputs)) return NULL;
-  return &i->values[i->model.words[(outputs ? i->region->results : i->region->params) + k]];
+  const uint32_t v = i->model.words[(outputs ? i->region->results : i->region->params) + k];
+  return (whit_value *)(uintptr_t)&i->values[v];
 }
 
 static const struct whit_port *input_port(const whit_instance *i, uint32_t k) {
@@ -98,7 +103,7 @@ whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, co
     if (want >= 0 && want != shape[a]) return WHIT_E_INPUT;
   }
   if (!whit_same_type(&v->t, &t)) {
-    i->planned = false;
+    i->ready = WHIT_NEW;
     v->t = t;
   }
   v->bound = data;
@@ -110,7 +115,7 @@ whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor 
   whit_value *v = whit_port_value(i, 0, k);
   if (!v || (n && !items) || n > 0x7fffffff) return WHIT_E_ARGUMENT;
   if (!(input_port(i, k)->kind & 1)) return WHIT_E_INPUT;
-  if (v->t.kind != WHIT_SEQUENCE) i->planned = false;
+  if (v->t.kind != WHIT_SEQUENCE) i->ready = WHIT_NEW;
   v->t = (whit_tensor){ .rank = 1, .kind = WHIT_SEQUENCE, .shape = { (int32_t)n }, .stride = { 1 } };
   v->bound = items;
   return WHIT_OK;
@@ -121,7 +126,7 @@ whit_status whit_input_absent(whit_instance *i, uint32_t k) {
   whit_value *v = whit_port_value(i, 0, k);
   if (!v) return WHIT_E_ARGUMENT;
   if (!(input_port(i, k)->kind & 2)) return WHIT_E_INPUT;
-  if (v->t.kind != WHIT_ABSENT) i->planned = false;
+  if (v->t.kind != WHIT_ABSENT) i->ready = WHIT_NEW;
   v->t = (whit_tensor){ .kind = WHIT_ABSENT };
   v->bound = NULL;
   return WHIT_OK;
@@ -155,21 +160,23 @@ whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_
   if (!data) {
     v->flags |= WHIT_V_BOUND;
     v->t.data = NULL;
-    i->planned = false;
+    i->ready = WHIT_NEW;
     return WHIT_OK;
   }
-  if (!i->planned) return WHIT_E_ORDER;
+  if (i->ready < WHIT_PLANNED) return WHIT_E_ORDER;
   if (!(v->flags & WHIT_V_PLACED)) return WHIT_E_UNSUPPORTED;
   if (n_bytes < whit_bytes(&v->t)) return WHIT_E_MEMORY;
   v->flags |= WHIT_V_BOUND;
   v->t.data = data;
-  for (uint32_t part = v->release; WHIT_SHARES && part != WHIT_NONE; part = i->values[part].release)
-    i->values[part].t.data = (uint8_t *)data + i->values[part].offset;
+  for (whit_value *part = i->values; WHIT_SHARES && part < i->values + i->next_value; part++) {
+    const unsigned inside = WHIT_V_INSIDE | WHIT_V_BOUND;
+    if ((part->flags & inside) == inside && &i->values[part->next] == v) part->t.data = (uint8_t *)data + part->offset;
+  }
   return WHIT_OK;
 }
 
 whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
-  if (!i->planned) return WHIT_E_ORDER;
+  if (i->ready < WHIT_PLANNED) return WHIT_E_ORDER;
   if ((uintptr_t)arena % 64) return WHIT_E_ALIGN;
   const uintptr_t old = (uintptr_t)i->arena;
   const size_t old_bytes = i->running ? i->arena_bytes : i->static_bytes;
@@ -185,7 +192,7 @@ whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
       value->t.data = whit_slot(i, value, false);
   }
   if (WHIT_DYNAMIC && i->running) whit_heap_extend(i, old_bytes);
-  i->has_arena = true;
+  i->ready = WHIT_HAS_ARENA;
   return WHIT_OK;
 }
 

@@ -10,7 +10,7 @@ static size_t item_bytes(const whit_value *v) { return WHIT_HAS_loop && v->flags
 /* ---- lifetimes ------------------------------------------------------------------------------------------ */
 
 static void outlive(whit_instance *i, uint32_t v, uint32_t death) {
-  if (v != WHIT_NONE && i->values[v].death < death) i->values[v].death = death;
+  if (i->values[v].death < death) i->values[v].death = death;
 }
 
 /* Memory that another value looks into lives as long as that one. Backwards, so that chains add up. */
@@ -21,15 +21,15 @@ static void extend_lifetimes(whit_instance *i) {
     const whit_node *n = &i->model.nodes[pc];
     const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
     const whit_step *step = &i->steps[pc];
-    const bool dynamic = WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && i->ops[n->op]->flags & WHIT_OP_VIEW;
+    const bool dynamic = WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && whit_op_at(i, pc)->flags & WHIT_OP_VIEW;
     if (WHIT_VIEWS > 1 && (step->mode == WHIT_STEP_VIEW || dynamic)) {
       outlive(i, args[0], i->values[outs[0]].death);
     } else if (WHIT_HAS_loop && step->mode == WHIT_STEP_LOOP) {
       const uint32_t *results = words + i->model.regions[step->region].results;
       for (unsigned k = 0; k + 2 < n->n_in; k++) {
-        const uint32_t death = outs[k] == WHIT_NONE ? n->end - 1 : i->values[outs[k]].death;
-        outlive(i, args[k + 2], death);
-        outlive(i, results[k + 1], death);
+        if (outs[k] == WHIT_NONE) continue;
+        outlive(i, args[k + 2], i->values[outs[k]].death);
+        outlive(i, results[k + 1], i->values[outs[k]].death);
       }
     }
   }
@@ -37,9 +37,9 @@ static void extend_lifetimes(whit_instance *i) {
 
 /* ---- sharing -------------------------------------------------------------------------------------------- */
 
-/* The value whose memory a value lies in: views are followed. */
+/* The value whose memory a value lies in: views are followed. WHIT_NONE of none. */
 static uint32_t owner_of(const whit_instance *i, uint32_t v) {
-  while (i->values[v].flags & WHIT_V_VIEW) v = *whit_args(i, &i->model.nodes[i->values[v].birth]);
+  while (v != WHIT_NONE && i->values[v].flags & WHIT_V_VIEW) v = *whit_args(i, &i->model.nodes[i->values[v].birth]);
   return v;
 }
 
@@ -58,7 +58,7 @@ static bool may_overwrite(const whit_instance *i, uint32_t pc, const whit_value 
   const whit_value *x = &i->values[owner];
   if (k > 7 || !(i->steps[pc].over >> k & 1) || x->death != pc || whit_bytes(&x->t) != whit_bytes(&out->t)) return false;
   for (unsigned j = 0; j < n->n_in; j++) {
-    if (args[j] == WHIT_NONE || owner_of(i, args[j]) != owner) continue;
+    if (owner_of(i, args[j]) != owner) continue;
     const whit_value *same = &i->values[args[j]];
     if (!is_whole(same, x) || whit_count(&same->t) != whit_count(&out->t)) return false;
   }
@@ -87,14 +87,14 @@ static void share_memory(whit_instance *i, uint32_t pc) {
   whit_value *home = inside ? &i->values[out->next] : out;
   size_t at = inside ? out->offset : 0;
   for (unsigned k = 0; k < n->n_in; k++) {
-    const uint32_t owner = args[k] == WHIT_NONE ? WHIT_NONE : owner_of(i, args[k]);
+    const uint32_t owner = owner_of(i, args[k]);
     whit_value *x = &i->values[owner];
     if (owner == WHIT_NONE) continue;
     const bool fits = is_item(x) && !(x->flags & (WHIT_V_TWICE | WHIT_V_OWN)) && x->depth == out->depth &&
                       is_whole(&i->values[args[k]], x) && (!inside || x->death < out->death) &&
                       (rows ? owner == args[k] && may_space(i, owner) : step->joins || may_overwrite(i, pc, out, k));
-    for (unsigned a = 0; fits && rows && a < out->t.rank; a++) x->t.stride[a] = out->t.stride[a];
     if (fits) {
+      if (rows) whit_bytes_copy(x->t.stride, out->t.stride, sizeof x->t.stride);
       x->flags |= WHIT_V_INSIDE | (home->flags & WHIT_V_BOUND);
       x->next = inside ? out->next : out_number;
       x->offset = at;
@@ -356,23 +356,15 @@ static void place_all(whit_instance *i) {
     if (beyond == forward_at(&p, p.n_forward)) p.n_forward++;
   }
   if (i->static_bytes > least) place_items(&p, best);
+  forget_places(&p);
 }
 #endif
 
-/* What lies in another value's memory follows it; in the caller's memory, it is listed for whit_output_bind. */
+/* What lies in another value's memory follows it. In the caller's memory it waits for whit_output_bind. */
 static void place_insiders(whit_instance *i) {
-  const whit_region *entry = i->region;
-  for (unsigned k = 0; k < entry->n_results; k++) i->values[i->model.words[entry->results + k]].release = WHIT_NONE;
   for (uint32_t v = 0; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
-    whit_value *home = &i->values[value->next];
-    if (!(value->flags & WHIT_V_INSIDE)) continue;
-    if (value->flags & WHIT_V_BOUND) {
-      value->release = home->release;
-      home->release = v;
-    } else {
-      value->offset += home->offset;
-    }
+    if ((value->flags & (WHIT_V_INSIDE | WHIT_V_BOUND)) == WHIT_V_INSIDE) value->offset += i->values[value->next].offset;
   }
 }
 

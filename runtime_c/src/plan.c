@@ -13,8 +13,9 @@ static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc,
   if (flags & WHIT_V_PLACED) value->n_bytes = whit_round(whit_bytes(&value->t), 64);
   if (WHIT_DYNAMIC) value->release = flags & WHIT_V_PARAM ? WHIT_NONE : pc;
   if (WHIT_CONTROL) value->depth = i->top->depth;
-  if (flags & WHIT_V_DYNAMIC) {
-    if (WHIT_DYNAMIC) value->t = (whit_tensor){ .rank = 255 };
+  if (WHIT_DYNAMIC && flags & WHIT_V_DYNAMIC) {
+    value->t.dtype = value->t.kind = 0;
+    value->t.rank = 255;
     i->dynamic = true;
   }
   if (!(flags & WHIT_V_KNOWN)) value->t.data = NULL;
@@ -38,32 +39,29 @@ static void close_scope(whit_instance *i, uint32_t first) {
   for (uint32_t v = first; v < i->next_value; v++) i->values[v].flags &= (uint16_t)~WHIT_V_DEFINED;
 }
 
-/* ---- plain nodes -------------------------------------------------------------------------------------- */
-
-/* It described the same elements just now, so it cannot fail. */
-static void plan_dense_view(const whit_call *c) {
-  whit_tensor *out = c->out[0];
-  whit_tensor_set(out, out->dtype, out->rank, out->shape);
+/* May a shape depend on data? */
+static whit_status need_dynamic(whit_instance *i, uint32_t node) {
+  (void)i, (void)node;
+  return WHIT_DYNAMIC ? WHIT_OK : whit_error(i, WHIT_E_UNSUPPORTED, node, "a shape depends on data: not in this build of the runtime");
 }
+
+/* ---- plain nodes -------------------------------------------------------------------------------------- */
 
 /* Tries to compute small outputs now. true: done, or failed with *status. */
 static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_status *status) {
-  size_t need = 0;
+  size_t used = i->known_used;
   for (unsigned k = 0; k < c->n_out; k++) {
     if (!c->out[k]) continue;
     const whit_value *v = (const whit_value *)(const void *)c->out[k];
     const size_t n_bytes = whit_bytes(c->out[k]);
     if (n_bytes > WHIT_KNOWN_MAX || v->flags & WHIT_V_OWN) return false;
-    need += whit_round(n_bytes, 16);
+    c->out[k]->data = i->known + used;
+    used += whit_round(n_bytes, 16);
   }
-  const size_t scratch = whit_round(i->known_used + need, 64);
+  const size_t scratch = whit_round(used, 64);
   if (scratch + c->scratch_bytes > whit_known_bytes(&i->model)) return false;
-  if (WHIT_VIEWS && c->view) plan_dense_view(c);
-  for (unsigned k = 0; k < c->n_out; k++) {
-    if (!c->out[k]) continue;
-    c->out[k]->data = i->known + i->known_used;
-    i->known_used += whit_round(whit_bytes(c->out[k]), 16);
-  }
+  if (WHIT_VIEWS && c->view) whit_out_dense(c);
+  i->known_used = used;
   c->scratch = i->known + scratch;
   c->running = true;
   *status = op->run(c);
@@ -89,17 +87,18 @@ static unsigned plan_ready(whit_step *step, const whit_call *c) {
   const bool run_of_bytes = whit_is_dense(c->out[0]) && !c->view_offset;
   if (WHIT_SHARES && run_of_bytes && whit_count(c->out[0]) == whit_count(c->in[0])) step->joins = WHIT_JOINS_WHOLE;
   if (run_of_bytes && !WHIT_SMALL) step->run = whit_dense_copy;
-  plan_dense_view(c);
+  whit_out_dense(c);
   return WHIT_V_PLACED;
 }
 
 /* A node whose inputs are in scope, and what its shape function has said of its outputs. */
-static whit_status plan_plain(whit_instance *i, whit_call *c, const whit_op *op, bool known, whit_status s) {
-  whit_step *step = &i->steps[c->node];
+static whit_status plan_plain(whit_instance *i, whit_step *step, whit_call *c, const whit_op *op, bool known, whit_status s) {
   unsigned flags = WHIT_V_DYNAMIC;
   step->run = op->run;
   step->mode = WHIT_STEP_DYNAMIC;
-  if (s != WHIT_LATER) {
+  if (s == WHIT_LATER) {
+    WHIT_TRY(need_dynamic(i, c->node));
+  } else {
     WHIT_TRY(s);
     if ((uint64_t)c->scratch_bytes >> 37) return whit_error(i, WHIT_E_SIZE, c->node, "needs more scratch than can be named");
     if (WHIT_KNOWN && known && compute_now(i, c, op, &s)) {
@@ -128,7 +127,7 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
     if (f->in[k] == WHIT_NONE) return whit_error(i, WHIT_E_FORMAT, f->node, "lacks an input");
     const whit_value *init = &i->values[f->in[k]];
     whit_value *p = &i->values[f->params[k]];
-    const bool dynamic = whit_is_dynamic(init) || p->flags & WHIT_V_GROWS;
+    const bool dynamic = WHIT_DYNAMIC && (init->flags & WHIT_V_DYNAMIC || p->flags & WHIT_V_GROWS);
     if (!dynamic) p->t = init->t;
     plan_define(i, p, f->node, WHIT_V_PARAM | (dynamic ? WHIT_V_DYNAMIC : 0u));
     i->values[f->results[k]].flags |= WHIT_V_TWICE;
@@ -173,16 +172,15 @@ static bool carried_changed(whit_instance *i, const whit_frame *f) {
 /* Number of trips of a loop if the plan can know it, else -1. */
 static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
   if (f->in[-2] == WHIT_NONE || f->in[-1] != WHIT_NONE || f->results[-1] != WHIT_NONE) return -1;
-  const whit_value *v = &i->values[f->in[-2]];
-  const int64_t *n = (const int64_t *)whit_scalar(&v->t, WHIT_I64);
-  return !n || !(v->flags & WHIT_V_KNOWN) ? -1 : *n < 0 ? 0 : *n;
+  const int64_t *n = (const int64_t *)whit_scalar(&i->values[f->in[-2]].t, WHIT_I64);
+  return !n ? -1 : *n < 0 ? 0 : *n;      /* no data: not known yet */
 }
 
 /* Defines the outputs of the node whose last region has closed: of an if what both branches write, of a loop what it carries, then
  * slices of each trip. */
-static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
+static whit_status define_outputs(whit_instance *i, const whit_frame *f, const whit_step *step) {
   const bool loop = whit_is_loop(f);
-  const uint32_t *first = loop ? f->results : i->model.words + i->model.regions[i->steps[f->node].region].results;
+  const uint32_t *first = loop ? f->results : i->model.words + i->model.regions[step->region].results;
   const int64_t trips = loop ? known_trips(i, f) : 0;
   for (unsigned k = 0; k < f->n_out; k++) {
     const bool carried = k < f->n_carried, stacked = loop && !carried;
@@ -199,6 +197,7 @@ static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
         b->flags &= (uint16_t)~WHIT_V_PLACED;
       }
     }
+    if (flags == WHIT_V_DYNAMIC) WHIT_TRY(need_dynamic(i, f->node));
     plan_define(i, out, f->node, flags);
   }
   return WHIT_OK;
@@ -211,6 +210,7 @@ static whit_status plan_close_region(whit_instance *i) {
   WHIT_TRY(use_results(i, f));
   close_scope(i, f->first_value);
   if (carried_changed(i, f)) {
+    WHIT_TRY(need_dynamic(i, f->node));
     i->next_value = f->first_value;
     i->next_region = step->region + 1;
     i->pc = f->node + 1;
@@ -222,7 +222,7 @@ static whit_status plan_close_region(whit_instance *i) {
     step->other = i->next_region;
     return plan_open_region(i, f->node);
   }
-  WHIT_TRY(define_outputs(i, f));
+  WHIT_TRY(define_outputs(i, f, step));
   i->pc = i->model.nodes[f->node].end;
   return WHIT_OK;
 }
@@ -235,6 +235,8 @@ static whit_status plan_node(whit_instance *i) {
   whit_call_of(i, pc, &c);
   const whit_op *op = whit_op_at(i, pc);
   const bool control = WHIT_CONTROL && op->flags & WHIT_OP_CONTROL;
+  whit_step *step = &i->steps[pc];
+  if (WHIT_DYNAMIC) step->release = WHIT_NONE;
   bool dynamic = WHIT_SEQUENCES && op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
   for (unsigned k = 0; k < c.n_in; k++) {
     whit_value *v = (whit_value *)(void *)c.in[k];      /* a tensor is the first member of its value */
@@ -244,9 +246,8 @@ static whit_status plan_node(whit_instance *i) {
     known &= (v->flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
   }
   const whit_status s = dynamic && !control ? WHIT_LATER : op->shape(&c);
-  if (!control) return plan_plain(i, &c, op, known, s);
+  if (!control) return plan_plain(i, step, &c, op, known, s);
   WHIT_TRY(s);
-  whit_step *step = &i->steps[pc];
   step->mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
   step->region = step->other = i->next_region;
   return plan_open_region(i, pc);
@@ -256,12 +257,8 @@ static whit_status plan_walk(whit_instance *i) {
   for (;;) {
     const whit_frame *f = whit_frame_top(i);
     const bool inside = i->pc < f->end;
-    const uint32_t at = inside ? i->pc : f->node;
-    if (!inside && (!WHIT_CONTROL || at == WHIT_NONE)) return use_results(i, f);
+    if (!inside && (!WHIT_CONTROL || f->node == WHIT_NONE)) return use_results(i, f);
     WHIT_TRY(inside ? plan_node(i) : plan_close_region(i));
-    if (WHIT_DYNAMIC || !i->dynamic) continue;
-    i->pc = at;
-    return whit_error(i, WHIT_E_UNSUPPORTED, at, "a shape depends on data: not in this build of the runtime");
   }
 }
 
@@ -269,7 +266,6 @@ static whit_status plan_walk(whit_instance *i) {
 
 /* Lists the dynamic values that are let go after each node. */
 static void list_releases(whit_instance *i) {
-  for (uint32_t pc = i->region->begin; pc < i->region->end; pc++) i->steps[pc].release = WHIT_NONE;
   for (uint32_t v = 0; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
     if ((value->flags & (WHIT_V_DYNAMIC | WHIT_V_OWN)) != WHIT_V_DYNAMIC || value->release == WHIT_NONE) continue;
@@ -278,10 +274,9 @@ static void list_releases(whit_instance *i) {
   }
 }
 
-/* Constants, state and inputs. */
+/* State and inputs. */
 static whit_status define_shared(whit_instance *i) {
   const whit_model *m = &i->model;
-  for (uint32_t k = 0; k < m->n_constants; k++) whit_constant_get(m, k, &plan_define(i, &i->values[k], 0, WHIT_V_KNOWN | WHIT_V_PARAM)->t);
   for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
     whit_value *v = &i->values[m->n_constants + k];
     v->t = i->values[m->states[k].initial].t;
@@ -302,11 +297,12 @@ static whit_status define_shared(whit_instance *i) {
 
 static whit_status plan_entry(whit_instance *i) {
   const whit_model *m = &i->model;
-  i->planned = i->has_arena = i->running = i->dynamic = false;
+  i->ready = WHIT_NEW;
+  i->running = i->dynamic = false;
   i->error = NULL;
   i->known_used = 0;
-  i->next_value = 0;
-  for (uint32_t v = 0; v < m->n_values; v++) {
+  i->next_value = m->n_constants;
+  for (uint32_t v = m->n_constants; v < m->n_values; v++) {
     const unsigned bound = i->values[v].t.data ? 0 : WHIT_V_BOUND;    /* only announced: see whit_output_bind */
     i->values[v].flags &= (uint16_t)(WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | bound);
     i->values[v].block = 0;
@@ -320,7 +316,7 @@ static whit_status plan_entry(whit_instance *i) {
   WHIT_TRY(plan_walk(i));
   whit_place(i);
   if (WHIT_DYNAMIC) list_releases(i);
-  i->planned = true;
+  i->ready = WHIT_PLANNED;
   i->needed = i->static_bytes + (WHIT_SMALL || i->dynamic || !i->static_bytes ? 64 : 0);
   return WHIT_OK;
 }
