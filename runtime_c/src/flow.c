@@ -155,16 +155,11 @@ static whit_status append_slice(whit_instance *i, const whit_frame *f, whit_valu
 
 /* A carried result becomes the parameter. */
 static void carry_value(whit_instance *i, whit_value *p, whit_value *r) {
-  if (whit_is_dynamic(r)) {
+  if (whit_is_dynamic(p))
     whit_value_move(i, p, r);
-    return;
-  }
-  if (whit_is_dynamic(p)) {
-    whit_value_drop(i, p);
-    p->t = r->t;
-  } else {
+  else
     p->t.data = r->t.data;
-  }
+  if (whit_is_dynamic(r)) return;
   uint8_t *first = whit_slot(i, r, false);
   r->t.data = r->t.data == first ? first + r->n_bytes : first;
 }
@@ -202,7 +197,7 @@ static whit_status end_region(whit_instance *i, const whit_frame *f) {
     whit_value *out = value_at(i, f->out[k]);
     const whit_value *p = &i->values[f->params[k]];
     if (!out) continue;
-    const bool own = out->flags & WHIT_V_OWN;
+    const bool own = whit_owns_memory(out);
     if (whit_is_dynamic(out)) {
       whit_value_share(i, out, p);
       if (own) WHIT_TRY(own_block(i, out));

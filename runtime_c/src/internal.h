@@ -405,6 +405,8 @@ static inline const whit_op *whit_op_at(const whit_instance *i, uint32_t pc) {
 /* Constants in a build without such values. */
 static inline bool whit_is_dynamic(const whit_value *v) { return WHIT_DYNAMIC && v->flags & WHIT_V_DYNAMIC; }
 static inline bool whit_is_tensor(const whit_tensor *t) { return !WHIT_SEQUENCES || t->kind == WHIT_TENSOR; }
+/* Of a loop's output: is what it carried copied there? Else it is where the last trip left it. The size profile has one way. */
+static inline bool whit_owns_memory(const whit_value *v) { return WHIT_SMALL || v->flags & WHIT_V_OWN; }
 static inline bool whit_is_skipped(const whit_step *s) { return WHIT_KNOWN && s->mode == WHIT_STEP_SKIP; }
 whit_status whit_identity_shape(whit_call *c);  /* operators that the executor knows by heart */
 whit_status whit_shape_shape(whit_call *c);

@@ -34,8 +34,9 @@ uint32_t whit_port_count(const whit_model *model, uint32_t e, int outputs) {
 }
 
 whit_status whit_port_get(const whit_model *model, uint32_t e, int outputs, uint32_t i, whit_port_info *info) {
-  if (i >= whit_port_count(model, e, outputs)) return WHIT_E_ARGUMENT;
+  if (e >= model->n_entries) return WHIT_E_ARGUMENT;
   const struct whit_entry *entry = &model->entries[e];
+  if (i >= (outputs ? entry->n_outputs : entry->n_inputs)) return WHIT_E_ARGUMENT;
   const struct whit_port *p = &model->ports[entry->ports + (outputs ? entry->n_inputs : 0u) + i];
   info->name = model->strings + p->name;
   info->dtype = p->dtype;

@@ -24,7 +24,7 @@ static void extend_lifetimes(whit_instance *i) {
     const bool dynamic = WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && whit_op_at(i, pc)->flags & WHIT_OP_VIEW;
     if (WHIT_VIEWS > 1 && (step->mode == WHIT_STEP_VIEW || dynamic)) {
       outlive(i, args[0], i->values[outs[0]].death);
-    } else if (WHIT_HAS_loop && step->mode == WHIT_STEP_LOOP) {
+    } else if (WHIT_HAS_loop && !WHIT_SMALL && step->mode == WHIT_STEP_LOOP) {
       const uint32_t *results = words + i->model.regions[step->region].results;
       for (unsigned k = 0; k + 2 < n->n_in; k++) {
         if (outs[k] == WHIT_NONE) continue;
@@ -65,44 +65,43 @@ static bool may_overwrite(const whit_instance *i, uint32_t pc, const whit_value 
   return true;
 }
 
-/* May the rows of x lie as far apart as those of a tensor that joins them with others? Only its maker, who can do that, and the
- * node that joins them may know x. */
-static bool may_space(const whit_instance *i, uint32_t v) {
-  const whit_value *x = &i->values[v];
-  const whit_step *maker = &i->steps[x->birth];
-  return !(x->flags & (WHIT_V_READ_AGAIN | WHIT_V_RESULT | WHIT_V_PARAM)) && maker->mode == WHIT_STEP_READY && maker->spaced;
-}
-
-/* Node pc's output is written over an input, or is made of its inputs: these get their place in the output's memory.
+/* Node pc's output is written over an input, or is made of its inputs: these get their place in the output's memory. Rows may lie as
+ * far apart as those of what joins them with others if only their maker, who can do that, and the node that joins them know them.
  * Called backwards: the output knows by then whether it lies in somebody else's. */
 static void share_memory(whit_instance *i, uint32_t pc) {
   const whit_node *n = &i->model.nodes[pc];
   const whit_step *step = &i->steps[pc];
   const uint32_t *args = whit_args(i, n), out_number = args[n->n_in];
   whit_value *out = &i->values[out_number];
-  const bool rows = step->joins == WHIT_JOINS_ROWS;
+  const bool rows = step->joins == WHIT_JOINS_ROWS, inside = out->flags & WHIT_V_INSIDE;
   if ((out->flags & (WHIT_V_PLACED | WHIT_V_TWICE)) != WHIT_V_PLACED) return;
   if (!rows && !whit_is_dense(&out->t)) return;
-  const bool inside = out->flags & WHIT_V_INSIDE;
-  whit_value *home = inside ? &i->values[out->next] : out;
-  size_t at = inside ? out->offset : 0;
+  if (!inside) {
+    out->next = out_number;
+    out->offset = 0;
+  }
+  whit_value *home = &i->values[out->next];
+  size_t at = out->offset;
   for (unsigned k = 0; k < n->n_in; k++) {
     const uint32_t owner = owner_of(i, args[k]);
-    whit_value *x = &i->values[owner];
     if (owner == WHIT_NONE) continue;
-    const bool fits = is_item(x) && !(x->flags & (WHIT_V_TWICE | WHIT_V_OWN)) && x->depth == out->depth &&
-                      is_whole(&i->values[args[k]], x) && (!inside || x->death < out->death) &&
-                      (rows ? owner == args[k] && may_space(i, owner) : step->joins || may_overwrite(i, pc, out, k));
+    whit_value *x = &i->values[owner];
+    const whit_value *arg = &i->values[args[k]];
+    const unsigned alone = WHIT_V_PLACED | WHIT_V_INSIDE | WHIT_V_BOUND | WHIT_V_TWICE | WHIT_V_OWN;
+    const bool fits = (x->flags & alone) == WHIT_V_PLACED && x->depth == out->depth && is_whole(arg, x) &&
+                      (!inside || x->death < out->death) &&
+                      (rows ? arg == x && !(x->flags & WHIT_V_READ_AGAIN) && i->steps[x->birth].spaced
+                            : step->joins || may_overwrite(i, pc, out, k));
     if (fits) {
       if (rows) whit_bytes_copy(x->t.stride, out->t.stride, sizeof x->t.stride);
       x->flags |= WHIT_V_INSIDE | (home->flags & WHIT_V_BOUND);
-      x->next = inside ? out->next : out_number;
+      x->next = out->next;
       x->offset = at;
       if (home->birth > x->birth) home->birth = x->birth;
       if (home->death < x->death) home->death = x->death;
       if (!step->joins) return;
     }
-    if (step->joins) at += rows ? row_bytes(&i->values[args[k]]) : whit_bytes(&i->values[args[k]].t);
+    if (step->joins) at += rows ? row_bytes(arg) : whit_bytes(&arg->t);
   }
 }
 

@@ -191,7 +191,7 @@ static whit_status define_outputs(whit_instance *i, const whit_frame *f, const w
     if (!whit_is_dynamic(a) && whit_same_type(&a->t, &b->t) && trips >= (stacked ? 0 : -1)) {
       out->t = a->t;
       if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, trips));
-      flags = carried && !(out->flags & WHIT_V_OWN) ? 0 : WHIT_V_PLACED;    /* 0: it is where the last trip left the value */
+      flags = carried && !whit_owns_memory(out) ? 0 : WHIT_V_PLACED;        /* 0: it is where the last trip left the value */
       if (!carried) {           /* branches and trips write straight into it */
         a->flags &= (uint16_t)~WHIT_V_PLACED;
         b->flags &= (uint16_t)~WHIT_V_PLACED;
