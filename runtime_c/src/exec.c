@@ -39,7 +39,7 @@ whit_status whit_view_copy(whit_call *c) {
   whit_tensor view = *c->out[0];
   view.data = view_data(c);
   whit_out_dense(c);
-  if (view.data != c->out[0]->data) whit_copy_all(c, c->out[0], &view);
+  if (!WHIT_SHARES || view.data != c->out[0]->data) whit_copy_all(c, c->out[0], &view);
   return WHIT_OK;
 }
 
@@ -130,9 +130,9 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
     }
   whit_status s = op->shape(c);
   if (s) return s == WHIT_LATER ? WHIT_E_VALUE : s;
-  if (WHIT_VIEWS > 1 && c->view) {
+  if (WHIT_VIEWS && c->view) {
     whit_value *in = (whit_value *)(void *)c->in[0], *out = (whit_value *)(void *)c->out[0];
-    if (whit_view_allowed(out, c)) {
+    if (WHIT_VIEWS > 1 && whit_view_allowed(out, c)) {
       out->t.data = view_data(c);
       out->block = in->block;
       whit_heap_keep(i, in->block);

@@ -66,16 +66,16 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   i->pointers = (whit_tensor **)(i->ops + model->n_ops);
   if (WHIT_KNOWN) i->known = (uint8_t *)memory + whit_round((uintptr_t)(i->pointers + model->n_pointers), 64) - (uintptr_t)memory;
   i->error_node = i->observed = WHIT_NONE;
-  for (uint32_t k = 0; k < model->n_constants; k++) {
-    whit_constant_get(model, k, &i->values[k].t);
-    i->values[k].flags = WHIT_V_DEFINED | WHIT_V_KNOWN | WHIT_V_PARAM;
-  }
   i->top = i->frames;
   i->top->region = i->region;
   i->top->node = WHIT_NONE;
   i->top->end = i->region->end;
   for (uint32_t k = 0; !WHIT_SMALL && k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
   mark_values(i);
+  for (uint32_t k = 0; k < model->n_constants; k++) {
+    whit_constant_get(model, k, &i->values[k].t);
+    i->values[k].flags = WHIT_V_DEFINED | WHIT_V_KNOWN | WHIT_V_PARAM;
+  }
   return i;
 }
 

@@ -98,7 +98,7 @@ whit_status whit_out_view(whit_call *c, unsigned rank, const int32_t *shape, con
   return WHIT_OK;
 }
 
-WHIT_CALLED int32_t whit_product(const int32_t *sizes, unsigned n) {
+int32_t whit_product(const int32_t *sizes, unsigned n) {
   int32_t product = 1;
   while (n--) product *= *sizes++;
   return product;
@@ -159,7 +159,7 @@ whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b) 
 
 /* ---- calls -------------------------------------------------------------------------- */
 
-WHIT_CALLED const whit_tensor *whit_in(const whit_call *c, unsigned i) { return i < c->n_in ? c->in[i] : NULL; }
+const whit_tensor *whit_in(const whit_call *c, unsigned i) { return i < c->n_in ? c->in[i] : NULL; }
 
 WHIT_CALLED void *whit_out_data(const whit_call *c, unsigned k) { return k < c->n_out && c->out[k] ? c->out[k]->data : NULL; }
 

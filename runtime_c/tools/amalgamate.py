@@ -95,6 +95,8 @@ def _shares(op: str) -> bool:
 def block(selection: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     """The constants of src/selection.h. rows: of the operators that are taken."""
     ops = {r["name"] for r in rows}
+    if selection["small"]:  # what could be a view is a copy
+        selection = {**selection, "views": min(selection["views"], 1)}
     numbers = [(k, int(v)) for k, v in selection.items() if k not in ("ops", "avx512", "profile")]
     lines = [f"#define WHIT_{name.upper()} {_number(value)}" for name, value in numbers]
     sums = selection["reduces"] & 0x13 or "avg_pool" in ops
