@@ -353,6 +353,8 @@ typedef struct whit_frame {
   uint64_t steps;             /* nodes executed when the trip began */
 } whit_frame;
 
+enum { WHIT_NEW, WHIT_PLANNED, WHIT_HAS_ARENA }; /* how far an instance is */
+
 struct whit_instance {
   whit_host host;
   const whit_kernels *kernels;
@@ -374,7 +376,7 @@ struct whit_instance {
   uint32_t next_value;        /* planning: greater than all numbers that are defined */
   uint32_t error_node, pc;
   uint32_t observed;                  /* node whose "before" the observer has seen */
-  enum { WHIT_NEW, WHIT_PLANNED, WHIT_HAS_ARENA } ready;
+  uint8_t ready;              /* WHIT_NEW, ... */
   bool running, dynamic;
   whit_model model;           /* a copy: one load less wherever it is asked */
   whit_frame *top;            /* the innermost open region */
