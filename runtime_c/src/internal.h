@@ -376,7 +376,7 @@ struct whit_instance {
   uint32_t next_value;        /* planning: greater than all numbers that are defined */
   uint32_t error_node, pc;
   uint32_t observed;                  /* node whose "before" the observer has seen */
-  uint8_t ready;              /* WHIT_NEW, ... */
+  uint32_t ready;             /* WHIT_NEW, ... */
   bool running, dynamic;
   whit_model model;           /* a copy: one load less wherever it is asked */
   whit_frame *top;            /* the innermost open region */
