@@ -2,7 +2,7 @@
 #include "../src/internal.h"
 
 WHIT_OP(loop, .version = 1, .in = "trips? cond? init*", .out = "y*", .attr = "n_carried:i32 scans:i32[]",
-        .flags = "control",
+        .flags = "control loop",
         .doc = "Repeats its region trips times or while the region's first result is true. Region parameters: "
                "iteration, carried values; results: condition, carried values, one slice of each stacked output.");
 

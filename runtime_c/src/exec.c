@@ -3,8 +3,8 @@
 #include "internal.h"
 
 void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c) {
-  const whit_node *n = &i->model->nodes[pc];
-  const uint32_t *args = i->model->words + n->args;
+  const whit_node *n = &i->model.nodes[pc];
+  const uint32_t *args = i->model.words + n->args;
   const unsigned n_args = (unsigned)n->n_in + n->n_out;
   whit_tensor **const pointers = i->pointers;
   whit_value *const values = i->values;
@@ -14,22 +14,32 @@ void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c) {
                     .n_attr = n->n_attr, .node = pc };
 }
 
+/* It described the same elements just now, so it cannot fail. */
+WHIT_CALLED void whit_out_dense(const whit_call *c) {
+  whit_tensor *t = c->out[0];
+  whit_tensor_set(t, t->dtype, t->rank, t->shape);
+}
+
 /* A dense one takes the strides of its shape: along an axis of one element a view has any, and operators count with them. */
 bool whit_view_allowed(const whit_value *out, const whit_call *c) {
-  whit_tensor *t = c->out[0];
   if (out->flags & WHIT_V_OWN) return false;
-  return whit_is_dense(t) ? !whit_tensor_set(t, t->dtype, t->rank, t->shape) : !(out->flags & WHIT_V_DENSE);
+  if (!whit_is_dense(c->out[0])) return !(out->flags & WHIT_V_DENSE);
+  whit_out_dense(c);
+  return true;
+}
+
+static void *view_data(const whit_call *c) {
+  return (uint8_t *)c->in[0]->data + c->view_offset * (ptrdiff_t)whit_type_size(c->in[0]->dtype);
 }
 
 /* The shape function describes the view again; the elements it names are copied in order. A view of everything in order may have
  * got its input's place: nothing is left to do. */
 whit_status whit_view_copy(whit_call *c) {
-  const whit_tensor dense = *c->out[0];
   WHIT_TRY(whit_op_at(c->instance, c->node)->shape(c));
   whit_tensor view = *c->out[0];
-  *c->out[0] = dense;
-  view.data = (uint8_t *)c->in[0]->data + c->view_offset * (ptrdiff_t)whit_type_size(view.dtype);
-  if (view.data != dense.data) whit_copy_all(c, &dense, &view);
+  view.data = view_data(c);
+  whit_out_dense(c);
+  if (!WHIT_SHARES || view.data != c->out[0]->data) whit_copy_all(c, c->out[0], &view);
   return WHIT_OK;
 }
 
@@ -44,10 +54,26 @@ WHIT_CALLED const void *whit_scalar(const whit_tensor *t, unsigned dtype) {
   return whit_is_tensor(t) && t->dtype == dtype && whit_count(t) > 0 ? t->data : NULL;
 }
 
-whit_frame *whit_frame_open(whit_instance *i, const whit_region *r, uint32_t node) {
-  whit_frame *f = &i->frames[i->depth++];
-  *f = (whit_frame){ .region = r, .node = node, .end = r->end, .first_value = i->next_value,
-                    .loop = WHIT_HAS_loop && node != WHIT_NONE && i->steps[node].mode == WHIT_STEP_LOOP };
+whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node) {
+  const whit_model *m = &i->model;
+  const whit_region *r = &m->regions[region];
+  const whit_node *n = &m->nodes[node];
+  const bool loop = WHIT_HAS_loop && i->steps[node].mode == WHIT_STEP_LOOP;
+  whit_frame *f = i->top + 1;
+  f->region = r;
+  f->node = node;
+  f->end = r->end;
+  f->first_value = i->next_value;
+  f->depth = (uint16_t)(i->top->depth + 1);
+  f->loop = loop;
+  f->in = m->words + n->args + 2 * loop;
+  f->out = m->words + n->args + n->n_in;
+  f->params = m->words + r->params + loop;
+  f->results = m->words + r->results + loop;
+  f->n_carried = loop ? n->n_in - 2u : 0;
+  f->n_out = n->n_out;
+  f->i = 0;
+  i->top = f;
   i->pc = r->begin;
   return f;
 }
@@ -104,15 +130,15 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
     }
   whit_status s = op->shape(c);
   if (s) return s == WHIT_LATER ? WHIT_E_VALUE : s;
-  if (WHIT_VIEWS > 1 && c->view) {
+  if (WHIT_VIEWS && c->view) {
     whit_value *in = (whit_value *)(void *)c->in[0], *out = (whit_value *)(void *)c->out[0];
-    if (whit_view_allowed(out, c)) {
-      out->t.data = (uint8_t *)in->t.data + c->view_offset * (ptrdiff_t)whit_type_size(out->t.dtype);
+    if (WHIT_VIEWS > 1 && whit_view_allowed(out, c)) {
+      out->t.data = view_data(c);
       out->block = in->block;
       whit_heap_keep(i, in->block);
       return WHIT_OK;
     }
-    WHIT_TRY(whit_tensor_set(&out->t, out->t.dtype, out->t.rank, out->t.shape));
+    whit_out_dense(c);
   }
   return run_with_memory(i, c, op);
 }
@@ -122,8 +148,8 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
 static whit_status run_step(whit_instance *i, uint32_t pc) {
   const whit_step *step = &i->steps[pc];
   if (WHIT_VIEWS > 1 && step->mode == WHIT_STEP_VIEW) {
-    const uint32_t *args = whit_args(i, &i->model->nodes[pc]);
-    whit_value *out = &i->values[args[i->model->nodes[pc].n_in]];
+    const uint32_t *args = whit_args(i, &i->model.nodes[pc]);
+    whit_value *out = &i->values[args[i->model.nodes[pc].n_in]];
     out->t.data = (uint8_t *)i->values[args[0]].t.data + (ptrdiff_t)out->offset;
     return WHIT_OK;
   }
@@ -171,7 +197,7 @@ static whit_status bind_items(whit_instance *i, whit_value *v, unsigned dtype) {
 }
 
 static whit_status bind_inputs(whit_instance *i) {
-  const whit_model *m = i->model;
+  const whit_model *m = &i->model;
   for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
     whit_value *v = &i->values[m->n_constants + k];
     if (!i->state) return whit_error(i, WHIT_E_ORDER, WHIT_NONE, "the model has state: call whit_state_set");
@@ -194,18 +220,17 @@ static whit_status bind_inputs(whit_instance *i) {
 }
 
 static whit_status start_run(whit_instance *i) {
-  if (!i->planned || !i->has_arena) return WHIT_E_ORDER;
+  if (i->ready < WHIT_HAS_ARENA) return WHIT_E_ORDER;
   i->error = NULL;
   i->steps_done = 0;
   i->observed = i->pc = WHIT_NONE;      /* no node yet, if there is an error */
-  i->depth = 1;
+  i->top = i->frames;
   if (WHIT_DYNAMIC && i->dynamic) {
     whit_heap_reset(i);
-    for (uint32_t v = 0; v < i->model->n_values; v++) i->values[v].block = 0;
+    for (uint32_t v = 0; v < i->model.n_values; v++) i->values[v].block = 0;
   }
   WHIT_TRY(bind_inputs(i));
-  i->depth = 0;
-  whit_frame_open(i, i->region, WHIT_NONE);
+  i->pc = i->region->begin;
   i->running = true;
   return WHIT_OK;
 }
@@ -213,16 +238,18 @@ static whit_status start_run(whit_instance *i) {
 /* The run is complete: new states replace the old ones. */
 static whit_status finish_run(whit_instance *i) {
   if (!WHIT_STATES) return WHIT_OK;
-  const whit_model *m = i->model;
+  const whit_model *m = &i->model;
   const struct whit_entry *e = i->entry;
   const uint32_t *results = m->words + i->region->results + e->n_outputs;
   for (unsigned k = 0; k < e->n_updates; k++) {
     const whit_value *from = &i->values[results[k]], *to = &i->values[m->n_constants + m->words[e->states + k]];
-    if (!whit_is_tensor(&from->t) || from->t.dtype != to->t.dtype || !whit_same_shape(&from->t, &to->t))
+    if (!whit_same_type(&from->t, &to->t))
       return whit_error(i, WHIT_E_SHAPE, WHIT_NONE, "a state's new value has another type or shape");
   }
-  for (unsigned k = 0; k < e->n_updates; k++)
-    whit_copy(&i->values[m->n_constants + m->words[e->states + k]].t, &i->values[results[k]].t);
+  for (unsigned k = 0; k < e->n_updates; k++) {
+    const whit_tensor *from = &i->values[results[k]].t;
+    whit_bytes_copy(i->values[m->n_constants + m->words[e->states + k]].t.data, from->data, whit_bytes(from));
+  }
   return WHIT_OK;
 }
 
@@ -235,7 +262,7 @@ whit_status whit_run(whit_instance *i) {
     }
     const whit_frame *f = whit_frame_top(i);
     const bool inside = i->pc < f->end;
-    const uint32_t pc = inside ? i->pc : f->node, depth = i->depth;
+    const uint32_t pc = inside ? i->pc : f->node;
     if (pc == WHIT_NONE) {
       s = finish_run(i);
       break;
@@ -243,9 +270,9 @@ whit_status whit_run(whit_instance *i) {
     const whit_step *step = &i->steps[pc];
     if (WHIT_CONTROL && !inside) {
       s = whit_flow_close(i);
-      if (s || i->depth == depth) continue;             /* another trip */
+      if (s || i->top == f) continue;                   /* another trip */
     } else {
-      if (whit_is_skipped(step) && !i->observer) {
+      if (!WHIT_SMALL && whit_is_skipped(step) && !i->observer) {  /* faster */
         i->pc++;
         continue;
       }

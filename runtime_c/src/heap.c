@@ -17,36 +17,25 @@ static block_head *head_of(const whit_instance *i, size_t block) { return head_a
 
 static size_t heap_start(const whit_instance *i) { return whit_round(i->static_bytes, HEADER) + HEADER; }
 
-void whit_heap_reset(whit_instance *i) {
-  const size_t start = heap_start(i), end = i->arena_bytes / HEADER * HEADER;
-  i->heap_free = 0;
-  if (end < start + 2 * HEADER) return;
-  *head_at(i, start) = (block_head){ .n_bytes = end - start };
-  i->heap_free = start;
+/* Joins a free block with the next one if that begins where it ends. */
+static void join_next(whit_instance *i, block_head *b) {
+  if (!b->next || (uint8_t *)b + b->n_bytes != i->arena + b->next) return;
+  const block_head *next = head_at(i, b->next);
+  b->n_bytes += next->n_bytes;
+  b->next = next->next;
 }
 
 static void release_range(whit_instance *i, size_t at, size_t n_bytes) {
-  size_t before = 0, after = i->heap_free;
-  while (after && after < at) {
-    before = after;
-    after = head_at(i, after)->next;
+  block_head *before = NULL;
+  size_t *link = &i->heap_free;
+  while (*link && *link < at) {
+    before = head_at(i, *link);
+    link = &before->next;
   }
-  block_head *b = head_at(i, at);
-  *b = (block_head){ .n_bytes = n_bytes, .next = after };
-  if (after && at + n_bytes == after) {
-    b->n_bytes += head_at(i, after)->n_bytes;
-    b->next = head_at(i, after)->next;
-  }
-  if (!before) {
-    i->heap_free = at;
-    return;
-  }
-  block_head *p = head_at(i, before);
-  p->next = at;
-  if (before + p->n_bytes == at) {
-    p->n_bytes += b->n_bytes;
-    p->next = b->next;
-  }
+  *head_at(i, at) = (block_head){ .n_bytes = n_bytes, .next = *link };
+  *link = at;
+  join_next(i, head_at(i, at));
+  if (before) join_next(i, before);
 }
 
 void whit_heap_extend(whit_instance *i, size_t old_bytes) {
@@ -56,22 +45,23 @@ void whit_heap_extend(whit_instance *i, size_t old_bytes) {
   if (end >= from + 2 * HEADER) release_range(i, from, end - from);
 }
 
+void whit_heap_reset(whit_instance *i) {
+  i->heap_free = 0;
+  whit_heap_extend(i, 0);
+}
+
 size_t whit_heap_take(whit_instance *i, size_t n_bytes) {
   const size_t need = whit_round(n_bytes, HEADER) + HEADER;
-  size_t before = 0;
-  for (size_t at = i->heap_free; at; before = at, at = head_at(i, at)->next) {
+  for (size_t *link = &i->heap_free; *link; link = &head_at(i, *link)->next) {
+    const size_t at = *link;
     block_head *b = head_at(i, at);
     if (b->n_bytes < need) continue;
-    size_t next = b->next;
+    *link = b->next;
     if (b->n_bytes >= need + 2 * HEADER) {
-      next = at + need;
-      *head_at(i, next) = (block_head){ .n_bytes = b->n_bytes - need, .next = b->next };
+      *link = at + need;
+      *head_at(i, at + need) = (block_head){ .n_bytes = b->n_bytes - need, .next = b->next };
       b->n_bytes = need;
     }
-    if (before)
-      head_at(i, before)->next = next;
-    else
-      i->heap_free = next;
     b->uses = 1;
     b->n_items = 0;
     return at + HEADER;

@@ -31,9 +31,16 @@ size_t whit_instance_bytes(const whit_model *m) {
          m->n_ops * sizeof(whit_op *) + m->n_pointers * sizeof(whit_tensor *) + (WHIT_KNOWN ? 64 + whit_known_bytes(m) : 0);
 }
 
-/* Who needs dense data does not depend on shapes. */
-static void mark_dense(whit_instance *i) {
-  for (uint32_t pc = 0; pc < i->model->n_nodes; pc++) {
+/* Who needs dense data or memory of its own does not depend on shapes. */
+static void mark_values(whit_instance *i) {
+  const whit_model *m = &i->model;
+  for (const whit_region *r = m->regions; r < m->regions + m->n_regions; r++)
+    for (unsigned k = 0; k < r->n_results; k++) {
+      const uint32_t v = m->words[r->results + k];
+      if (v != WHIT_NONE) i->values[v].flags = WHIT_V_OWN | WHIT_V_DENSE;
+    }
+  if (WHIT_VIEWS < 2) return;
+  for (uint32_t pc = 0; pc < i->model.n_nodes; pc++) {
     whit_call c;
     whit_call_of(i, pc, &c);
     const unsigned strided = whit_op_at(i, pc)->strided;
@@ -48,20 +55,27 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   if (n_bytes < whit_instance_bytes(model)) return NULL;
   whit_bytes_zero(memory, whit_instance_bytes(model));
   whit_instance *i = (whit_instance *)memory;
-  i->model = model;
+  i->model = *model;
   i->entry = &model->entries[e];
   i->region = &model->regions[i->entry->region];
   if (host) i->host = *host;
   i->kernels = whit_kernels_for(i->host.cpu);
-  i->values = (whit_value *)(i + 1);        /* the size of each table is a multiple of what the next one is aligned to */
+  /* the size of each table is a multiple of what the next one is aligned to */
   i->steps = (whit_step *)(i->values + model->n_values + WHIT_PLACE_TRIES);
   i->ops = (const whit_op **)(i->steps + model->n_nodes);
   i->pointers = (whit_tensor **)(i->ops + model->n_ops);
   if (WHIT_KNOWN) i->known = (uint8_t *)memory + whit_round((uintptr_t)(i->pointers + model->n_pointers), 64) - (uintptr_t)memory;
-  i->error_node = i->observed = i->frames[0].node = WHIT_NONE;
-  i->depth = 1;                             /* the entry's frame is always there */
-  for (uint32_t k = 0; k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
-  if (WHIT_VIEWS > 1) mark_dense(i);
+  i->error_node = i->observed = WHIT_NONE;
+  i->top = i->frames;
+  i->top->region = i->region;
+  i->top->node = WHIT_NONE;
+  i->top->end = i->region->end;
+  for (uint32_t k = 0; !WHIT_SMALL && k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
+  mark_values(i);
+  for (uint32_t k = 0; k < model->n_constants; k++) {
+    whit_constant_get(model, k, &i->values[k].t);
+    i->values[k].flags = WHIT_V_DEFINED | WHIT_V_KNOWN | WHIT_V_PARAM;
+  }
   return i;
 }
 
@@ -69,11 +83,12 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
 
 WHIT_CALLED whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k) {
   if (k >= (outputs ? i->entry->n_outputs : i->entry->n_inputs)) return NULL;
-  return &i->values[i->model->words[(outputs ? i->region->results : i->region->params) + k]];
+  const uint32_t v = i->model.words[(outputs ? i->region->results : i->region->params) + k];
+  return (whit_value *)(uintptr_t)&i->values[v];
 }
 
 static const struct whit_port *input_port(const whit_instance *i, uint32_t k) {
-  return &i->model->ports[i->entry->ports + k];
+  return &i->model.ports[i->entry->ports + k];
 }
 
 whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, const int32_t *shape, const void *data) {
@@ -84,11 +99,11 @@ whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, co
   if ((p->kind & 1) || p->dtype != dtype || (p->rank != 255 && p->rank != rank)) return WHIT_E_INPUT;
   WHIT_TRY(whit_tensor_set(&t, (unsigned)dtype, (unsigned)rank, shape));
   for (int a = 0; a < rank && p->rank != 255; a++) {
-    const int32_t want = (int32_t)i->model->words[p->dims + (unsigned)a];
+    const int32_t want = (int32_t)i->model.words[p->dims + (unsigned)a];
     if (want >= 0 && want != shape[a]) return WHIT_E_INPUT;
   }
-  if (!whit_is_tensor(&v->t) || v->t.dtype != dtype || !whit_same_shape(&v->t, &t)) {
-    i->planned = false;
+  if (!whit_same_type(&v->t, &t)) {
+    i->ready = WHIT_NEW;
     v->t = t;
   }
   v->bound = data;
@@ -100,7 +115,7 @@ whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whit_tensor 
   whit_value *v = whit_port_value(i, 0, k);
   if (!v || (n && !items) || n > 0x7fffffff) return WHIT_E_ARGUMENT;
   if (!(input_port(i, k)->kind & 1)) return WHIT_E_INPUT;
-  if (v->t.kind != WHIT_SEQUENCE) i->planned = false;
+  if (v->t.kind != WHIT_SEQUENCE) i->ready = WHIT_NEW;
   v->t = (whit_tensor){ .rank = 1, .kind = WHIT_SEQUENCE, .shape = { (int32_t)n }, .stride = { 1 } };
   v->bound = items;
   return WHIT_OK;
@@ -111,14 +126,14 @@ whit_status whit_input_absent(whit_instance *i, uint32_t k) {
   whit_value *v = whit_port_value(i, 0, k);
   if (!v) return WHIT_E_ARGUMENT;
   if (!(input_port(i, k)->kind & 2)) return WHIT_E_INPUT;
-  if (v->t.kind != WHIT_ABSENT) i->planned = false;
+  if (v->t.kind != WHIT_ABSENT) i->ready = WHIT_NEW;
   v->t = (whit_tensor){ .kind = WHIT_ABSENT };
   v->bound = NULL;
   return WHIT_OK;
 }
 
 whit_status whit_state_set(whit_instance *i, void *memory, size_t n_bytes, int reset) {
-  const whit_model *m = i->model;
+  const whit_model *m = &i->model;
   if (!WHIT_STATES) return WHIT_OK;
   if (n_bytes < whit_state_bytes(m) || (!memory && m->n_states)) return WHIT_E_MEMORY;
   if ((uintptr_t)memory % 16) return WHIT_E_ALIGN;
@@ -145,28 +160,30 @@ whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_
   if (!data) {
     v->flags |= WHIT_V_BOUND;
     v->t.data = NULL;
-    i->planned = false;
+    i->ready = WHIT_NEW;
     return WHIT_OK;
   }
-  if (!i->planned) return WHIT_E_ORDER;
+  if (i->ready < WHIT_PLANNED) return WHIT_E_ORDER;
   if (!(v->flags & WHIT_V_PLACED)) return WHIT_E_UNSUPPORTED;
   if (n_bytes < whit_bytes(&v->t)) return WHIT_E_MEMORY;
   v->flags |= WHIT_V_BOUND;
   v->t.data = data;
-  for (uint32_t part = v->release; WHIT_SHARES && part != WHIT_NONE; part = i->values[part].release)
-    i->values[part].t.data = (uint8_t *)data + i->values[part].offset;
+  for (whit_value *part = i->values; WHIT_SHARES && part < i->values + i->next_value; part++) {
+    const unsigned inside = WHIT_V_INSIDE | WHIT_V_BOUND;
+    if ((part->flags & inside) == inside && &i->values[part->next] == v) part->t.data = (uint8_t *)data + part->offset;
+  }
   return WHIT_OK;
 }
 
 whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
-  if (!i->planned) return WHIT_E_ORDER;
+  if (i->ready < WHIT_PLANNED) return WHIT_E_ORDER;
   if ((uintptr_t)arena % 64) return WHIT_E_ALIGN;
   const uintptr_t old = (uintptr_t)i->arena;
   const size_t old_bytes = i->running ? i->arena_bytes : i->static_bytes;
   if (n_bytes < old_bytes || !arena) return WHIT_E_MEMORY;
   i->arena = (uint8_t *)arena;
   i->arena_bytes = n_bytes;
-  for (uint32_t v = 0; v < i->model->n_values; v++) {
+  for (uint32_t v = 0; v < i->model.n_values; v++) {
     whit_value *value = &i->values[v];
     const uintptr_t at = (uintptr_t)value->t.data - old;
     if (i->running && at < old_bytes)
@@ -175,7 +192,7 @@ whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
       value->t.data = whit_slot(i, value, false);
   }
   if (WHIT_DYNAMIC && i->running) whit_heap_extend(i, old_bytes);
-  i->has_arena = true;
+  i->ready = WHIT_HAS_ARENA;
   return WHIT_OK;
 }
 
@@ -197,34 +214,23 @@ void whit_observe(whit_instance *i, whit_observer observer, void *context) {
 }
 
 const whit_tensor *whit_node_value(const whit_instance *i, uint32_t node, int outputs, uint32_t k) {
-  if (node >= i->model->n_nodes) return NULL;
-  const whit_node *n = &i->model->nodes[node];
+  if (node >= i->model.n_nodes) return NULL;
+  const whit_node *n = &i->model.nodes[node];
   if (k >= (outputs ? n->n_out : n->n_in)) return NULL;
   const uint32_t v = whit_args(i, n)[(outputs ? n->n_in : 0u) + k];
   return v == WHIT_NONE ? NULL : &i->values[v].t;
 }
 
-static const whit_frame *loop_frame(const whit_instance *i, uint32_t d, uint32_t *n_loops) {
-  const whit_frame *found = NULL;
-  *n_loops = 0;
-  for (uint32_t k = 0; k < i->depth; k++) {
-    if (!whit_is_loop(&i->frames[k])) continue;
-    if (*n_loops == d) found = &i->frames[k];
-    ++*n_loops;
-  }
-  return found;
-}
-
 uint32_t whit_loop_depth(const whit_instance *i) {
-  uint32_t n;
-  loop_frame(i, 0, &n);
+  uint32_t n = 0;
+  for (const whit_frame *f = i->frames; WHIT_HAS_loop && f <= i->top; f++) n += f->loop;
   return n;
 }
 
 int64_t whit_loop_iteration(const whit_instance *i, uint32_t d) {
-  uint32_t n;
-  const whit_frame *f = loop_frame(i, d, &n);
-  return f ? f->i : -1;
+  for (const whit_frame *f = i->frames; WHIT_HAS_loop && f <= i->top; f++)
+    if (f->loop && d-- == 0) return f->i;
+  return -1;
 }
 
 uint64_t whit_steps(const whit_instance *i) { return i->steps_done; }

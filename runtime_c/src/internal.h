@@ -54,7 +54,8 @@ typedef whit_status (*whit_op_fn)(whit_call *c);
 enum { WHIT_OP_VIEW = 1,
        WHIT_OP_SEQUENCE = 2,  /* takes or makes sequences or optionals; runs in the dynamic part */
        WHIT_OP_IMPURE = 4,    /* not the same at each run: never folded */
-       WHIT_OP_CONTROL = 8 }; /* owns regions */
+       WHIT_OP_CONTROL = 8,   /* owns regions: two, of which one runs */
+       WHIT_OP_LOOP = 16 };   /* with it: one, which runs again and again */
 
 /* A row of the operator table, generated from WHIT_OP(...) by tools/gen.py. */
 typedef struct whit_op {
@@ -77,7 +78,7 @@ extern const uint32_t whit_n_ops;
  *         .strided = "x", .flags = "view", .doc = "one sentence")
  * In names, ? marks an optional one, * a variadic one (last). An attribute's type is i32, f32 (one word), i64,
  * f64 (two words, low first), i32[] or f32[] (a word that counts, then the words). .flags: "view" (run is
- * whit_view_copy), "sequence", "impure", "control". In C the row declares the operator's two functions. */
+ * whit_view_copy), "sequence", "impure", "control", "loop". In C the row declares the operator's two functions. */
 #define WHIT_OP(name, ...) \
   whit_status whit_##name##_shape(whit_call *c); \
   whit_status whit_##name##_run(whit_call *c)
@@ -119,6 +120,7 @@ int32_t whit_count(const whit_tensor *t);             /* elements */
 size_t whit_bytes(const whit_tensor *t);              /* of its elements, were they dense */
 bool whit_is_dense(const whit_tensor *t);
 bool whit_same_shape(const whit_tensor *a, const whit_tensor *b);
+bool whit_same_type(const whit_tensor *a, const whit_tensor *b);    /* tensors of one element type and shape */
 int32_t whit_product(const int32_t *sizes, unsigned n);
 /* i, one of n or, below 0, counted from their end, in [0, n); -1 if it is outside. */
 int32_t whit_position(int64_t i, int32_t n);
@@ -338,21 +340,27 @@ typedef struct whit_step {    /* what the plan made of a node */
 } whit_step;
 enum { WHIT_STEP_SKIP, WHIT_STEP_READY, WHIT_STEP_VIEW, WHIT_STEP_DYNAMIC, WHIT_STEP_IF, WHIT_STEP_LOOP };
 
-typedef struct whit_frame {   /* an open region while running or planning */
+/* An open region while running or planning, with the numbers of values that belong together: number k < n_carried of in, params,
+ * results and out is one carried value, results and out from there to n_out are what is written straight to an output: all of
+ * an if's, slices of a loop's. In front of a loop's stand, at -2 and -1, trips and condition, iteration, and whether to go on. */
+typedef struct whit_frame {
   const whit_region *region;
+  const uint32_t *in, *out, *params, *results;
+  uint32_t n_carried, n_out;
   uint32_t node, end;         /* control node, WHIT_NONE: the entry; node index where the region ends */
   uint32_t first_value;       /* planning: next value number when the region opened */
+  uint16_t depth;             /* 0: the entry's */
   bool loop;
-  int64_t i, n;               /* loop: iteration, trips */
-  uint64_t steps;             /* loop: nodes executed when the trip began */
+  int64_t i, n;               /* iteration, trips: an if has one */
+  uint64_t steps;             /* nodes executed when the trip began */
 } whit_frame;
 
+enum { WHIT_NEW, WHIT_PLANNED, WHIT_HAS_ARENA }; /* how far an instance is */
+
 struct whit_instance {
-  const whit_model *model;
   whit_host host;
   const whit_kernels *kernels;
-  const whit_op **ops;        /* per Program.ops */
-  whit_value *values;         /* the model's; then scratch that is placed as if it were one, WHIT_PLACE_TRIES of them */
+  const whit_op **ops;        /* per Program.ops; nothing in the size profile, which searches */
   whit_step *steps;
   uint8_t *known;             /* pool for data computed while planning */
   size_t known_used;
@@ -368,11 +376,15 @@ struct whit_instance {
   const whit_region *region;  /* of the entry */
   uint32_t next_region;       /* planning: number of the one that opens next */
   uint32_t next_value;        /* planning: greater than all numbers that are defined */
-  uint32_t error_node, depth, pc;
+  uint32_t error_node, pc;
   uint32_t observed;                  /* node whose "before" the observer has seen */
-  bool planned, has_arena, running, dynamic;
-  whit_frame frames[WHIT_MAX_DEPTH + 1];
+  uint32_t ready;             /* WHIT_NEW, ... */
+  bool running, dynamic;
+  whit_model model;           /* a copy: one load less wherever it is asked */
+  whit_frame *top;            /* the innermost open region */
+  whit_frame frames[WHIT_MAX_DEPTH + 1]; /* the entry's is always there */
   whit_tensor **pointers;     /* inputs and outputs of the call in progress */
+  whit_value values[];        /* the model's; then scratch that is placed as if it were one, WHIT_PLACE_TRIES of them */
 };
 
 /* ---- between the files of src/ ------------------------------------------------------------------- */
@@ -386,28 +398,32 @@ static inline size_t whit_known_bytes(const whit_model *m) {
   return WHIT_KNOWN_POOL + (size_t)(m->n_values - m->n_constants) * 48;
 }
 static inline const uint32_t *whit_args(const whit_instance *i, const whit_node *n) {
-  return i->model->words + n->args;
+  return i->model.words + n->args;
 }
-static inline const whit_op *whit_op_at(const whit_instance *i, uint32_t pc) { return i->ops[i->model->nodes[pc].op]; }
+/* The row of Program.ops[number], or NULL: a search. */
+const whit_op *whit_op_of(const whit_model *m, uint32_t number);
+static inline const whit_op *whit_op_at(const whit_instance *i, uint32_t pc) {
+  const unsigned number = i->model.nodes[pc].op;
+  return WHIT_SMALL ? whit_op_of(&i->model, number) : i->ops[number];
+}
 /* Constants in a build without such values. */
 static inline bool whit_is_dynamic(const whit_value *v) { return WHIT_DYNAMIC && v->flags & WHIT_V_DYNAMIC; }
 static inline bool whit_is_tensor(const whit_tensor *t) { return !WHIT_SEQUENCES || t->kind == WHIT_TENSOR; }
+/* Of a loop's output: is what it carried copied there? Else it is where the last trip left it. The size profile has one way. */
+static inline bool whit_owns_memory(const whit_value *v) { return WHIT_SMALL || v->flags & WHIT_V_OWN; }
 static inline bool whit_is_skipped(const whit_step *s) { return WHIT_KNOWN && s->mode == WHIT_STEP_SKIP; }
 whit_status whit_identity_shape(whit_call *c);  /* operators that the executor knows by heart */
 whit_status whit_shape_shape(whit_call *c);
-whit_status whit_loop_shape(whit_call *c);
 /* The innermost open region. */
-static inline whit_frame *whit_frame_top(whit_instance *i) { return &i->frames[WHIT_CONTROL ? i->depth - 1 : 0]; }
+static inline whit_frame *whit_frame_top(whit_instance *i) { return WHIT_CONTROL ? i->top : i->frames; }
 /* Of operators that own regions: a loop? Else it is an if. */
-static inline bool whit_owns_loop(const whit_op *op) { return WHIT_HAS_loop && (!WHIT_HAS_if || op->shape == whit_loop_shape); }
+static inline bool whit_owns_loop(const whit_op *op) { return WHIT_HAS_loop && (!WHIT_HAS_if || op->flags & WHIT_OP_LOOP); }
 /* The same of an open region's owner. */
 static inline bool whit_is_loop(const whit_frame *f) { return WHIT_HAS_loop && f->loop; }
 /* Counts a trip in which no node was executed, so that the budget of steps bounds these too. */
 whit_status whit_count_step(whit_instance *i);
 /* Adds an axis of n in front of t, a slice of an output of loop `node`. */
 whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, int64_t n);
-/* The row of Program.ops[number], or NULL. */
-const whit_op *whit_op_of(const whit_model *m, uint32_t number);
 /* Describes constant k. */
 whit_status whit_constant_get(const whit_model *m, uint32_t k, whit_tensor *t);
 /* Points the call at a node's values; data is not looked at. */
@@ -416,8 +432,10 @@ void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
 const void *whit_scalar(const whit_tensor *t, unsigned dtype);
 /* The value of an input or output of the entry, or NULL. */
 whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k);
-/* Opens a region, of node or of the entry: its first node is next. */
-whit_frame *whit_frame_open(whit_instance *i, const whit_region *r, uint32_t node);
+/* Opens a region of a control node: its first node is next. */
+whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node);
+/* Makes output 0, which is described, dense. */
+void whit_out_dense(const whit_call *c);
 /* May the call's output be the view that its shape function described? */
 bool whit_view_allowed(const whit_value *out, const whit_call *c);
 /* Data of a value's slot; second: the other one of a value that has two. */

@@ -19,9 +19,8 @@ static bool same_string(const char *a, const char *b) {
 }
 
 uint32_t whit_entry_find(const whit_model *model, const char *name) {
-  if (!name) return model->n_entries ? 0 : WHIT_NONE;
   for (uint32_t e = 0; e < model->n_entries; e++)
-    if (same_string(model->strings + model->entries[e].name, name)) return e;
+    if (!name || same_string(model->strings + model->entries[e].name, name)) return e;
   return WHIT_NONE;
 }
 
@@ -35,19 +34,19 @@ uint32_t whit_port_count(const whit_model *model, uint32_t e, int outputs) {
 }
 
 whit_status whit_port_get(const whit_model *model, uint32_t e, int outputs, uint32_t i, whit_port_info *info) {
-  if (i >= whit_port_count(model, e, outputs)) return WHIT_E_ARGUMENT;
+  if (e >= model->n_entries) return WHIT_E_ARGUMENT;
   const struct whit_entry *entry = &model->entries[e];
+  if (i >= (outputs ? entry->n_outputs : entry->n_inputs)) return WHIT_E_ARGUMENT;
   const struct whit_port *p = &model->ports[entry->ports + (outputs ? entry->n_inputs : 0u) + i];
-  whit_bytes_zero(info, sizeof *info);
   info->name = model->strings + p->name;
   info->dtype = p->dtype;
   info->rank = p->rank;
   info->kind = p->kind & 1;
   info->optional = p->kind >> 1;
-  for (unsigned a = 0; p->rank != 255 && a < p->rank; a++) {
-    const int32_t d = (int32_t)model->words[p->dims + a];
+  for (unsigned a = 0; a < WHIT_MAX_RANK; a++) {
+    const int32_t d = p->rank != 255 && a < p->rank ? (int32_t)model->words[p->dims + a] : 0;
     info->dims[a] = d < 0 ? -1 : d;
-    if (d < 0) info->symbols[a] = model->strings + (-1 - d);
+    info->symbols[a] = d < 0 ? model->strings + (-1 - d) : NULL;
   }
   return WHIT_OK;
 }

@@ -10,26 +10,26 @@ static size_t item_bytes(const whit_value *v) { return WHIT_HAS_loop && v->flags
 /* ---- lifetimes ------------------------------------------------------------------------------------------ */
 
 static void outlive(whit_instance *i, uint32_t v, uint32_t death) {
-  if (v != WHIT_NONE && i->values[v].death < death) i->values[v].death = death;
+  if (i->values[v].death < death) i->values[v].death = death;
 }
 
 /* Memory that another value looks into lives as long as that one. Backwards, so that chains add up. */
 static void extend_lifetimes(whit_instance *i) {
   const whit_region *entry = i->region;
-  const uint32_t *words = i->model->words;
+  const uint32_t *words = i->model.words;
   for (uint32_t pc = entry->end; pc-- > entry->begin;) {
-    const whit_node *n = &i->model->nodes[pc];
+    const whit_node *n = &i->model.nodes[pc];
     const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
     const whit_step *step = &i->steps[pc];
-    const bool dynamic = WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && i->ops[n->op]->flags & WHIT_OP_VIEW;
+    const bool dynamic = WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && whit_op_at(i, pc)->flags & WHIT_OP_VIEW;
     if (WHIT_VIEWS > 1 && (step->mode == WHIT_STEP_VIEW || dynamic)) {
       outlive(i, args[0], i->values[outs[0]].death);
-    } else if (WHIT_HAS_loop && step->mode == WHIT_STEP_LOOP) {
-      const uint32_t *results = words + i->model->regions[step->region].results;
+    } else if (WHIT_HAS_loop && !WHIT_SMALL && step->mode == WHIT_STEP_LOOP) {
+      const uint32_t *results = words + i->model.regions[step->region].results;
       for (unsigned k = 0; k + 2 < n->n_in; k++) {
-        const uint32_t death = outs[k] == WHIT_NONE ? n->end - 1 : i->values[outs[k]].death;
-        outlive(i, args[k + 2], death);
-        outlive(i, results[k + 1], death);
+        if (outs[k] == WHIT_NONE) continue;
+        outlive(i, args[k + 2], i->values[outs[k]].death);
+        outlive(i, results[k + 1], i->values[outs[k]].death);
       }
     }
   }
@@ -37,9 +37,9 @@ static void extend_lifetimes(whit_instance *i) {
 
 /* ---- sharing -------------------------------------------------------------------------------------------- */
 
-/* The value whose memory a value lies in: views are followed. */
+/* The value whose memory a value lies in: views are followed. WHIT_NONE of none. */
 static uint32_t owner_of(const whit_instance *i, uint32_t v) {
-  while (i->values[v].flags & WHIT_V_VIEW) v = *whit_args(i, &i->model->nodes[i->values[v].birth]);
+  while (v != WHIT_NONE && i->values[v].flags & WHIT_V_VIEW) v = *whit_args(i, &i->model.nodes[i->values[v].birth]);
   return v;
 }
 
@@ -53,56 +53,55 @@ static bool is_whole(const whit_value *v, const whit_value *owner) {
 /* May output out of node pc be written over the memory of its input k? The input must be used up here, all of it, and no other
  * input may look at it in another order. */
 static bool may_overwrite(const whit_instance *i, uint32_t pc, const whit_value *out, unsigned k) {
-  const whit_node *n = &i->model->nodes[pc];
+  const whit_node *n = &i->model.nodes[pc];
   const uint32_t *args = whit_args(i, n), owner = owner_of(i, args[k]);
   const whit_value *x = &i->values[owner];
   if (k > 7 || !(i->steps[pc].over >> k & 1) || x->death != pc || whit_bytes(&x->t) != whit_bytes(&out->t)) return false;
   for (unsigned j = 0; j < n->n_in; j++) {
-    if (args[j] == WHIT_NONE || owner_of(i, args[j]) != owner) continue;
+    if (owner_of(i, args[j]) != owner) continue;
     const whit_value *same = &i->values[args[j]];
     if (!is_whole(same, x) || whit_count(&same->t) != whit_count(&out->t)) return false;
   }
   return true;
 }
 
-/* May the rows of x lie as far apart as those of a tensor that joins them with others? Only its maker, who can do that, and the
- * node that joins them may know x. */
-static bool may_space(const whit_instance *i, uint32_t v) {
-  const whit_value *x = &i->values[v];
-  const whit_step *maker = &i->steps[x->birth];
-  return !(x->flags & (WHIT_V_READ_AGAIN | WHIT_V_RESULT | WHIT_V_PARAM)) && maker->mode == WHIT_STEP_READY && maker->spaced;
-}
-
-/* Node pc's output is written over an input, or is made of its inputs: these get their place in the output's memory.
+/* Node pc's output is written over an input, or is made of its inputs: these get their place in the output's memory. Rows may lie as
+ * far apart as those of what joins them with others if only their maker, who can do that, and the node that joins them know them.
  * Called backwards: the output knows by then whether it lies in somebody else's. */
 static void share_memory(whit_instance *i, uint32_t pc) {
-  const whit_node *n = &i->model->nodes[pc];
+  const whit_node *n = &i->model.nodes[pc];
   const whit_step *step = &i->steps[pc];
   const uint32_t *args = whit_args(i, n), out_number = args[n->n_in];
   whit_value *out = &i->values[out_number];
-  const bool rows = step->joins == WHIT_JOINS_ROWS;
+  const bool rows = step->joins == WHIT_JOINS_ROWS, inside = out->flags & WHIT_V_INSIDE;
   if ((out->flags & (WHIT_V_PLACED | WHIT_V_TWICE)) != WHIT_V_PLACED) return;
   if (!rows && !whit_is_dense(&out->t)) return;
-  const bool inside = out->flags & WHIT_V_INSIDE;
-  whit_value *home = inside ? &i->values[out->next] : out;
-  size_t at = inside ? out->offset : 0;
+  if (!inside) {
+    out->next = out_number;
+    out->offset = 0;
+  }
+  whit_value *home = &i->values[out->next];
+  size_t at = out->offset;
   for (unsigned k = 0; k < n->n_in; k++) {
-    const uint32_t owner = args[k] == WHIT_NONE ? WHIT_NONE : owner_of(i, args[k]);
-    whit_value *x = &i->values[owner];
+    const uint32_t owner = owner_of(i, args[k]);
     if (owner == WHIT_NONE) continue;
-    const bool fits = is_item(x) && !(x->flags & (WHIT_V_TWICE | WHIT_V_OWN)) && x->depth == out->depth &&
-                      is_whole(&i->values[args[k]], x) && (!inside || x->death < out->death) &&
-                      (rows ? owner == args[k] && may_space(i, owner) : step->joins || may_overwrite(i, pc, out, k));
-    for (unsigned a = 0; fits && rows && a < out->t.rank; a++) x->t.stride[a] = out->t.stride[a];
+    whit_value *x = &i->values[owner];
+    const whit_value *arg = &i->values[args[k]];
+    const unsigned alone = WHIT_V_PLACED | WHIT_V_INSIDE | WHIT_V_BOUND | WHIT_V_TWICE | WHIT_V_OWN;
+    const bool fits = (x->flags & alone) == WHIT_V_PLACED && x->depth == out->depth && is_whole(arg, x) &&
+                      (!inside || x->death < out->death) &&
+                      (rows ? arg == x && !(x->flags & WHIT_V_READ_AGAIN) && i->steps[x->birth].spaced
+                            : step->joins || may_overwrite(i, pc, out, k));
     if (fits) {
+      if (rows) whit_bytes_copy(x->t.stride, out->t.stride, sizeof x->t.stride);
       x->flags |= WHIT_V_INSIDE | (home->flags & WHIT_V_BOUND);
-      x->next = inside ? out->next : out_number;
+      x->next = out->next;
       x->offset = at;
       if (home->birth > x->birth) home->birth = x->birth;
       if (home->death < x->death) home->death = x->death;
       if (!step->joins) return;
     }
-    if (step->joins) at += rows ? row_bytes(&i->values[args[k]]) : whit_bytes(&i->values[args[k]].t);
+    if (step->joins) at += rows ? row_bytes(arg) : whit_bytes(&arg->t);
   }
 }
 
@@ -261,7 +260,7 @@ static size_t find_place(const placing *p, const whit_value *v, size_t n_bytes) 
 }
 
 /* Scratch number k that is put forward: a value behind those of the model. */
-static whit_value *forward_at(const placing *p, uint32_t k) { return p->i->values + p->i->model->n_values + k; }
+static whit_value *forward_at(const placing *p, uint32_t k) { return p->i->values + p->i->model.n_values + k; }
 
 /* That of a node, or NULL. */
 static const whit_value *forward_of(const placing *p, uint32_t node, unsigned by) {
@@ -307,7 +306,7 @@ static whit_value *place_items(placing *p, unsigned by) {
   i->static_bytes = 0;
   forget_places(p);
   for (uint32_t k = 0; k < p->n_forward; k++)
-    if (forward_at(p, k)->block <= by) list = list_before(i, i->model->n_values + k, list);
+    if (forward_at(p, k)->block <= by) list = list_before(i, i->model.n_values + k, list);
   for (uint32_t v = i->next_value; v-- > 0;)
     if (is_item(&i->values[v])) list = list_before(i, v, list);
   for (uint32_t v = sort_list(i->values, list, by), next; v != WHIT_NONE; v = next) {
@@ -356,23 +355,15 @@ static void place_all(whit_instance *i) {
     if (beyond == forward_at(&p, p.n_forward)) p.n_forward++;
   }
   if (i->static_bytes > least) place_items(&p, best);
+  forget_places(&p);
 }
 #endif
 
-/* What lies in another value's memory follows it; in the caller's memory, it is listed for whit_output_bind. */
+/* What lies in another value's memory follows it. In the caller's memory it waits for whit_output_bind. */
 static void place_insiders(whit_instance *i) {
-  const whit_region *entry = i->region;
-  for (unsigned k = 0; k < entry->n_results; k++) i->values[i->model->words[entry->results + k]].release = WHIT_NONE;
   for (uint32_t v = 0; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
-    whit_value *home = &i->values[value->next];
-    if (!(value->flags & WHIT_V_INSIDE)) continue;
-    if (value->flags & WHIT_V_BOUND) {
-      value->release = home->release;
-      home->release = v;
-    } else {
-      value->offset += home->offset;
-    }
+    if ((value->flags & (WHIT_V_INSIDE | WHIT_V_BOUND)) == WHIT_V_INSIDE) value->offset += i->values[value->next].offset;
   }
 }
 

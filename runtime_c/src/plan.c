@@ -2,17 +2,6 @@
  * every other value of known shape is a view or gets a place (place.c). What depends on data stays dynamic. */
 #include "internal.h"
 
-static const uint32_t *region_params(const whit_instance *i, const whit_region *r) {
-  return i->model->words + r->params;
-}
-static const uint32_t *region_results(const whit_instance *i, const whit_region *r) {
-  return i->model->words + r->results;
-}
-
-static size_t tensor_bytes(const whit_tensor *t) {
-  return whit_round(whit_bytes(t), 64);
-}
-
 /* ---- definitions and uses --------------------------------------------------------------------------- */
 
 static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc, unsigned flags) {
@@ -20,10 +9,13 @@ static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc,
   const unsigned keep = WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | WHIT_V_GROWS | WHIT_V_BOUND;
   value->flags = (uint16_t)((value->flags & keep) | WHIT_V_DEFINED | flags);
   value->birth = value->death = pc;
-  value->release = flags & WHIT_V_PARAM ? WHIT_NONE : pc;
-  if (WHIT_CONTROL) value->depth = (uint16_t)(i->depth - 1);
-  if (flags & WHIT_V_DYNAMIC) {
-    if (WHIT_DYNAMIC) value->t = (whit_tensor){ .rank = 255 };
+  if (WHIT_CONTROL && (flags & (WHIT_V_PARAM | WHIT_V_PLACED)) != WHIT_V_PARAM) value->death = i->model.nodes[pc].end - 1;
+  if (flags & WHIT_V_PLACED) value->n_bytes = whit_round(whit_bytes(&value->t), 64);
+  if (WHIT_DYNAMIC) value->release = flags & WHIT_V_PARAM ? WHIT_NONE : pc;
+  if (WHIT_CONTROL) value->depth = i->top->depth;
+  if (WHIT_DYNAMIC && flags & WHIT_V_DYNAMIC) {
+    value->t.dtype = value->t.kind = 0;
+    value->t.rank = 255;
     i->dynamic = true;
   }
   if (!(flags & WHIT_V_KNOWN)) value->t.data = NULL;
@@ -35,14 +27,11 @@ static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc,
  * node that stands there. */
 static whit_status plan_use(whit_instance *i, whit_value *value, uint32_t pc) {
   if (!(value->flags & WHIT_V_DEFINED)) return whit_error(i, WHIT_E_FORMAT, pc, "reads a value that is not in scope");
-  uint32_t death = pc, at = pc;
-  if (WHIT_CONTROL && value->depth + 1u < i->depth) {
-    at = i->frames[value->depth + 1u].node;
-    death = i->model->nodes[at].end - 1;
-  }
+  const uint32_t at = WHIT_CONTROL && value->depth < i->top->depth ? i->frames[value->depth + 1u].node : pc;
+  const uint32_t death = WHIT_CONTROL ? i->model.nodes[at].end - 1 : pc;
   if (death > value->death) value->death = death;
   if (WHIT_SHARES) value->flags |= value->flags & WHIT_V_READ ? WHIT_V_READ_AGAIN : WHIT_V_READ;
-  value->release = at;
+  if (WHIT_DYNAMIC) value->release = at;
   return WHIT_OK;
 }
 
@@ -50,32 +39,29 @@ static void close_scope(whit_instance *i, uint32_t first) {
   for (uint32_t v = first; v < i->next_value; v++) i->values[v].flags &= (uint16_t)~WHIT_V_DEFINED;
 }
 
-/* ---- plain nodes -------------------------------------------------------------------------------------- */
-
-/* It described the same elements just now, so it cannot fail. */
-static void plan_dense_view(const whit_call *c) {
-  whit_tensor *out = c->out[0];
-  whit_tensor_set(out, out->dtype, out->rank, out->shape);
+/* May a shape depend on data? */
+static whit_status need_dynamic(whit_instance *i, uint32_t node) {
+  (void)i, (void)node;
+  return WHIT_DYNAMIC ? WHIT_OK : whit_error(i, WHIT_E_UNSUPPORTED, node, "a shape depends on data: not in this build of the runtime");
 }
+
+/* ---- plain nodes -------------------------------------------------------------------------------------- */
 
 /* Tries to compute small outputs now. true: done, or failed with *status. */
 static bool compute_now(whit_instance *i, whit_call *c, const whit_op *op, whit_status *status) {
-  size_t need = 0;
+  size_t used = i->known_used;
   for (unsigned k = 0; k < c->n_out; k++) {
     if (!c->out[k]) continue;
     const whit_value *v = (const whit_value *)(const void *)c->out[k];
     const size_t n_bytes = whit_bytes(c->out[k]);
     if (n_bytes > WHIT_KNOWN_MAX || v->flags & WHIT_V_OWN) return false;
-    need += whit_round(n_bytes, 16);
+    c->out[k]->data = i->known + used;
+    used += whit_round(n_bytes, 16);
   }
-  const size_t scratch = whit_round(i->known_used + need, 64);
-  if (scratch + c->scratch_bytes > whit_known_bytes(i->model)) return false;
-  if (WHIT_VIEWS && c->view) plan_dense_view(c);
-  for (unsigned k = 0; k < c->n_out; k++) {
-    if (!c->out[k]) continue;
-    c->out[k]->data = i->known + i->known_used;
-    i->known_used += whit_round(whit_bytes(c->out[k]), 16);
-  }
+  const size_t scratch = whit_round(used, 64);
+  if (scratch + c->scratch_bytes > whit_known_bytes(&i->model)) return false;
+  if (WHIT_VIEWS && c->view) whit_out_dense(c);
+  i->known_used = used;
   c->scratch = i->known + scratch;
   c->running = true;
   *status = op->run(c);
@@ -101,19 +87,20 @@ static unsigned plan_ready(whit_step *step, const whit_call *c) {
   const bool run_of_bytes = whit_is_dense(c->out[0]) && !c->view_offset;
   if (WHIT_SHARES && run_of_bytes && whit_count(c->out[0]) == whit_count(c->in[0])) step->joins = WHIT_JOINS_WHOLE;
   if (run_of_bytes && !WHIT_SMALL) step->run = whit_dense_copy;
-  plan_dense_view(c);
+  whit_out_dense(c);
   return WHIT_V_PLACED;
 }
 
 /* A node whose inputs are in scope, and what its shape function has said of its outputs. */
-static whit_status plan_plain(whit_instance *i, whit_call *c, const whit_op *op, bool known, whit_status s) {
-  whit_step *step = &i->steps[c->node];
+static whit_status plan_plain(whit_instance *i, whit_step *step, whit_call *c, const whit_op *op, bool known, whit_status s) {
   unsigned flags = WHIT_V_DYNAMIC;
   step->run = op->run;
   step->mode = WHIT_STEP_DYNAMIC;
-  if (s != WHIT_LATER) {
+  if (s == WHIT_LATER) {
+    WHIT_TRY(need_dynamic(i, c->node));
+  } else {
     WHIT_TRY(s);
-    if (c->scratch_bytes / 64 >= UINT32_MAX) return whit_error(i, WHIT_E_SIZE, c->node, "needs more scratch than can be named");
+    if ((uint64_t)c->scratch_bytes >> 37) return whit_error(i, WHIT_E_SIZE, c->node, "needs more scratch than can be named");
     if (WHIT_KNOWN && known && compute_now(i, c, op, &s)) {
       WHIT_TRY(s);
       step->mode = WHIT_STEP_SKIP;
@@ -123,9 +110,7 @@ static whit_status plan_plain(whit_instance *i, whit_call *c, const whit_op *op,
     }
   }
   for (unsigned k = 0; k < c->n_out; k++) {
-    if (!c->out[k]) continue;
-    whit_value *v = plan_define(i, (whit_value *)(void *)c->out[k], c->node, flags);
-    if (flags & WHIT_V_PLACED) v->n_bytes = tensor_bytes(&v->t);
+    if (c->out[k]) plan_define(i, (whit_value *)(void *)c->out[k], c->node, flags);
   }
   i->pc++;
   return WHIT_OK;
@@ -133,116 +118,87 @@ static whit_status plan_plain(whit_instance *i, whit_call *c, const whit_op *op,
 
 /* ---- control nodes ------------------------------------------------------------------------------------ */
 
-static bool same_type(const whit_value *a, const whit_value *b) {
-  return !whit_is_dynamic(a) && !whit_is_dynamic(b) && a->t.dtype == b->t.dtype &&
-         whit_same_shape(&a->t, &b->t);
-}
-
 /* Defines a loop's parameters: the iteration, and the carried values as the loop finds them. */
 static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
-  const whit_region *r = f->region;
-  const uint32_t *params = region_params(i, r), *args = whit_args(i, &i->model->nodes[f->node]);
-  whit_value *iter = plan_define(i, &i->values[params[0]], f->node, WHIT_V_PLACED | WHIT_V_PARAM);
+  whit_value *iter = &i->values[f->params[-1]];
   whit_tensor_set(&iter->t, WHIT_I64, 0, NULL);
-  iter->n_bytes = 64;
-  iter->death = i->model->nodes[f->node].end - 1;
-  for (unsigned k = 1; k < r->n_params; k++) {
-    if (args[1 + k] == WHIT_NONE) return whit_error(i, WHIT_E_FORMAT, f->node, "lacks an input");
-    const whit_value *init = &i->values[args[1 + k]];
-    whit_value *p = &i->values[params[k]];
-    if (whit_is_dynamic(init) || p->flags & WHIT_V_GROWS) {
-      plan_define(i, p, f->node, WHIT_V_PARAM | WHIT_V_DYNAMIC);
-    } else {
-      p->t = init->t;
-      plan_define(i, p, f->node, WHIT_V_PARAM);
-    }
+  plan_define(i, iter, f->node, WHIT_V_PLACED | WHIT_V_PARAM);
+  for (unsigned k = 0; k < f->n_carried; k++) {
+    if (f->in[k] == WHIT_NONE) return whit_error(i, WHIT_E_FORMAT, f->node, "lacks an input");
+    const whit_value *init = &i->values[f->in[k]];
+    whit_value *p = &i->values[f->params[k]];
+    const bool dynamic = WHIT_DYNAMIC && (init->flags & WHIT_V_DYNAMIC || p->flags & WHIT_V_GROWS);
+    if (!dynamic) p->t = init->t;
+    plan_define(i, p, f->node, WHIT_V_PARAM | (dynamic ? WHIT_V_DYNAMIC : 0u));
+    i->values[f->results[k]].flags |= WHIT_V_TWICE;
   }
   return WHIT_OK;
 }
 
-/* Opens the next region, of a control node or the entry's. */
+/* Opens the next region of a control node. */
 static whit_status plan_open_region(whit_instance *i, uint32_t node) {
-  const whit_region *r = &i->model->regions[i->next_region++];
-  const uint32_t *results = region_results(i, r);
-  const whit_frame *f = whit_frame_open(i, r, node);
-  const bool loop = whit_is_loop(f);
-  for (unsigned k = 0; k < r->n_results; k++) {
-    if (results[k] == WHIT_NONE) continue;
-    const bool carried = loop && k && k < r->n_params;
-    i->values[results[k]].flags |= WHIT_V_OWN | WHIT_V_DENSE | (carried ? WHIT_V_TWICE : 0u);
-  }
-  return loop ? plan_define_params(i, f) : WHIT_OK;
+  const whit_frame *f = whit_frame_open(i, i->next_region++, node);
+  return whit_is_loop(f) ? plan_define_params(i, f) : WHIT_OK;
 }
 
 /* Results of the region that closes: each computed by a node of it, and named once. */
 static whit_status use_results(whit_instance *i, const whit_frame *f) {
-  const whit_region *r = f->region;
-  const uint32_t *results = region_results(i, r);
-  const bool loop = whit_is_loop(f);
-  for (unsigned k = 0; k < r->n_results; k++) {
-    if (loop && results[k] == WHIT_NONE) continue;
+  const uint32_t *results = i->model.words + f->region->results;
+  for (unsigned k = 0; k < f->region->n_results; k++) {
+    if (whit_is_loop(f) && results[k] == WHIT_NONE) continue;
     whit_value *v = results[k] == WHIT_NONE ? NULL : &i->values[results[k]];
     if (!v || results[k] < f->first_value || (v->flags & (WHIT_V_DEFINED | WHIT_V_RESULT | WHIT_V_PARAM)) != WHIT_V_DEFINED)
       return whit_error(i, WHIT_E_FORMAT, f->node, "a region's result must be computed in it, once");
     v->flags |= WHIT_V_RESULT;
     v->death = f->end - 1;
-    if (loop && k) v->birth = f->node;                        /* it outlives the trip that wrote it */
+    if (whit_is_loop(f)) v->birth = f->node;                  /* it outlives the trip that wrote it */
     if (!(v->flags & WHIT_V_PLACED)) v->flags &= (uint16_t)~WHIT_V_BOUND;
   }
   return WHIT_OK;
 }
 
 /* Marks carried parameters whose result has another shape as growing. true: the body must be planned again. */
-static bool carried_changed(whit_instance *i, const whit_region *r) {
-  const uint32_t *params = region_params(i, r), *results = region_results(i, r);
+static bool carried_changed(whit_instance *i, const whit_frame *f) {
   bool changed = false;
-  for (unsigned k = 1; k < r->n_params; k++) {
-    whit_value *p = &i->values[params[k]];
-    if (whit_is_dynamic(p) || same_type(p, &i->values[results[k]])) continue;
+  for (unsigned k = 0; k < f->n_carried; k++) {
+    whit_value *p = &i->values[f->params[k]];
+    if (whit_is_dynamic(p) || whit_same_type(&p->t, &i->values[f->results[k]].t)) continue;
     p->flags |= WHIT_V_GROWS;
     changed = true;
   }
   return changed;
 }
 
-/* Number of trips if the plan can know it, else -1. */
+/* Number of trips of a loop if the plan can know it, else -1. */
 static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
-  const uint32_t *args = whit_args(i, &i->model->nodes[f->node]);
-  const whit_region *r = f->region;
-  if (args[0] == WHIT_NONE || args[1] != WHIT_NONE || region_results(i, r)[0] != WHIT_NONE) return -1;
-  const whit_value *v = &i->values[args[0]];
-  const int64_t *n = (const int64_t *)whit_scalar(&v->t, WHIT_I64);
-  return !n || !(v->flags & WHIT_V_KNOWN) ? -1 : *n < 0 ? 0 : *n;
+  if (f->in[-2] == WHIT_NONE || f->in[-1] != WHIT_NONE || f->results[-1] != WHIT_NONE) return -1;
+  const int64_t *n = (const int64_t *)whit_scalar(&i->values[f->in[-2]].t, WHIT_I64);
+  return !n ? -1 : *n < 0 ? 0 : *n;      /* no data: not known yet */
 }
 
 /* Defines the outputs of the node whose last region has closed: of an if what both branches write, of a loop what it carries, then
  * slices of each trip. */
-static whit_status define_outputs(whit_instance *i, const whit_frame *f) {
-  const whit_node *n = &i->model->nodes[f->node];
-  const whit_region *r = f->region, *first = &i->model->regions[i->steps[f->node].region];
-  const uint32_t *outs = whit_args(i, n) + n->n_in;
+static whit_status define_outputs(whit_instance *i, const whit_frame *f, const whit_step *step) {
   const bool loop = whit_is_loop(f);
-  const unsigned n_carried = loop ? r->n_params - 1u : 0;
+  const uint32_t *first = loop ? f->results : i->model.words + i->model.regions[step->region].results;
   const int64_t trips = loop ? known_trips(i, f) : 0;
-  for (unsigned k = 0; k < n->n_out; k++) {
-    const bool carried = k < n_carried, stacked = loop && !carried;
-    whit_value *a = &i->values[carried ? region_params(i, r)[k + 1] : region_results(i, first)[loop ? k + 1 : k]];
-    whit_value *b = loop ? a : &i->values[region_results(i, r)[k]];
-    if (outs[k] == WHIT_NONE) continue;
-    const bool is_static = same_type(a, b) && trips >= (stacked ? 0 : -1);
-    whit_value *out = &i->values[outs[k]];
-    if (is_static) out->t = a->t;
-    plan_define(i, out, f->node, is_static ? 0 : WHIT_V_DYNAMIC);
-    out->death = n->end - 1;
-    if (!is_static) continue;
-    if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, trips));
-    if (carried && !(out->flags & WHIT_V_OWN)) continue;      /* it is where the last trip left the value */
-    if (!carried) {             /* branches and trips write straight into it */
-      a->flags &= (uint16_t)~WHIT_V_PLACED;
-      b->flags &= (uint16_t)~WHIT_V_PLACED;
+  for (unsigned k = 0; k < f->n_out; k++) {
+    const bool carried = k < f->n_carried, stacked = loop && !carried;
+    whit_value *a = &i->values[carried ? f->params[k] : first[k]], *b = carried ? a : &i->values[f->results[k]];
+    if (f->out[k] == WHIT_NONE) continue;
+    whit_value *out = &i->values[f->out[k]];
+    unsigned flags = WHIT_V_DYNAMIC;
+    if (!whit_is_dynamic(a) && whit_same_type(&a->t, &b->t) && trips >= (stacked ? 0 : -1)) {
+      out->t = a->t;
+      if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, trips));
+      flags = carried && !whit_owns_memory(out) ? 0 : WHIT_V_PLACED;        /* 0: it is where the last trip left the value */
+      if (!carried) {           /* branches and trips write straight into it */
+        a->flags &= (uint16_t)~WHIT_V_PLACED;
+        b->flags &= (uint16_t)~WHIT_V_PLACED;
+      }
     }
-    out->flags |= WHIT_V_PLACED;
-    out->n_bytes = tensor_bytes(&out->t);
+    if (flags == WHIT_V_DYNAMIC) WHIT_TRY(need_dynamic(i, f->node));
+    plan_define(i, out, f->node, flags);
   }
   return WHIT_OK;
 }
@@ -253,20 +209,21 @@ static whit_status plan_close_region(whit_instance *i) {
   whit_step *step = &i->steps[f->node];
   WHIT_TRY(use_results(i, f));
   close_scope(i, f->first_value);
-  if (whit_is_loop(f) && carried_changed(i, f->region)) {
+  if (carried_changed(i, f)) {
+    WHIT_TRY(need_dynamic(i, f->node));
     i->next_value = f->first_value;
     i->next_region = step->region + 1;
     i->pc = f->node + 1;
     return plan_define_params(i, f);
   }
-  i->depth--;
+  i->top--;
   i->pc = f->node;
-  if (WHIT_HAS_if && !whit_is_loop(f) && !step->other) {
+  if (WHIT_HAS_if && !whit_is_loop(f) && step->other == step->region) {
     step->other = i->next_region;
     return plan_open_region(i, f->node);
   }
-  WHIT_TRY(define_outputs(i, f));
-  i->pc = i->model->nodes[f->node].end;
+  WHIT_TRY(define_outputs(i, f, step));
+  i->pc = i->model.nodes[f->node].end;
   return WHIT_OK;
 }
 
@@ -278,6 +235,8 @@ static whit_status plan_node(whit_instance *i) {
   whit_call_of(i, pc, &c);
   const whit_op *op = whit_op_at(i, pc);
   const bool control = WHIT_CONTROL && op->flags & WHIT_OP_CONTROL;
+  whit_step *step = &i->steps[pc];
+  if (WHIT_DYNAMIC) step->release = WHIT_NONE;
   bool dynamic = WHIT_SEQUENCES && op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
   for (unsigned k = 0; k < c.n_in; k++) {
     whit_value *v = (whit_value *)(void *)c.in[k];      /* a tensor is the first member of its value */
@@ -287,12 +246,10 @@ static whit_status plan_node(whit_instance *i) {
     known &= (v->flags & WHIT_V_KNOWN) || (WHIT_HAS_shape && op->shape == whit_shape_shape);    /* reads no data */
   }
   const whit_status s = dynamic && !control ? WHIT_LATER : op->shape(&c);
-  if (!control) return plan_plain(i, &c, op, known, s);
+  if (!control) return plan_plain(i, step, &c, op, known, s);
   WHIT_TRY(s);
-  whit_step *step = &i->steps[pc];
   step->mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
-  step->region = i->next_region;
-  step->other = 0;
+  step->region = step->other = i->next_region;
   return plan_open_region(i, pc);
 }
 
@@ -300,12 +257,8 @@ static whit_status plan_walk(whit_instance *i) {
   for (;;) {
     const whit_frame *f = whit_frame_top(i);
     const bool inside = i->pc < f->end;
-    const uint32_t at = inside ? i->pc : f->node;
-    if (!inside && (!WHIT_CONTROL || at == WHIT_NONE)) return use_results(i, f);
+    if (!inside && (!WHIT_CONTROL || f->node == WHIT_NONE)) return use_results(i, f);
     WHIT_TRY(inside ? plan_node(i) : plan_close_region(i));
-    if (WHIT_DYNAMIC || !i->dynamic) continue;
-    i->pc = at;
-    return whit_error(i, WHIT_E_UNSUPPORTED, at, "a shape depends on data: not in this build of the runtime");
   }
 }
 
@@ -313,7 +266,6 @@ static whit_status plan_walk(whit_instance *i) {
 
 /* Lists the dynamic values that are let go after each node. */
 static void list_releases(whit_instance *i) {
-  for (uint32_t pc = i->region->begin; pc < i->region->end; pc++) i->steps[pc].release = WHIT_NONE;
   for (uint32_t v = 0; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
     if ((value->flags & (WHIT_V_DYNAMIC | WHIT_V_OWN)) != WHIT_V_DYNAMIC || value->release == WHIT_NONE) continue;
@@ -322,14 +274,13 @@ static void list_releases(whit_instance *i) {
   }
 }
 
-/* Constants, state and inputs. */
+/* State and inputs. */
 static whit_status define_shared(whit_instance *i) {
-  const whit_model *m = i->model;
-  for (uint32_t k = 0; k < m->n_constants; k++) whit_constant_get(m, k, &plan_define(i, &i->values[k], 0, WHIT_V_KNOWN)->t);
+  const whit_model *m = &i->model;
   for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
     whit_value *v = &i->values[m->n_constants + k];
     v->t = i->values[m->states[k].initial].t;
-    plan_define(i, v, 0, 0);
+    plan_define(i, v, 0, WHIT_V_PARAM);
   }
   whit_value *value;
   for (unsigned k = 0; (value = whit_port_value(i, 0, k)); k++) {
@@ -345,27 +296,28 @@ static whit_status define_shared(whit_instance *i) {
 }
 
 static whit_status plan_entry(whit_instance *i) {
-  const whit_model *m = i->model;
-  i->planned = i->has_arena = i->running = i->dynamic = false;
+  const whit_model *m = &i->model;
+  i->ready = WHIT_NEW;
+  i->running = i->dynamic = false;
   i->error = NULL;
   i->known_used = 0;
-  i->next_value = 0;
-  for (uint32_t v = 0; v < m->n_values; v++) {
+  i->next_value = m->n_constants;
+  for (uint32_t v = m->n_constants; v < m->n_values; v++) {
     const unsigned bound = i->values[v].t.data ? 0 : WHIT_V_BOUND;    /* only announced: see whit_output_bind */
     i->values[v].flags &= (uint16_t)(WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | bound);
     i->values[v].block = 0;
   }
-  i->depth = 1;                 /* that an entry's values have */
+  i->top = i->frames;
   i->pc = WHIT_NONE;            /* no node yet, if there is an error */
   WHIT_TRY(define_shared(i));
-  i->depth = 0;
-  i->next_region = i->entry->region;
-  WHIT_TRY(plan_open_region(i, WHIT_NONE));
+  i->frames[0].first_value = i->next_value;
+  i->next_region = i->entry->region + 1;
+  i->pc = i->region->begin;
   WHIT_TRY(plan_walk(i));
   whit_place(i);
   if (WHIT_DYNAMIC) list_releases(i);
-  i->planned = true;
-  i->needed = whit_round(i->static_bytes, 64) + (WHIT_SMALL || i->dynamic || !i->static_bytes ? 64 : 0);
+  i->ready = WHIT_PLANNED;
+  i->needed = i->static_bytes + (WHIT_SMALL || i->dynamic || !i->static_bytes ? 64 : 0);
   return WHIT_OK;
 }
 

@@ -98,7 +98,7 @@ whit_status whit_out_view(whit_call *c, unsigned rank, const int32_t *shape, con
   return WHIT_OK;
 }
 
-WHIT_CALLED int32_t whit_product(const int32_t *sizes, unsigned n) {
+int32_t whit_product(const int32_t *sizes, unsigned n) {
   int32_t product = 1;
   while (n--) product *= *sizes++;
   return product;
@@ -126,6 +126,10 @@ bool whit_same_shape(const whit_tensor *a, const whit_tensor *b) {
   return true;
 }
 
+bool whit_same_type(const whit_tensor *a, const whit_tensor *b) {
+  return whit_is_tensor(a) && whit_is_tensor(b) && a->dtype == b->dtype && whit_same_shape(a, b);
+}
+
 int32_t whit_position(int64_t i, int32_t n) {
   if (i < 0) i += n;
   return (uint64_t)i < (uint32_t)n ? (int32_t)i : -1;
@@ -151,7 +155,7 @@ ptrdiff_t whit_offset(const whit_tensor *t, const whit_tensor *y, unsigned inner
 
 /* ---- calls -------------------------------------------------------------------------- */
 
-WHIT_CALLED const whit_tensor *whit_in(const whit_call *c, unsigned i) { return i < c->n_in ? c->in[i] : NULL; }
+const whit_tensor *whit_in(const whit_call *c, unsigned i) { return i < c->n_in ? c->in[i] : NULL; }
 
 const void *whit_in_data(const whit_call *c, unsigned i) { return whit_in(c, i) ? c->in[i]->data : NULL; }
 

@@ -95,12 +95,14 @@ def _shares(op: str) -> bool:
 def block(selection: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     """The constants of src/selection.h. rows: of the operators that are taken."""
     ops = {r["name"] for r in rows}
+    if selection["small"]:  # what could be a view is a copy
+        selection = {**selection, "views": min(selection["views"], 1)}
     numbers = [(k, int(v)) for k, v in selection.items() if k not in ("ops", "avx512", "profile")]
     lines = [f"#define WHIT_{name.upper()} {_number(value)}" for name, value in numbers]
     sums = selection["reduces"] & 0x13 or "avg_pool" in ops
     ends = selection["reduces"] & 0xC or {"argreduce", "max_pool"} & ops
     lines.append(f"#define WHIT_FOLDS {bool(sums) + 2 * bool(ends)}")
-    lines.append(f"#define WHIT_SHARES {int(any(map(_shares, ops)))}")
+    lines.append(f"#define WHIT_SHARES {int(not selection['small'] and any(map(_shares, ops)))}")
     known = ("if", "loop", "identity", "shape", "bottleneck")
     lines += [f"#define WHIT_HAS_{name} {int(name in ops)}" for name in known]
     x86 = ["WHIT_ISA_SCALAR", "WHIT_ISA_AVX2", *["WHIT_ISA_AVX512"] * bool(selection["avx512"])]

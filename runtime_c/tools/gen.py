@@ -22,12 +22,13 @@ RUNTIME = Path(__file__).resolve().parent.parent
 SCALARS = {"i32": 1, "f32": 1, "i64": 2, "f64": 2}
 """Words of each."""
 LISTS = ("i32[]", "f32[]")
-FLAGS = ("view", "sequence", "impure", "control")
+FLAGS = ("view", "sequence", "impure", "control", "loop")
 C_FLAGS = {
     "view": "WHIT_OP_VIEW",
     "sequence": "WHIT_OP_SEQUENCE",
     "impure": "WHIT_OP_IMPURE",
     "control": "WHIT_OP_CONTROL",
+    "loop": "WHIT_OP_LOOP",
 }
 ANY = 255
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
