@@ -69,21 +69,14 @@ ISAS = """#if defined __aarch64__
 """
 
 
-FLAGS = (
-    "epilogues", "programs", "gates", "packs", "batches", "wide", "dynamic", "sequences", "pools", "casts",
-    "ties", "logs", "auto_pads", "infers", "sizes", "ints", "known", "states",
-)  # fmt: skip
-"""Of src/selection.h: parts of the runtime that models use or do not."""
-
-
 def everything() -> dict[str, Any]:
-    """The selection that leaves nothing out."""
-    ones = 0xFFFFFFFFFFFFFFFF
-    return {
-        "dtypes": 0xFFFFFFFF, "micros_f32": ones, "micros_f64": ones, "micros_i64": ones, "micros_64": ones,
-        "convs": 0x1F, "reduces": 0x7F, **dict.fromkeys(FLAGS, 1), "views": 2, "small": 0, "texts": 1,
-        "avx512": 1, "profile": "speed",
-    }  # fmt: skip
+    """The selection that leaves nothing out: the numbers of src/selection.h, but for those that block() finds out by itself."""
+    text = (RUNTIME / "src/selection.h").read_text()
+    numbers = text.split("#ifndef WHIT_SELECTED\n")[1].split("#if defined __x86_64__")[0]
+    found = dict(re.findall(r"^#define WHIT_(\w+) (\w+)", numbers, re.M))
+    own = ("HAS_", "FOLDS", "SHARES", "TABLES")
+    chosen = {k.lower(): int(v.rstrip("u"), 0) for k, v in found.items() if not k.startswith(own)}
+    return {**chosen, "avx512": 1, "profile": "speed"}
 
 
 def _shares(op: str) -> bool:
@@ -169,6 +162,9 @@ def internal(text: str) -> str:
 def amalgamate(selection: dict[str, Any] | None = None) -> tuple[str, str]:
     """The text of whit.c and of whit.h."""
     chosen = {**everything(), **(selection or {})}
+    unknown = sorted(set(chosen) - set(everything()) - {"ops"})
+    if unknown:
+        raise gen.RowError(f"src/selection.h has no WHIT_{unknown[0].upper()}")
     rows = gen.read_ops(sorted((RUNTIME / "ops").glob("*.c")))
     names = [r["name"] for r in rows]
     wanted = chosen.get("ops", names)
