@@ -70,13 +70,14 @@ ISAS = """#if defined __aarch64__
 
 
 def everything() -> dict[str, Any]:
-    """The selection that leaves nothing out: the numbers of src/selection.h, but for those that block() finds out by itself."""
+    """The selection that leaves nothing out: the numbers of src/selection.h, but for those that block() finds out by itself.
+    views: as many as there can be; block() knows that a small build has fewer."""
     text = (RUNTIME / "src/selection.h").read_text()
     numbers = text.split("#ifndef WHIT_SELECTED\n")[1].split("#if defined __x86_64__")[0]
     found = dict(re.findall(r"^#define WHIT_(\w+) (\w+)", numbers, re.M))
     own = ("HAS_", "FOLDS", "SHARES", "TABLES")
     chosen = {k.lower(): int(v.rstrip("u"), 0) for k, v in found.items() if not k.startswith(own)}
-    return {**chosen, "avx512": 1, "profile": "speed"}
+    return {**chosen, "views": 2, "avx512": 1, "profile": "speed"}
 
 
 def _shares(op: str) -> bool:
