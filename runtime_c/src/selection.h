@@ -35,7 +35,7 @@
 #endif
 #define WHIT_DYNAMIC 1                          /* shapes that depend on data */
 #define WHIT_SEQUENCES 1                        /* sequences and optionals; they need the former */
-#define WHIT_VIEWS (WHIT_SMALL ? 1 : 2)         /* operators that are views: 0 none, 1 they copy, 2 they are */
+#define WHIT_VIEWS (2 - WHIT_SMALL)             /* operators that are views: 0 none, 1 they copy, 2 they are */
 #define WHIT_SHARES (!WHIT_SMALL)               /* outputs in their inputs' memory, parts of a whole in that one's */
 #define WHIT_POOLS 1                            /* pools of other types than f32, and those that say where a maximum is */
 #define WHIT_CASTS 1                            /* conversions between floats and integers */
