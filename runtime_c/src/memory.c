@@ -9,10 +9,9 @@
 WHIT_LOCAL void *memcpy(void *restrict dst, const void *restrict src, size_t n) {
   uint8_t *d = (uint8_t *)dst;
   const uint8_t *s = src;
-  enum { STEP = WHIT_SMALL ? 8 : 16 };
-  for (; n >= STEP; n -= STEP, d += STEP, s += STEP) {
+  for (; n >= 16; n -= 16, d += 16, s += 16) {
     __builtin_memcpy(d, s, 8);
-    if (!WHIT_SMALL) __builtin_memcpy(d + 8, s + 8, 8);
+    __builtin_memcpy(d + 8, s + 8, 8);
     WHIT_BARRIER;
   }
   for (; !WHIT_SMALL && n >= 4; n -= 4, d += 4, s += 4) {

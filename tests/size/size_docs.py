@@ -122,8 +122,9 @@ KB are 1000 bytes. Code and constants are what counts: no writable data, nothing
 ## Beside others
 {beside(found)}
 
-A core is what `whit build` makes of a model without operators. Parts that only some operators need are added with the first of them: views,
-outputs in the memory of inputs or of what joins them, conversions of types.
+A core is what `whit build` makes of a model without operators. Parts that only some operators need are added with the first of them:
+epilogues, inputs that hold sizes or positions, conversions of types. What could be a view is a copy in the size profile, and every value has
+memory of its own: with epilogues in products and convolutions, arenas are hardly larger for it.
 
 Whit's rows are measured by the script that writes this page. The others' come from a survey of each project's own smallest build for arm64,
 made when the goals of this project were set; they are not built again here, and newer versions may differ.
