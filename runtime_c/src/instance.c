@@ -168,10 +168,8 @@ whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_
   if (n_bytes < whit_bytes(&v->t)) return WHIT_E_MEMORY;
   v->flags |= WHIT_V_BOUND;
   v->t.data = data;
-  for (whit_value *part = i->values; WHIT_SHARES && part < i->values + i->next_value; part++) {
-    const unsigned inside = WHIT_V_INSIDE | WHIT_V_BOUND;
-    if ((part->flags & inside) == inside && &i->values[part->next] == v) part->t.data = (uint8_t *)data + part->offset;
-  }
+  for (uint32_t part = v->release; WHIT_SHARES && part != WHIT_NONE; part = i->values[part].release)
+    i->values[part].t.data = (uint8_t *)data + i->values[part].offset;
   return WHIT_OK;
 }
 

@@ -359,11 +359,20 @@ static void place_all(whit_instance *i) {
 }
 #endif
 
-/* What lies in another value's memory follows it. In the caller's memory it waits for whit_output_bind. */
+/* What lies in another value's memory follows it; in the caller's memory, it is listed for whit_output_bind. */
 static void place_insiders(whit_instance *i) {
+  const whit_region *entry = i->region;
+  for (unsigned k = 0; k < entry->n_results; k++) i->values[i->model.words[entry->results + k]].release = WHIT_NONE;
   for (uint32_t v = 0; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
-    if ((value->flags & (WHIT_V_INSIDE | WHIT_V_BOUND)) == WHIT_V_INSIDE) value->offset += i->values[value->next].offset;
+    whit_value *home = &i->values[value->next];
+    if (!(value->flags & WHIT_V_INSIDE)) continue;
+    if (value->flags & WHIT_V_BOUND) {
+      value->release = home->release;
+      home->release = v;
+    } else {
+      value->offset += home->offset;
+    }
   }
 }
 
