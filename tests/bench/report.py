@@ -331,7 +331,8 @@ GOALS = (
     "*Multiply-adds alone*: what the model's own "
     "multiply-adds take at the peak measured on this machine, as a share of the best peer's time, where that is beyond the goal. "
     "*Mapped beside*, MB: pages of the model's file that the system maps around those that are read (here whole folios of the page "
-    "cache, on phones 64 KB); it shares them and takes them back as it likes, and no engine that maps its file can tell it not to."
+    "cache, on phones 64 KB); it shares them and takes them back as it likes. Mapped off the grid of huge pages it would be 64 KB here "
+    "too, and a page fault for each: slower to start and to read."
 )
 
 
