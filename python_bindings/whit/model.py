@@ -346,10 +346,12 @@ def _prepare(entry: Entry, values: Sequence[Any]) -> tuple[list[Feed], Any]:
                 )
             feeds.append([_tensor(port, v, f"{port.name}[{k}]") for k, v in enumerate(value)])
             key.append("sequence")
+        elif _fits(port, value):  # so it has no symbols
+            feeds.append(value)
+            key.append(value.shape)
         else:
-            a = value if _fits(port, value) else _tensor(port, value, port.name)
-            if port.shape != a.shape:
-                _bind_symbols(port, a, symbols)
+            a = _tensor(port, value, port.name)
+            _bind_symbols(port, a, symbols)
             feeds.append(a)
             key.append(a.shape)
     return feeds, tuple(key)

@@ -162,10 +162,11 @@ def internal(text: str) -> str:
 
 def amalgamate(selection: dict[str, Any] | None = None) -> tuple[str, str]:
     """The text of whit.c and of whit.h."""
-    chosen = {**everything(), **(selection or {})}
-    unknown = sorted(set(chosen) - set(everything()) - {"ops"})
+    whole = everything()
+    unknown = sorted(set(selection or {}) - set(whole) - {"ops"})
     if unknown:
         raise gen.RowError(f"src/selection.h has no WHIT_{unknown[0].upper()}")
+    chosen = {**whole, **(selection or {})}
     rows = gen.read_ops(sorted((RUNTIME / "ops").glob("*.c")))
     names = [r["name"] for r in rows]
     wanted = chosen.get("ops", names)
