@@ -1,7 +1,7 @@
 #define _POSIX_C_SOURCE 200112L
 /* mutate.c - a hostile model file ends in a clean error or a result. For each file given: every prefix, and every byte of it
  * changed in several ways, is opened, planned for small shapes, and run with bounded memory and steps. Constants begin at multiples of
- * 64 bytes: where a change in the first 8 of these never led to an error, their values lead nowhere, and the rest is passed over.
+ * 64 bytes: of these the first 8 are tried, and if a change ever led to an error, so that values matter, the others too.
  * Built with AddressSanitizer and UndefinedBehaviorSanitizer; any report ends the process.
  *
  *   mutate [-s STRIDE] FILE.whit ...        prints a line a file: what became of the mutants
@@ -127,26 +127,27 @@ static int mutate_file(const char *path, size_t stride) {
   whit_model whole;
   try_bytes(bytes, n);
   if (counts[0] != 1 || whit_open(&whole, bytes, n)) return fprintf(stderr, "%s: the file itself does not run\n", path), 1;
+  const size_t data = (size_t)((const unsigned char *)whole.data - bytes), few = stride > TRIED_OF_LINE ? stride : TRIED_OF_LINE;
   size_t tried = 1;
-  for (size_t k = 0; k < n; k += stride, tried++) try_bytes(bytes, k);
-  const size_t data = (size_t)((const unsigned char *)whole.data - bytes);
-  unsigned errors = 0;                      /* in this line */
   for (size_t k = 0; k < n; k += stride) {
-    const size_t in_line = k % LINE;
-    if (in_line < stride) errors = 0;
-    if (k >= data && in_line >= (stride > TRIED_OF_LINE ? stride : TRIED_OF_LINE) && !errors) continue;
+    if (k >= data && k % LINE >= few) continue;
+    try_bytes(bytes, k);
+    tried++;
+  }
+  int matters = 0;                          /* has a change in this line led to an error? */
+  for (size_t k = 0; k < n; k += stride) {
+    if (k % LINE < stride) matters = 0;
+    if (k >= data && k % LINE >= few && !matters) continue;
     const unsigned char was = bytes[k], ways[] = { was ^ 1, was ^ 0x80, was ^ 0xff, 0, 0x7f, (unsigned char)(was + 1) };
-    const unsigned ran = counts[0];
-    unsigned tries = 0;
+    const size_t failed = tried - counts[0];
     for (size_t w = 0; w < sizeof ways; w++) {
       if (ways[w] == was) continue;
       bytes[k] = ways[w];
       try_bytes(bytes, n);
-      tries++;
+      tried++;
     }
     bytes[k] = was;
-    errors += tries - (counts[0] - ran);
-    tried += tries;
+    matters |= tried - counts[0] != failed;
   }
   printf("%s: %zu mutants:", path, tried);
   for (unsigned s = 0; s < 128; s++)
