@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -14,7 +13,7 @@ from .errors import ConvertError
 from .ir import Graph
 from .passes import PIPELINE, Pass
 from .passes.fuse import single_tiles
-from .passes.winograd import store_winograd
+from .passes.winograd import choose_winograd
 from .write import write
 
 if TYPE_CHECKING:
@@ -85,11 +84,9 @@ def run_passes(
         raise ConvertError(f"no pass {dump_after!r} to dump after; there are: {', '.join(names)}")
     skipped = set() if layout else {"layout"}
     skipped |= set() if fuse else {"epilogue"}
-    skipped |= {"winograd"} if optimize == "memory" else set()
     skipped |= set() if fuse and optimize == "speed" else {"bottleneck"}
     other: dict[str, Pass] = {} if fuse else {"fuse": single_tiles}
-    if optimize == "speed":
-        other["winograd"] = partial(store_winograd, growth=math.inf)
+    other["winograd"] = partial(choose_winograd, optimize=optimize)
     if check:
         verify.verify(graph)
     if dump_after == "import":
@@ -124,9 +121,10 @@ def convert(
     state: {input name: output name}: pairs that become state inside the file, kept from run to run; with several
         entry points {entry point: {input name: output name}}. Equal names are one variable.
     strip: leave out debug names.
-    optimize: which 3x3 convolutions are done by Winograd's method, two to three times as fast, with filters of four times the
-        bytes: "memory" none; "speed" all that get faster; "balanced" those of them on pictures of some 70 pixels square and
-        more, whose filters are small, and then those that save most time a byte, up to a tenth of the file. Results of these layers err by up to 1e-5 of the layer's largest result.
+    optimize: how 3x3 convolutions are done by Winograd's method, up to three times as fast: "memory" with filters that are
+        transformed each time, where that pays and the arena grows by a twentieth at most; "balanced" with some of them stored transformed,
+        at four times the bytes, up to a tenth of the file; "speed" with all that get faster so. Results of these layers
+        err by up to 1e-5 of the layer's largest result.
         "speed" also makes one node of a depthwise convolution and the 1x1 convolutions around it, if what lies between
         is more than the caches hold: the same bits, a smaller arena, but no values between to tap.
     Returns output as given, or bytes. Raises ConvertError, naming node, operator and what to do.

@@ -292,7 +292,7 @@ class _Reader:
         """Which kind of convolution ops/conv.c makes of a node; None: not known here."""
         w = self._value(node, 1)
         dtype = x.dtype or w.dtype
-        if given["panels"] == 2:
+        if given["panels"] in (2, 3):
             return WINOGRAD
         if dtype is None or w.shape is None or x.channels is None:
             return None

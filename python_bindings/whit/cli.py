@@ -60,8 +60,9 @@ def _parser() -> _Parser:
     p.add_argument("--strip", action="store_true", help="leave out debug names")
     p.add_argument(
         "--optimize", choices=("memory", "balanced", "speed"), default="balanced",
-        help="3x3 convolutions by Winograd's method, with filters of four times the bytes: none, those on large pictures, "
-        "whose filters are small, and others up to a tenth of the file (balanced, the default), or all that get faster (speed, which also does depthwise convolutions together with the 1x1 ones around them)",
+        help="filters for Winograd's method (3x3 convolutions) are stored as they are (memory), or at four times the bytes, which is "
+        "faster: up to a tenth of the file (balanced, the default), or all that get faster (speed, which also does depthwise "
+        "convolutions together with the 1x1 ones around them)",
     )  # fmt: skip
     p.add_argument(
         "--state", action="append", default=[], metavar="INPUT=OUTPUT",

@@ -1,4 +1,4 @@
-/* winograd.h - 3x3 convolution by F(4x4, 3x3), with filters that the exporter has transformed (conv, panels = 2). */
+/* winograd.h - 3x3 convolution by F(4x4, 3x3), with filters that the exporter has transformed (conv, panels = 2), or not (3). */
 #ifndef WHIT_WINOGRAD_H
 #define WHIT_WINOGRAD_H
 

@@ -13,7 +13,7 @@ WHIT_OP(conv, .version = 1, .in = "x w bias? more*", .out = "y",
         .doc = "x [N, spatial, C], w [spatial, C/group, M], y [N, spatial, M]; of f32 also rows [N, C]. panels = 1 (f32): w is stored as [group]"
                "[ceil(M/group/16)][kernel * C/group][16], M = channels; not where C/group = 1 and M = C (depthwise). panels = 2 "
                "(f32, 3x3, group, strides and dilations 1, C from 16 on): w is stored as [36][ceil(M/16)][C][16], transformed for Winograd's "
-               "F(4x4, 3x3) at the points 0, +-11/16, +-3/2 and infinity. auto_pad 0 as given, 1 same, upper, 2 same, lower, 3 none. "
+               "F(4x4, 3x3) at the points 0, +-11/16, +-3/2 and infinity; panels = 3: the same of w stored as for 1. auto_pad 0 as given, 1 same, upper, 2 same, lower, 3 none. "
                "Types below f32 are summed in f32, integers in i64. epilogue: a tile program on y (its input 0) and more; "
                "finish: what it does, in numbers (epilogue.h).");
 
@@ -68,8 +68,8 @@ static whit_status conv_read(conv_plan *p, whit_call *c) {
   if (x->rank < 2) return whit_fail(c, WHIT_E_SHAPE, "conv: x must be [N, spatial, C]");
   if (dtype != k->dtype || (bias && bias->dtype != dtype) || !conv_takes(dtype))
     return whit_fail(c, WHIT_E_TYPE, "conv: types do not fit, or are not in this build of the runtime");
-  if (!CONV_HAS(WINOGRAD) && c->attr[1] == 2) return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks Winograd's");
-  const bool winograd = CONV_HAS(WINOGRAD) && c->attr[1] == 2;
+  const bool transformed = c->attr[1] == 2, winograd = transformed || c->attr[1] == 3;
+  if (!CONV_HAS(WINOGRAD) && winograd) return whit_fail(c, WHIT_E_OPERATOR, "conv: this build of the runtime lacks Winograd's");
   const int32_t group = c->attr[0], n_in = x->shape[x->rank - 1];
   const int32_t channels = c->attr[1] ? c->attr[2] : k->shape[axes + 1];
   if (group < 1 || channels < 0 || n_in % group || channels % group)
@@ -85,8 +85,8 @@ static whit_status conv_read(conv_plan *p, whit_call *c) {
   if ((int64_t)p->w.taps * p->n_in > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "conv: the kernel is too large");
   if (winograd) WHIT_TRY(whit_winograd_check(c, &p->w));
   p->k = p->w.taps * p->n_in;
-  const whit_tensor stored = { .rank = 4, .shape = { winograd ? 36 : group, (int32_t)(((int64_t)p->n_out + 15) / 16),
-                                                     winograd ? n_in : p->k, 16 } };
+  const whit_tensor stored = { .rank = 4, .shape = { transformed ? 36 : group, (int32_t)(((int64_t)p->n_out + 15) / 16),
+                                                     transformed ? n_in : p->k, 16 } };
   if (panels && (dtype != WHIT_F32 || !whit_same_shape(k, &stored)))
     return whit_fail(c, WHIT_E_SHAPE, "conv: panels of w do not fit x and channels");
   if (bias && (bias->rank != 1 || bias->shape[0] != channels))

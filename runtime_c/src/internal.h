@@ -277,6 +277,8 @@ typedef struct whit_kernels {
 #else
   void (*depthwise_f32)(const whit_depthwise_run *r, float *y, int32_t n); /* n positions */
 #endif
+  /* 3x3 filters to the points: u[p * u_step + j] of w[tap * w_step + j], j < n, a multiple of 16 */
+  void (*winograd_filters_f32)(float *u, ptrdiff_t u_step, const float *w, ptrdiff_t w_step, int32_t n);
   /* a tile's 36 pixels, at least 16 channels each, to the points: v[p * v_step + channel] */
   void (*winograd_in_f32)(float *v, ptrdiff_t v_step, const float *const *pixels, int32_t n_channels);
   void (*winograd_out_f32)(const whit_winograd_out *o);
@@ -391,7 +393,7 @@ struct whit_instance {
 
 enum { WHIT_KNOWN_MAX = 64,      /* bytes of the largest tensor that is computed while planning */
        WHIT_KNOWN_POOL = 4096,   /* scratch for it */
-       WHIT_PLACE_TRIES = WHIT_SMALL ? 0 : 8 }; /* of placing all values */
+       WHIT_PLACE_TRIES = WHIT_SMALL ? 0 : 10 }; /* of placing all values */
 
 static inline size_t whit_round(size_t n_bytes, size_t to) { return (n_bytes + to - 1) / to * to; }
 static inline size_t whit_known_bytes(const whit_model *m) {

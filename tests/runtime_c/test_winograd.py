@@ -1,4 +1,4 @@
-"""Convolution with transformed filters (conv, panels = 2) against NumPy in f64 and onnxruntime, on every shape of its borders."""
+"""Winograd's convolution, filters stored transformed (conv, panels = 2) or not (3), against NumPy in f64 and onnxruntime, on every shape of its borders."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ BOUND = 1e-5
 """Largest error over the layer's largest result. Seen: 4e-6 on weights as networks have them, 7e-6 on the worst below."""
 
 
-@pytest.fixture(autouse=True)
-def always(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=[2, 3], ids=["stored", "plain"])
+def panels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Winograd wherever it is possible, whether it pays or not."""
-    monkeypatch.setattr(winograd, "saving", lambda *_: 1.0)
+    kind: int = request.param
+    monkeypatch.setattr(winograd, "saving", lambda *_, stored: float(stored == (kind == 2)))
+    return kind
 
 
 def model(
@@ -48,7 +50,7 @@ def model(
 
 def converted(m: onnx.ModelProto) -> bytes:
     data: bytes = whit.convert(m, optimize="speed", check=True)
-    assert [n.attrs["panels"] for n in convs(read.read(data))] == [2]
+    assert [n.attrs["panels"] for n in convs(read.read(data))] in ([2], [3])
     return data
 
 
@@ -200,7 +202,7 @@ def damaged(change: Callable[[Node], None], channels: int = 20) -> bytes:
 def filters(shape: tuple[int, ...]) -> Callable[[Node], None]:
     def change(node: Node) -> None:
         w = node.inputs[1]
-        assert w is not None and w.const is not None and w.const.shape == (36, 2, 20, 16)
+        assert w is not None and w.const is not None and w.const.shape != shape
         w.const, w.shape = np.zeros(shape, np.float32), shape
 
     return change
@@ -208,10 +210,13 @@ def filters(shape: tuple[int, ...]) -> Callable[[Node], None]:
 
 @pytest.mark.parametrize(
     "shape",
-    [(35, 2, 20, 16), (36, 1, 20, 16), (36, 3, 20, 16), (36, 2, 19, 16), (36, 2, 20, 8), (36, 2, 320), (1, 2, 180, 16), ()],
+    [(35, 2, 20, 16), (36, 1, 20, 16), (36, 3, 20, 16), (36, 2, 19, 16), (36, 2, 20, 8), (36, 2, 320), (1, 2, 180, 16), (36, 2, 20, 16),
+     (1, 1, 180, 16), (1, 2, 179, 16), (2, 180, 16), ()],
     ids=str,
 )  # fmt: skip
-def test_wrong_filters(shape: tuple[int, ...]) -> None:
+def test_wrong_filters(shape: tuple[int, ...], panels: int) -> None:
+    if shape == {2: (36, 2, 20, 16), 3: (1, 2, 180, 16)}[panels]:
+        return  # Those of the other kind are wrong.
     with pytest.raises(RunError, match="panels of w do not fit x and channels"):
         whit.load(damaged(filters(shape)))(np.zeros((1, 20, 8, 8), np.float32))
 
@@ -221,14 +226,14 @@ def test_wrong_filters(shape: tuple[int, ...]) -> None:
 )
 def test_wrong_window(attrs: dict[str, Any]) -> None:
     data = damaged(lambda node: node.attrs.update(attrs))
-    with pytest.raises(RunError, match=r"panels = 2 takes .* one group, 3 x 3"):
+    with pytest.raises(RunError, match=r"panels = 2 and 3 take .* one group, 3 x 3"):
         whit.load(data)(np.zeros((1, 20, 8, 8), np.float32))
 
 
 @pytest.mark.parametrize("channels", [-1, 0, 16, 33, 2**31 - 1])
 def test_wrong_channels(channels: int) -> None:
     data = damaged(lambda node: node.attrs.update(channels=channels))
-    with pytest.raises(WhitError, match=r"panels = 2|channels"):
+    with pytest.raises(WhitError, match=r"panels = 2 and 3|channels"):
         whit.load(data)(np.zeros((1, 20, 8, 8), np.float32))
 
 
@@ -238,7 +243,8 @@ def test_few_channels() -> None:
     def change(node: Node) -> None:
         w = node.inputs[1]
         assert w is not None and w.const is not None
-        w.const = np.ascontiguousarray(w.const[:, :, :15])
+        few = 15 * w.const.shape[2] // 20
+        w.const = np.ascontiguousarray(w.const[:, :, :few])
         w.shape = w.const.shape
 
     with pytest.raises(RunError, match="C from 16 on"):

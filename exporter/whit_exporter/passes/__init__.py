@@ -21,7 +21,7 @@ from .pixels import convolve_pixels
 from .results import store_again
 from .softmax import recognise_softmax
 from .tie import tie_tables
-from .winograd import store_winograd
+from .winograd import choose_winograd
 
 Pass = Callable[[Graph], int]
 
@@ -38,7 +38,7 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("affine", fold_affine),
     ("gains", absorb_affine),
     ("pixels", convolve_pixels),
-    ("winograd", store_winograd),
+    ("winograd", choose_winograd),
     ("panels", pack_panels),
     ("tie", tie_tables),
     ("fuse", fuse_tiles),

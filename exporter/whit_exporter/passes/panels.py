@@ -51,7 +51,8 @@ def _pack_matmul(node: Node) -> bool:
     return True
 
 
-def _pack_conv(node: Node) -> bool:
+def pack_conv(node: Node) -> bool:
+    """Puts constant f32 filters in panels, `panels=1`. False: they stay, as those of a depthwise convolution do."""
     w = _weights(node)
     if w is None:
         return False
@@ -83,5 +84,5 @@ def pack_panels(g: Graph) -> int:
         if node.op == "matmul":
             changes += _pack_matmul(node)
         elif node.op == "conv":
-            changes += _pack_conv(node)
+            changes += pack_conv(node)
     return changes

@@ -1,8 +1,9 @@
-"""Winograd F(4x4, 3x3): filters of some 3x3 convolutions are stored transformed, for a quarter of the multiplications.
+"""Winograd F(4x4, 3x3): some 3x3 convolutions are done with a quarter of the multiplications.
 
-An output tile of 4x4 pixels is what a product of polynomials is at six points in each direction; the filters' values there
-(36 numbers for 9, so four times the bytes) are known beforehand and computed here in f64, rounded once. The values of pixels
-and the way back are the runtime's part, runtime_c/kernels/winograd_f32.inc, with the same points.
+An output tile of 4x4 pixels is what a product of polynomials is at six points in each direction. The filters' values there are 36
+numbers for 9: they are stored, computed here in f64 and rounded once, or the runtime makes them in scratch each time, which costs
+as much as some twenty tiles. The values of pixels and the way back are the runtime's part, runtime_c/kernels/winograd_f32.inc, with
+the same points.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ import numpy as np
 
 from ..dtypes import DType
 from ..ir import Graph, Node, Value
-from .panels import WIDTH, replace_weights, to_panels
+from ..ops import is_elementwise
+from .panels import WIDTH, pack_conv, replace_weights, to_panels
 
 POINTS = (0.0, 11 / 16, -11 / 16, 1.5, -1.5)
 """And infinity. 0, +-1, +-2 are what one finds in books; these have half the error, and all that the runtime makes of them
 (their squares, products, cubes) is exact in f32."""
 TILE, N_POINTS = 4, 36
+BLOCK, BLOCK_BYTES = 24, 4 * 128 * 1024
+"""Tiles of a block, and bytes of its products, at most."""
 
-GROWTH = 0.10
-"""Of "balanced": by how much of its constants' bytes a file may grow."""
-CHEAP = 200.0
-"""Of "balanced": bytes that save so many multiply-adds each do not count as growth. That is filters for pictures of some 70
-pixels square and more, which need far more memory than the filters: 1 MB saves at least 4 ms of a fast core."""
+LIMITS = {"memory": (0.0, 0.05), "balanced": (0.10, 0.05), "speed": (math.inf, math.inf)}
+"""By which share the constants' bytes may grow, and by which the memory for values, as one optimizes for."""
 UNKNOWN = 56
 """Pixels taken for an axis whose size is not known before the model runs: images, rather than what is left of them."""
 
@@ -52,6 +53,8 @@ def transform_filters(w: np.ndarray) -> np.ndarray:
 # pixels, with AVX2 and AVX-512; the model is within 30 % of each.
 TRANSFORM = 20.0
 """A number of V or M (36 for each tile and channel): transformed, written and read again."""
+FILTER = 24.0
+"""A number of the filters, transformed, written and read again: 12 where they find room in a 2 MB cache, 30 where they do not."""
 STREAM, CACHED = 3.0, 1.0
 """A byte of filters, which the caches seldom hold from one run to the next; and of a model that they hold."""
 CACHE = 1 << 20
@@ -74,14 +77,47 @@ def _panel_bytes(w: np.ndarray) -> int:
     return 4 * math.prod(k) * -(-m // WIDTH) * WIDTH
 
 
-def saving(node: Node, w: np.ndarray, stream: float) -> float:
+def saving(node: Node, w: np.ndarray, stream: float, *, stored: bool) -> float:
     """Multiply-adds' worth of time that Winograd saves in a run; 0 where it does not pay. stream: of a byte of filters."""
     pixels, tiles = _sizes(node)
     c, m = (int(n) for n in w.shape[-2:])
     m, n_bytes = -(-m // WIDTH) * WIDTH, _panel_bytes(w)
     direct = pixels * 9.0 * c * m + stream * n_bytes
-    winograd = tiles * N_POINTS * (c * m + TRANSFORM * (c + m)) + stream * 4 * n_bytes
+    filters = stream * 4 * n_bytes if stored else stream * n_bytes + N_POINTS * c * m * FILTER
+    winograd = tiles * N_POINTS * (c * m + TRANSFORM * (c + m)) + filters
     return direct - winograd if winograd < WORTH * direct else 0.0
+
+
+def _bytes(value: Value | None) -> int:
+    """Of a value in memory, about: an open batch counts as one, another open axis as one of an image."""
+    if value is None or value.const is not None or value.shape is None:
+        return 0
+    dims = [d if isinstance(d, int) else UNKNOWN if a else 1 for a, d in enumerate(value.shape)]
+    return 4 * math.prod(dims)
+
+
+def _living(g: Graph) -> dict[Node, int]:
+    """Bytes of a region's values that are in memory while each of its nodes runs."""
+    living: dict[Node, int] = {}
+    for region in g.regions():
+        nodes = region.nodes
+        last = {v: k for k, node in enumerate(nodes) for v in (*node.outputs, *node.inputs)}
+        last |= dict.fromkeys(region.results, len(nodes))
+        now, over = 0, [0] * (len(nodes) + 1)  # over: bytes that end with each node
+        for k, node in enumerate(nodes):
+            for v in node.outputs:
+                now += _bytes(v)
+                over[last[v]] += _bytes(v)
+            living[node] = now
+            now -= over[k]
+    return living
+
+
+def _scratch(node: Node, w: np.ndarray) -> int:
+    """Bytes, about: filters, values and products of a block of tiles (runtime_c/kernels/winograd.c)."""
+    c, m = int(w.shape[2]), -(-int(w.shape[3]) // WIDTH) * WIDTH
+    tiles = min(_sizes(node)[1], BLOCK)
+    return 4 * N_POINTS * c * (m + tiles) + min(BLOCK_BYTES, 4 * N_POINTS * tiles * m)
 
 
 # ---- the choice -------------------------------------------------------------------------------------
@@ -105,12 +141,13 @@ class _Choice:
 
     filters: np.ndarray
     nodes: list[Node] = field(default_factory=list)
-    saving: float = 0.0
-    """Of all of them; 0 if one would lose."""
+    plain: float = 0.0
+    stored: float = 0.0
+    """What is saved with filters as they are, or stored transformed; 0 if that cannot be, or if one of the nodes would lose."""
 
-    def weigh(self, stream: float) -> None:
-        savings = [saving(n, self.filters, stream) for n in self.nodes]
-        self.saving = sum(savings) if all(savings) else 0.0
+    def saving(self, stream: float, *, stored: bool) -> float:
+        each = [saving(n, self.filters, stream, stored=stored) for n in self.nodes]
+        return sum(each) if all(each) else 0.0
 
     def readers(self, uses: dict[Value, int]) -> int:
         """How often anything reads the filters."""
@@ -121,20 +158,26 @@ class _Choice:
         return 3 * _panel_bytes(self.filters)
 
 
-def _choices(g: Graph) -> list[_Choice]:
-    """What pays, best first. Filters that something else reads too would have to be stored twice, and are left."""
+def _choices(g: Graph, scratch: float) -> list[_Choice]:
+    """What may pay, that first which gains most by being stored."""
     found: dict[tuple[tuple[int, ...], bytes], _Choice] = {}
     for _, node in g.walk():
         w = _filters(node)
         if w is not None and w.const is not None:
             key = (w.const.shape, hashlib.blake2b(np.ascontiguousarray(w.const)).digest())
             found.setdefault(key, _Choice(w.const)).nodes.append(node)
-    uses = g.uses()
-    most = _constant_bytes(g) + sum(c.growth for c in found.values())
+    uses, living = g.uses(), _living(g)
+    # Element-wise nodes become part of others, or are written over what they read.
+    values = max((n for node, n in living.items() if not is_elementwise(node.op)), default=0)
+    bytes_then = _constant_bytes(g) + sum(c.growth for c in found.values())
+    stream = CACHED if bytes_then <= CACHE else STREAM
     for choice in found.values():
-        choice.weigh(CACHED if most <= CACHE else STREAM)
-    paying = [c for c in found.values() if c.saving > 0 and c.readers(uses) == len(c.nodes)]
-    return sorted(paying, key=lambda c: -c.saving / c.growth)
+        most = max(living[n] + _scratch(n, choice.filters) for n in choice.nodes)
+        if most <= (1 + scratch) * values:
+            choice.plain = choice.saving(stream, stored=False)
+        if choice.readers(uses) == len(choice.nodes):  # Else they would be there twice.
+            choice.stored = choice.saving(stream, stored=True)
+    return sorted(found.values(), key=lambda c: (c.plain - c.stored) / c.growth)
 
 
 def _constant_bytes(g: Graph) -> int:
@@ -144,26 +187,31 @@ def _constant_bytes(g: Graph) -> int:
     return sum(v.const.nbytes for v in constants if v.const is not None)
 
 
-def store_winograd(g: Graph, growth: float = GROWTH, cheap: float = CHEAP) -> int:
-    """Before: conv with constant f32 filters, 3x3, stride and dilation 1, one group. After: some have them transformed
-    instead, `panels=2`, at four times the bytes.
+def choose_winograd(g: Graph, optimize: str = "balanced") -> int:
+    """Before: conv with constant f32 filters, 3x3, stride and dilation 1, one group. After: some are done by Winograd's method,
+    their filters in panels (`panels=3`), or transformed (`panels=2`), at four times the bytes.
 
     Never where the model of costs says that it is not faster: on small maps (the time goes into reading filters: 512 -> 512
-    channels on 7x7 pixels), with few channels (it goes into the transforms). Of the rest those that save `cheap` multiply-adds
-    a byte; then those that save most time a byte, as long as all constants together grow by no more than the share `growth`.
+    channels on 7x7 pixels), with few channels (it goes into the transforms). Those filters are stored transformed that save most
+    time a byte by it, as long as all constants together grow by no more than LIMITS say. Others are not used so where their
+    scratch would make the memory for values grow by more than that.
 
     Results differ in the last bits: by up to 1e-5 of the largest result of the layer, 2e-6 as a rule.
     """
+    growth, scratch = LIMITS[optimize]
     room = growth * _constant_bytes(g)
     changes = 0
-    for choice in _choices(g):
-        if choice.saving < cheap * choice.growth:
-            if choice.growth > room:
-                continue
+    for choice in _choices(g, scratch):
+        if choice.stored > choice.plain and choice.growth <= room:
             room -= choice.growth
-        packed = transform_filters(choice.filters)
-        for node in choice.nodes:
-            replace_weights(node, packed)
-            node.attrs.update(panels=2, channels=int(choice.filters.shape[-1]), kernel=[3, 3])
-            changes += 1
+            packed = transform_filters(choice.filters)
+            for node in choice.nodes:
+                replace_weights(node, packed)
+                node.attrs.update(panels=2, channels=int(choice.filters.shape[-1]), kernel=[3, 3])
+                changes += 1
+        elif choice.plain > 0:
+            for node in choice.nodes:
+                pack_conv(node)
+                node.attrs.update(panels=3)
+                changes += 1
     return changes

@@ -99,12 +99,12 @@ def model(layers: list[Layer], *, size: int | str | None = None, shared: bool = 
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
-def chosen(m: onnx.ModelProto, optimize: str) -> list[int]:
-    """Which of the convolutions are Winograd's."""
+def chosen(m: onnx.ModelProto, optimize: str, panels: int = 2) -> list[int]:
+    """Which of the convolutions have filters stored so: 2 transformed, 3 to be transformed."""
     data = whit.convert(m, optimize=optimize, check=True)
     nodes: list[Node] = [n for _, n in read.read(data).walk() if n.op == "conv"]
-    assert all(n.attrs["panels"] in (1, 2) for n in nodes)
-    return sorted(int(n.name[4:]) for n in nodes if n.attrs["panels"] == 2)
+    assert all(n.attrs["panels"] in (1, 2, 3) for n in nodes)
+    return sorted(int(n.name[4:]) for n in nodes if n.attrs["panels"] == panels)
 
 
 RESNET: list[Layer] = [(64, 64, 56), (128, 128, 28), (256, 256, 14), (512, 512, 7)]
@@ -112,9 +112,9 @@ RESNET: list[Layer] = [(64, 64, 56), (128, 128, 28), (256, 256, 14), (512, 512, 
 
 def test_resnet() -> None:
     m = model(RESNET)
-    assert chosen(m, "memory") == []
-    assert chosen(m, "balanced") == [0]
-    assert chosen(m, "speed") == [0, 1, 2]
+    assert (chosen(m, "memory"), chosen(m, "memory", 3)) == ([], [])  # Values are small there.
+    assert (chosen(m, "balanced"), chosen(m, "balanced", 3)) == ([0], [])
+    assert (chosen(m, "speed"), chosen(m, "speed", 3)) == ([0, 1, 2], [])
 
 
 def test_default_is_balanced_and_grows_by_a_tenth_at_most() -> None:
@@ -122,18 +122,55 @@ def test_default_is_balanced_and_grows_by_a_tenth_at_most() -> None:
     sizes = {o: len(whit.convert(m, optimize=o)) for o in ("memory", "balanced", "speed")}
     assert len(whit.convert(m)) == sizes["balanced"]
     assert sizes["memory"] < sizes["balanced"] < 1.1 * sizes["memory"] < sizes["speed"]
-    assert chosen(m, "balanced") == [0, 1]  # There is no room for a third.
 
 
-def test_filters_for_large_pictures_do_not_count_as_growth() -> None:
+def test_filters_for_large_pictures_need_no_bytes() -> None:
     m = model([(64, 64, 224), (64, 64, 112), (64, 64, 28)])
-    assert chosen(m, "balanced") == [0, 1]
+    for way in ("memory", "balanced"):
+        assert (chosen(m, way), chosen(m, way, 3)) == ([], [0, 1, 2])
     assert chosen(m, "speed") == [0, 1, 2]
+
+
+def test_stored_where_that_gains_most_a_byte() -> None:
+    """Filters of 16 -> 32 channels take a thirtieth of the bytes of all: there is room for these."""
+    m = model([(64, 64, 224)] * 4 + [(16, 32, 32)])
+    assert (chosen(m, "balanced"), chosen(m, "balanced", 3)) == ([4], [0, 1, 2, 3])
 
 
 @pytest.mark.parametrize("layer", [(3, 16, 224), (1, 64, 64), (16, 16, 8), (512, 512, 7)], ids=str)
 def test_where_it_does_not_pay(layer: Layer) -> None:
-    assert chosen(model([layer]), "speed") == []
+    for panels in (2, 3):
+        assert chosen(model([layer]), "speed", panels) == []
+
+
+def test_the_arena_grows_by_a_twentieth_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large first layer, whose memory later ones find free, and one for which it is not enough."""
+    nodes, weights, x = [], [], "x"
+    for k, (c, m) in enumerate([(3, 64), (64, 64), (64, 64), (64, 192), (192, 192), (192, 192)]):
+        w = np.random.default_rng(k).standard_normal((m, c, 3, 3)).astype(np.float32)
+        weights.append(numpy_helper.from_array(w, f"w{k}"))
+        nodes.append(helper.make_node("Conv", [x, f"w{k}"], [f"y{k}"], f"conv{k}", pads=[1] * 4))
+        x = f"y{k}"
+        if k in (0, 3):
+            nodes.append(helper.make_node("MaxPool", [x], [f"p{k}"], kernel_shape=[2, 2], strides=[2, 2]))  # fmt: skip
+            x = f"p{k}"
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 112, 112])]
+    outputs = [helper.make_tensor_value_info(x, TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, weights)
+    m = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    feeds = {"x": np.zeros((1, 3, 112, 112), np.float32)}
+
+    def arena(optimize: str) -> int:
+        data = whit.convert(m, optimize=optimize)
+        return int(whit.load(data).instance(feeds)[0].arena.nbytes)
+
+    assert chosen(m, "memory", 3) == [1, 2]
+    ours = arena("memory")
+    monkeypatch.setattr(winograd, "saving", lambda *_, stored: float(not stored))
+    beyond = arena("speed")  # All of them.
+    monkeypatch.setattr(winograd, "saving", lambda *_, stored: 0.0)
+    plain = arena("memory")
+    assert ours <= 1.05 * plain < beyond
 
 
 def test_unknown_sizes_are_images() -> None:
@@ -158,6 +195,12 @@ def test_filters_that_two_share_are_stored_once() -> None:
     )  # The second would be slower, and the first alone would store both.
 
 
+def test_filters_that_are_transformed_each_time_are_stored_as_they_are() -> None:
+    m = model([(64, 64, 224)] * 2, shared=True)
+    assert chosen(m, "memory", 3) == [0, 1]
+    assert len(whit.convert(m, optimize="memory")) < 9 * 64 * 64 * 4 + 4096
+
+
 def test_filters_that_are_read_otherwise_stay() -> None:
     m = model([(64, 64, 56)])
     m.graph.node.append(helper.make_node("ReduceSum", ["w0"], ["y1"], keepdims=0))
@@ -167,10 +210,11 @@ def test_filters_that_are_read_otherwise_stay() -> None:
 
 
 def test_text_keeps_it() -> None:
-    data = whit.convert(model([(64, 64, 56)]), optimize="speed")
-    dumped = text.dump(read.read(data))
-    assert "panels=2" in dumped
-    assert text.dump(text.parse(dumped)) == dumped
+    for optimize, panels in ("speed", 2), ("memory", 3):
+        data = whit.convert(model([(64, 64, 224)]), optimize=optimize)
+        dumped = text.dump(read.read(data))
+        assert f"panels={panels}" in dumped
+        assert text.dump(text.parse(dumped)) == dumped
 
 
 def test_no_such_option() -> None:
