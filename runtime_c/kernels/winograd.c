@@ -6,14 +6,16 @@
  * (590 KB for 64 x 64, 9.4 MB for 256 x 256) and each block streams them all: more tiles are better, as long as V and M find
  * room in the second-level cache. 24 to 96 tiles are all within 5 % on one Zen 5 core, 24 and 48 on an Emerald Rapids, so it is 24.
  *
- * Filters that are not stored so are transformed first, each time: a hundredth of the work where there are hundreds of tiles.
+ * Filters that are not stored so are transformed each time: first of all, a hundredth of the work where there are hundreds of tiles; or
+ * if there are few, V is made first, all of it, and filters before the products that they are for, so that they are still in the cache.
+ * Threads share the blocks, or what is made of one.
  *
  * Sums run over C in sequence whatever the blocks are, so that their bits do not depend on threads. */
 #include "winograd.h"
 
 enum { WINOGRAD_POINTS = 36, WINOGRAD_TILE = 4,
        WINOGRAD_TILES = 24,             /* of a block, at most */
-       WINOGRAD_FLOATS = 128 * 1024 };  /* of M, at most */
+       WINOGRAD_FLOATS = 128 * 1024 };  /* of M, at most; of filters that are made for it */
 
 typedef struct winograd_plan {
   const whit_call *c;
@@ -22,13 +24,14 @@ typedef struct winograd_plan {
   whit_gemm_after after;
   const void *context;
   const float *zeros, *bias;
-  float *filters, *slots;               /* filters: NULL, or where they are transformed to */
+  float *first, *slots;                 /* first: what is made before all others: V or filters */
   int32_t n_in, n_out, padded;          /* channels; n_out up to a multiple of 16 */
   int32_t wide, high, n_tiles;          /* tiles of a line, lines of tiles of an image, tiles of all images */
-  int32_t n_blocks, n_parts;            /* the output channels of a block are made in so many parts */
-  int32_t block_jobs, part_jobs;        /* threads share the blocks, or the parts of each */
+  int32_t n_blocks, n_parts, n_jobs;    /* the output channels of a block are made in so many parts */
   int32_t columns;                      /* floats from tile to tile in M */
+  bool transforms, together;            /* together: jobs share the parts of the only block, else the blocks */
   uint64_t u_step, v_step, m_step;      /* floats from point to point; u: of the filters */
+  uint64_t n_first, slot;               /* floats of `first`, and of a job's */
 } winograd_plan;
 
 whit_status whit_winograd_check(whit_call *c, const whit_window *w) {
@@ -51,28 +54,31 @@ static void winograd_make(winograd_plan *p, const whit_call *c, const whit_windo
   p->n_tiles = x->shape[0] * p->high * p->wide;
   const int32_t panels = winograd_ceil(p->n_out, 16);
   const int32_t threads = whit_workers(c, 36.0 * p->n_tiles * p->n_in * p->n_out);
-  /* Threads share the tiles; if there are few of them, the output channels, and each makes V for itself (not where bytes count). */
-  const bool share = WHIT_SMALL || p->n_tiles / WINOGRAD_TILES >= threads;
-  p->block_jobs = share ? threads : 1;
-  p->n_blocks = winograd_ceil(winograd_ceil(p->n_tiles, WINOGRAD_TILES), p->block_jobs) * p->block_jobs;
+  p->transforms = c->attr[1] == 3;
+  p->together = !WHIT_SMALL && (p->n_tiles / WINOGRAD_TILES < threads || (p->transforms && p->n_tiles <= p->n_out / 2));
+  p->n_jobs = p->together ? whit_min_i32(threads, panels) : threads;
+  p->n_blocks = p->together ? 1 : winograd_ceil(winograd_ceil(p->n_tiles, WINOGRAD_TILES), p->n_jobs) * p->n_jobs;
   const int32_t tiles = winograd_ceil(p->n_tiles, p->n_blocks);
-  p->part_jobs = share ? 1 : whit_min_i32(threads, panels);
-  p->n_parts = (int32_t)((int64_t)WINOGRAD_POINTS * tiles * panels * 16 / WINOGRAD_FLOATS);
-  p->n_parts = whit_min_i32(panels, whit_max_i32(p->part_jobs, p->n_parts));
+  const int32_t rows = p->together && p->transforms ? whit_max_i32(tiles, p->n_in) : tiles;
+  p->n_parts = (int32_t)((int64_t)WINOGRAD_POINTS * rows * panels * 16 / WINOGRAD_FLOATS);
+  p->n_parts = whit_min_i32(panels, whit_max_i32(p->together ? p->n_jobs : 1, p->n_parts));
   p->padded = panels * 16;
   p->columns = winograd_ceil(panels, p->n_parts) * 16;
-  p->u_step = (uint64_t)p->padded * (uint64_t)p->n_in + (c->attr[1] == 3 ? 16 : 0);
-  p->v_step = (uint64_t)tiles * (uint64_t)p->n_in + 16;  /* + 16: points must not all fall on the same lines of the cache */
+  /* + 16: points must not all fall on the same lines of the cache */
+  p->u_step = (uint64_t)(p->together ? p->columns : p->padded) * (uint64_t)p->n_in + 16;
+  p->v_step = (uint64_t)tiles * (uint64_t)p->n_in + 16;
   p->m_step = (uint64_t)tiles * (uint64_t)p->columns + 16;
+  const uint64_t filters = p->transforms ? WINOGRAD_POINTS * p->u_step : 0, v = WINOGRAD_POINTS * p->v_step;
+  p->n_first = p->together ? v : filters;
+  p->slot = (p->together ? filters : v) + WINOGRAD_POINTS * p->m_step;
 }
 
-/* Scratch: zeros for a pixel outside x, the bias up to a multiple of 16 channels, filters, V and M of each job. */
+/* Scratch: zeros for a pixel outside x, the bias up to a multiple of 16 channels, what is made first, the jobs' slots. */
 uint64_t whit_winograd_floats(const whit_call *c, const whit_window *w, int32_t *n_jobs) {
   winograd_plan p;
   winograd_make(&p, c, w);
-  *n_jobs = p.block_jobs * p.part_jobs;
-  return (uint64_t)p.n_in + (uint64_t)p.padded +
-         WINOGRAD_POINTS * ((c->attr[1] == 3 ? p.u_step : 0) + (p.v_step + p.m_step) * (uint64_t)*n_jobs);
+  *n_jobs = p.n_jobs;
+  return (uint64_t)p.n_in + (uint64_t)p.padded + p.n_first + p.slot * (uint64_t)p.n_jobs;
 }
 
 /* Where tile t begins in y: its image, line and column. */
@@ -131,33 +137,47 @@ static void winograd_outputs(const winograd_plan *p, uint32_t job, const float *
   }
 }
 
-/* A share of the channels of each panel of filters. */
-static void winograd_filters_job(void *arg, uint32_t job) {
+/* Transforms filters for so many output channels from `column` on, of some of the input channels. */
+static void winograd_filters(const winograd_plan *p, float *u, int32_t column, int32_t width, int32_t first, int32_t end) {
+  const ptrdiff_t panel = (ptrdiff_t)p->n_in * 16, begin = (ptrdiff_t)first * 16;
+  const float *w = (const float *)p->c->in[1]->data + (ptrdiff_t)column * p->n_in * 9;
+  for (int32_t k = 0; k < width; k += 16, u += panel, w += panel * 9)
+    WHIT_KERNEL(p->c->k, winograd_filters_f32)(u + begin, (ptrdiff_t)p->u_step, w + begin, panel, (end - first) * 16);
+}
+
+/* A share of what is made first. */
+static void winograd_first_job(void *arg, uint32_t job) {
   const winograd_plan *p = (const winograd_plan *)arg;
   int32_t end;
-  const int32_t first = whit_part(job, p->block_jobs * p->part_jobs, p->n_in, &end), panel = p->n_in * 16;
-  const float *w = (const float *)p->c->in[1]->data + first * 16;
-  float *u = p->filters + first * 16;
-  for (int32_t k = 0; k < p->padded; k += 16, u += panel, w += (ptrdiff_t)panel * 9)
-    WHIT_KERNEL(p->c->k, winograd_filters_f32)(u, (ptrdiff_t)p->u_step, w, panel, (end - first) * 16);
+  const int32_t first = whit_part(job, p->n_jobs, p->together ? p->n_tiles : p->n_in, &end);
+  if (p->together) winograd_inputs(p, p->first + (ptrdiff_t)first * p->n_in, first, end);
+  else winograd_filters(p, p->first, 0, p->padded, first, end);
 }
 
 static void winograd_job(void *arg, uint32_t job) {
   const winograd_plan *p = (const winograd_plan *)arg;
-  const float *filters = p->filters ? p->filters : (const float *)p->c->in[1]->data;
-  float *v = p->slots + WINOGRAD_POINTS * (p->v_step + p->m_step) * job, *m = v + WINOGRAD_POINTS * p->v_step;
-  int32_t end, last_block, last_part = p->n_parts;
-  for (int32_t b = whit_part(WHIT_SMALL ? job : job % (uint32_t)p->block_jobs, p->block_jobs, p->n_blocks, &last_block); b < last_block; b++) {
+  float *m = p->slots + p->slot * job, *own = m + WINOGRAD_POINTS * p->m_step, *v = p->together ? p->first : own;
+  int32_t end, last_block = 1, last_part = p->n_parts;
+  int32_t b = p->together ? 0 : whit_part(job, p->n_jobs, p->n_blocks, &last_block);
+  for (; b < last_block; b++) {
     const int32_t first = whit_part((uint32_t)b, p->n_blocks, p->n_tiles, &end);
-    winograd_inputs(p, v, first, end);
-    int32_t k = 0;
-    if (!WHIT_SMALL) k = whit_part(job / (uint32_t)p->block_jobs, p->part_jobs, p->n_parts, &last_part);
-    for (; k < last_part; k++) {
+    if (!p->together) winograd_inputs(p, v, first, end);
+    for (int32_t k = p->together ? whit_part(job, p->n_jobs, p->n_parts, &last_part) : 0; k < last_part; k++) {
       const int32_t column = whit_border(k, p->n_parts, p->padded, 16);
       const int32_t width = whit_border(k + 1, p->n_parts, p->padded, 16) - column;
-      whit_gemm g = { .a = v, .b = filters + (ptrdiff_t)column * p->n_in, .c = m, .m = end - first,
-                      .n = width, .k = p->n_in, .a_row = p->n_in, .c_row = p->columns, .pieces = 1, .finish = WHIT_FINISH_NONE };
-      for (int32_t i = 0; i < WINOGRAD_POINTS; i++, g.a += p->v_step, g.b += p->u_step, g.c += p->m_step)
+      whit_gemm g = { .a = v, .c = m, .m = end - first, .n = width, .k = p->n_in, .a_row = p->n_in, .c_row = p->columns, .pieces = 1,
+                      .finish = WHIT_FINISH_NONE };
+      ptrdiff_t step = (ptrdiff_t)p->u_step;
+      if (!p->transforms) {
+        g.b = (const float *)p->c->in[1]->data + (ptrdiff_t)column * p->n_in;
+        step = (ptrdiff_t)p->padded * p->n_in;
+      } else if (p->together) {
+        winograd_filters(p, own, column, width, 0, p->n_in);
+        g.b = own;
+      } else {
+        g.b = p->first + (ptrdiff_t)column * p->n_in;
+      }
+      for (int32_t i = 0; i < WINOGRAD_POINTS; i++, g.a += p->v_step, g.b += step, g.c += p->m_step)
         WHIT_KERNEL(p->c->k, gemm_f32)(&g, 0, g.m);
       winograd_outputs(p, job, m, first, end, column, whit_min_i32(width, p->n_out - column));
     }
@@ -174,15 +194,10 @@ void whit_winograd_run(const whit_call *c, const whit_window *w, const whit_fini
   float *zeros = (float *)c->scratch, *bias = zeros + p.n_in;
   p.zeros = zeros;
   p.bias = bias;
-  p.slots = bias + p.padded;
-  p.filters = NULL;
+  p.first = bias + p.padded;
+  p.slots = p.first + p.n_first;
   whit_bytes_zero(zeros, ((size_t)p.n_in + (size_t)p.padded) * sizeof *zeros);
   if (whit_in(c, 2)) whit_bytes_copy(bias, c->in[2]->data, (size_t)p.n_out * sizeof *bias);
-  const uint32_t n_jobs = (uint32_t)(p.block_jobs * p.part_jobs);
-  if (c->attr[1] == 3) {
-    p.filters = p.slots;
-    p.slots += WINOGRAD_POINTS * p.u_step;
-    whit_parallel(c, winograd_filters_job, &p, n_jobs);
-  }
-  whit_parallel(c, winograd_job, &p, n_jobs);
+  if (p.n_first) whit_parallel(c, winograd_first_job, &p, (uint32_t)p.n_jobs);
+  whit_parallel(c, winograd_job, &p, (uint32_t)p.n_jobs);
 }

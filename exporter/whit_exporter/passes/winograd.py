@@ -24,8 +24,8 @@ POINTS = (0.0, 11 / 16, -11 / 16, 1.5, -1.5)
 """And infinity. 0, +-1, +-2 are what one finds in books; these have half the error, and all that the runtime makes of them
 (their squares, products, cubes) is exact in f32."""
 TILE, N_POINTS = 4, 36
-BLOCK, BLOCK_BYTES = 24, 4 * 128 * 1024
-"""Tiles of a block, and bytes of its products, at most."""
+BLOCK, PART = 24, 128 * 1024
+"""Tiles of a block, and numbers that a part of its output channels takes, about."""
 
 LIMITS = {"memory": (0.0, 0.05), "balanced": (0.10, 0.05), "speed": (math.inf, math.inf)}
 """By which share the constants' bytes may grow, and by which the memory for values, as one optimizes for."""
@@ -53,8 +53,8 @@ def transform_filters(w: np.ndarray) -> np.ndarray:
 # pixels, with AVX2 and AVX-512; the model is within 30 % of each.
 TRANSFORM = 20.0
 """A number of V or M (36 for each tile and channel): transformed, written and read again."""
-FILTER = 24.0
-"""A number of the filters, transformed, written and read again: 12 where they find room in a 2 MB cache, 30 where they do not."""
+FILTER = 16.0
+"""A number of the filters, transformed, written and read again: 2 to 8 a part, 3 to 20 all of them first."""
 STREAM, CACHED = 3.0, 1.0
 """A byte of filters, which the caches seldom hold from one run to the next; and of a model that they hold."""
 CACHE = 1 << 20
@@ -114,10 +114,16 @@ def _living(g: Graph) -> dict[Node, int]:
 
 
 def _scratch(node: Node, w: np.ndarray) -> int:
-    """Bytes, about: filters, values and products of a block of tiles (runtime_c/kernels/winograd.c)."""
-    c, m = int(w.shape[2]), -(-int(w.shape[3]) // WIDTH) * WIDTH
-    tiles = min(_sizes(node)[1], BLOCK)
-    return 4 * N_POINTS * c * (m + tiles) + min(BLOCK_BYTES, 4 * N_POINTS * tiles * m)
+    """Bytes, about, on one thread: as winograd_make of runtime_c/kernels/winograd.c counts them."""
+    c, m, tiles = int(w.shape[2]), int(w.shape[3]), _sizes(node)[1]
+    together = tiles < BLOCK or tiles <= m // 2
+    tiles = tiles if together else -(-tiles // -(-tiles // BLOCK))
+    panels = -(-m // WIDTH)
+    rows = max(tiles, c) if together else tiles
+    parts = min(panels, max(1, N_POINTS * rows * panels * WIDTH // PART))
+    columns = -(-panels // parts) * WIDTH
+    filters = columns if together else panels * WIDTH
+    return 4 * N_POINTS * (c * (filters + tiles) + tiles * columns)
 
 
 # ---- the choice -------------------------------------------------------------------------------------
