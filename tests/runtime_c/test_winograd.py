@@ -237,6 +237,22 @@ def test_wrong_channels(channels: int) -> None:
         whit.load(data)(np.zeros((1, 20, 8, 8), np.float32))
 
 
+def test_no_channels() -> None:
+    """A result without an element, of filters without one."""
+
+    def change(node: Node) -> None:
+        w = node.inputs[1]
+        assert w is not None and w.const is not None
+        node.attrs.update(channels=0)
+        w.const = np.ascontiguousarray(w.const[:, :0])
+        w.shape = w.const.shape
+
+    loaded = whit.load(damaged(change))
+    for threads in (1, 2):
+        y = loaded.run({"x": np.zeros((1, 20, 8, 8), np.float32)}, threads=threads)["y"]
+        assert y.shape == (1, 0, 8, 8)
+
+
 def test_few_channels() -> None:
     """The kernel's vectors need 16 channels."""
 
