@@ -12,7 +12,7 @@ whit_status whit_loop_shape(whit_call *c) {
   if (n < 0 || n != c->n_in - 2 || n > c->n_out) return WHIT_E_FORMAT;
   uint32_t n_words, used = 0;
   const int32_t *words = whit_attr_list(c, 1, 0, &n_words);
-  for (int32_t k = n; WHIT_DYNAMIC && k < c->n_out; k++) {    /* else nobody reads them */
+  for (int32_t k = n; WHIT_HEAP && k < c->n_out; k++) {       /* else nobody reads them */
     if (n_words - used < 2) return WHIT_E_FORMAT;
     const int32_t rank = words[used + 1];
     used += 2;

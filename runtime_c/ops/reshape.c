@@ -2,7 +2,7 @@
 #include "../src/internal.h"
 
 WHIT_OP(reshape, .version = 1, .in = "x shape?", .out = "y", .attr = "allowzero:i32 dims:i32[]",
-        .flags = "view",
+        .flags = "view no_larger",
         .doc = "The same elements with other axes. dims, an output axis each, if shape is "
                "absent: 0 or more is a size; -1 is inferred; below, with p = -2 - dim, the "
                "product of the input's axes p >> 4 to (p & 15) - 1. shape: 0 copies the input's "
