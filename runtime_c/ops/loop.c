@@ -2,9 +2,10 @@
 #include "../src/internal.h"
 
 WHIT_OP(loop, .version = 1, .in = "trips? cond? init*", .out = "y*", .attr = "n_carried:i32 scans:i32[]",
-        .flags = "control loop",
-        .doc = "Repeats its region trips times or while the region's first result is true. Region parameters: "
-               "iteration, carried values; results: condition, carried values, one slice of each stacked output.");
+        .strided = "trips", .flags = "control loop",
+        .doc = "Repeats its region trips times (one i64; of another type: as often as it has rows) or while the region's first result "
+               "is true. Region parameters: iteration, carried values; results: condition, carried values, one slice of each "
+               "stacked output.");
 
 /* Counts that do not depend on types: carried values in and out, and the well-formed list of slice types. */
 whit_status whit_loop_shape(whit_call *c) {

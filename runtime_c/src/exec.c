@@ -54,6 +54,12 @@ WHIT_CALLED const void *whit_scalar(const whit_tensor *t, unsigned dtype) {
   return whit_is_tensor(t) && t->dtype == dtype && whit_count(t) > 0 ? t->data : NULL;
 }
 
+int64_t whit_trips(const whit_tensor *t) {
+  if (t->rank && t->dtype != WHIT_I64) return t->shape[0];
+  const int64_t *n = (const int64_t *)whit_scalar(t, WHIT_I64);
+  return !n ? -1 : *n < 0 ? 0 : *n;
+}
+
 whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node) {
   const whit_model *m = &i->model;
   const whit_region *r = &m->regions[region];

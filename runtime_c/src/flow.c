@@ -63,15 +63,11 @@ static void begin_trip(whit_instance *i, whit_frame *f) {
 /* How often a loop's region may run; of an if 0: the second one does. */
 static whit_status trips_of(whit_instance *i, uint32_t pc, bool loop, int64_t *n) {
   const uint32_t *args = whit_args(i, &i->model.nodes[pc]);
-  *n = INT64_MAX;
-  if (loop && args[0] != WHIT_NONE) {
-    const int64_t *data = (const int64_t *)whit_scalar(&i->values[args[0]].t, WHIT_I64);
-    if (!data) return whit_error(i, WHIT_E_SHAPE, pc, "a trip count must be an i64");
-    *n = *data;
-  }
+  *n = loop && args[0] != WHIT_NONE ? whit_trips(&i->values[args[0]].t) : INT64_MAX;
+  if (*n < 0) return whit_error(i, WHIT_E_SHAPE, pc, "a trip count must be an i64, or have rows to count");
   const int go = truth_of(i, args[loop]);
   if (go < 0) return no_bool(i, pc);
-  if (!go || *n < 0) *n = 0;
+  if (!go) *n = 0;
   return WHIT_OK;
 }
 

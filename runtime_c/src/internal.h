@@ -433,6 +433,8 @@ whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, const wh
 whit_status whit_constant_get(const whit_model *m, uint32_t k, whit_tensor *t);
 /* Points the call at a node's values; data is not looked at. */
 void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
+/* Trips that a loop is asked for: one i64, or as many as a tensor of another type has rows; -1: it is neither, or not known yet. */
+int64_t whit_trips(const whit_tensor *t);
 /* Data of a condition or trip count; NULL: it is not of that type, or has no element. */
 const void *whit_scalar(const whit_tensor *t, unsigned dtype);
 /* The value of an input or output of the entry, or NULL. */

@@ -202,8 +202,7 @@ static bool carried_changed(whit_instance *i, const whit_frame *f) {
 /* How often a loop runs at most, if the plan can know it, else -1. */
 static int64_t most_trips(const whit_instance *i, const whit_frame *f) {
   const whit_value *trips = f->in[-2] == WHIT_NONE ? NULL : &i->values[f->in[-2]];
-  const int64_t *n = trips && trips->flags & WHIT_V_KNOWN ? (const int64_t *)whit_scalar(&trips->t, WHIT_I64) : NULL;
-  return !n ? -1 : *n < 0 ? 0 : *n;
+  return trips && !whit_is_dynamic(trips) ? whit_trips(&trips->t) : -1;
 }
 
 /* May a condition end it earlier? */

@@ -19,6 +19,7 @@ from .panels import pack_panels
 from .peephole import simplify_programs
 from .pixels import convolve_pixels
 from .results import store_again
+from .rows import count_rows
 from .softmax import recognise_softmax
 from .tie import tie_tables
 from .winograd import store_winograd
@@ -46,5 +47,6 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("peephole", simplify_programs),
     ("results", store_again),
     ("bottleneck", fuse_bottlenecks),
+    ("rows", count_rows),
     ("clean", remove_dead),
 ]
