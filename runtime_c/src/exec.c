@@ -138,10 +138,9 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
     }
   c->running = true;
   for (unsigned k = 0; k < c->n_out; k++)
-    if (c->out[k]) {
-      whit_value *out = (whit_value *)(void *)c->out[k];
-      if (WHIT_HEAP) whit_value_drop(i, out);
-      out->t = (whit_tensor){ .data = whit_on_heap(out) ? NULL : out->t.data };
+    if (c->out[k] && whit_on_heap((whit_value *)(void *)c->out[k])) {
+      whit_value_drop(i, (whit_value *)(void *)c->out[k]);
+      *c->out[k] = (whit_tensor){ 0 };
     }
   whit_status s = op->shape(c);
   if (s) return s == WHIT_LATER ? WHIT_E_VALUE : s;
