@@ -40,9 +40,6 @@ whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, const wh
 
 /* ---- begin ---------------------------------------------------------------------------------------------- */
 
-/* Of a frame that a control node owns. */
-static bool is_loop(const whit_frame *f) { return WHIT_HAS_loop && (!WHIT_HAS_if || f->loop); }
-
 /* Where outputs end that may be on the heap. */
 static unsigned heap_end(const whit_instance *i, const whit_frame *f) { return WHIT_HEAP && i->heap ? f->n_out : 0; }
 
@@ -52,7 +49,7 @@ static void begin_trip(whit_instance *i, whit_frame *f) {
   f->steps = i->steps_done;
   if (f->i >= f->n) return;
   i->pc = f->region->begin;
-  if (is_loop(f)) *(int64_t *)i->values[f->params[-1]].t.data = f->i;
+  if (whit_is_loop(f)) *(int64_t *)i->values[f->params[-1]].t.data = f->i;
   for (unsigned k = f->n_carried; k < f->n_out; k++) {
     const whit_value *out = value_at(i, f->out[k]);
     whit_value *r = &i->values[f->results[k]];
@@ -104,7 +101,7 @@ static whit_status begin_values(whit_instance *i, const whit_frame *f) {
     else
       p->t.data = init->t.data;
   }
-  return is_loop(f) && heap_end(i, f) ? begin_stacks(i, f) : WHIT_OK;
+  return whit_is_loop(f) && heap_end(i, f) ? begin_stacks(i, f) : WHIT_OK;
 }
 
 whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
@@ -112,7 +109,7 @@ whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
   int64_t n;
   WHIT_TRY(trips_of(i, pc, WHIT_HAS_loop && (!WHIT_HAS_if || step->mode == WHIT_STEP_LOOP), &n));
   whit_frame *f = whit_frame_open(i, n ? step->region : step->other, pc);
-  f->n = is_loop(f) ? n : 1;
+  f->n = whit_is_loop(f) ? n : 1;
   const whit_status s = begin_values(i, f);
   if (!s) {
     begin_trip(i, f);
@@ -165,10 +162,10 @@ static void carry_value(whit_instance *i, whit_value *p, whit_value *r) {
 static whit_status end_trip(whit_instance *i, whit_frame *f) {
   for (unsigned k = f->n_carried; k < heap_end(i, f); k++) {
     whit_value *out = value_at(i, f->out[k]), *r = &i->values[f->results[k]];
-    if (out && whit_on_heap(out)) WHIT_TRY(is_loop(f) ? append_slice(i, f, out, r) : take_over(i, out, r));
+    if (out && whit_on_heap(out)) WHIT_TRY(whit_is_loop(f) ? append_slice(i, f, out, r) : take_over(i, out, r));
   }
   int go = 0;
-  if (is_loop(f)) {
+  if (whit_is_loop(f)) {
     if (f->steps == i->steps_done) WHIT_TRY(whit_count_step(i));
     go = truth_of(i, f->results[-1]);
     if (go < 0) return no_bool(i, f->node);
@@ -200,7 +197,7 @@ static whit_status end_region(whit_instance *i, const whit_frame *f) {
     whit_value *out = value_at(i, f->out[k]);
     const whit_tensor *t = &i->values[f->results[k]].t;
     if (!out || !whit_is_limited(out)) continue;        /* what trips or a branch have written there says its shape */
-    if (is_loop(f)) WHIT_TRY(whit_stack(i, f->node, &out->t, t, f->i));
+    if (whit_is_loop(f)) WHIT_TRY(whit_stack(i, f->node, &out->t, t, f->i));
     else out->t = *t;
   }
   for (unsigned k = 0; WHIT_HEAP && k < f->n_carried; k++) {

@@ -423,8 +423,8 @@ whit_status whit_shape_shape(whit_call *c);
 static inline whit_frame *whit_frame_top(whit_instance *i) { return WHIT_CONTROL ? i->top : i->frames; }
 /* Of operators that own regions: a loop? Else it is an if. */
 static inline bool whit_owns_loop(const whit_op *op) { return WHIT_HAS_loop && (!WHIT_HAS_if || op->flags & WHIT_OP_LOOP); }
-/* The same of an open region's owner. */
-static inline bool whit_is_loop(const whit_frame *f) { return WHIT_HAS_loop && f->loop; }
+/* The same of the owner of an open region, which is not the entry's. */
+static inline bool whit_is_loop(const whit_frame *f) { return WHIT_HAS_loop && (!WHIT_HAS_if || f->loop); }
 /* Counts a trip in which no node was executed, so that the budget of steps bounds these too. */
 whit_status whit_count_step(whit_instance *i);
 /* Describes t, an output of loop `node`, as n slices. */

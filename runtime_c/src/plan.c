@@ -174,14 +174,15 @@ static whit_status plan_open_region(whit_instance *i, uint32_t node) {
 /* Results of the region that closes: each computed by a node of it, and named once. */
 static whit_status use_results(whit_instance *i, const whit_frame *f) {
   const uint32_t *results = i->model.words + f->region->results;
+  const bool loop = WHIT_HAS_loop && f->loop;        /* the entry is none */
   for (unsigned k = 0; k < f->region->n_results; k++) {
-    if (whit_is_loop(f) && results[k] == WHIT_NONE) continue;
+    if (loop && results[k] == WHIT_NONE) continue;
     whit_value *v = results[k] == WHIT_NONE ? NULL : &i->values[results[k]];
     if (!v || results[k] < f->first_value || (v->flags & (WHIT_V_DEFINED | WHIT_V_RESULT | WHIT_V_PARAM)) != WHIT_V_DEFINED)
       return whit_error(i, WHIT_E_FORMAT, f->node, "a region's result must be computed in it, once");
     v->flags |= WHIT_V_RESULT;
     v->death = f->end - 1;
-    if (whit_is_loop(f)) v->birth = f->node;                  /* it outlives the trip that wrote it */
+    if (loop) v->birth = f->node;                             /* it outlives the trip that wrote it */
     if (!(v->flags & WHIT_V_PLACED) || whit_is_limited(v)) v->flags &= (uint16_t)~WHIT_V_BOUND;
   }
   return WHIT_OK;
