@@ -78,7 +78,8 @@ class Selection:
     ties: bool = False
     logs: bool = False
     auto_pads: bool = False
-    infers: bool = False
+    infers: int = 0
+    """1: sizes that are inferred; 2: and copied."""
     sizes: bool = False
     ints: bool = False
     known: bool = False
@@ -104,7 +105,7 @@ class Selection:
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
             **flags, "dynamic": int(self.dynamic or self.sequences), "heap": int(self.heap or self.sequences),
-            "views": self._views(), "avx512": int(avx512),
+            "views": self._views(), "infers": self.infers, "avx512": int(avx512),
         }  # fmt: skip
 
     def _views(self) -> int:
@@ -257,7 +258,8 @@ class _Reader:
             self.chosen.logs |= bool(given["log"])
         elif name == "reshape":
             self.chosen.sizes |= len(given_inputs) > 1
-            self.chosen.infers |= len(given_inputs) > 1 or any(d < 0 for d in given["dims"])
+            least = -2 if len(given_inputs) > 1 else min(given["dims"], default=0)
+            self.chosen.infers = max(self.chosen.infers, min(-least, 2))
         elif name == "bottleneck":
             finishes = (given[f"{part}_finish"] for part in ("expand", "depth", "project"))
             numbers = max(map(len, finishes))

@@ -41,7 +41,7 @@ whit_status whit_reshape_shape(whit_call *c) {
     int64_t dim = given ? sizes[a] : dims[a];
     if (given && (dim < -1 || dim > INT32_MAX)) return whit_fail(c, WHIT_E_VALUE, "reshape to a size that is out of range");
     if (given && !dim && !c->attr[0]) dim = -2 - (int64_t)(a << 4 | (a + 1));
-    if (!WHIT_INFERS && dim < 0)
+    if (WHIT_INFERS < 2 && dim < -WHIT_INFERS)
       return whit_fail(c, WHIT_E_OPERATOR, "reshape: this build of the runtime lacks sizes that are copied or inferred");
     if (dim < -1) WHIT_TRY(reshape_copied(c, &dim));
     if (dim < 0) {

@@ -43,7 +43,7 @@
 #define WHIT_TIES 1                             /* gathers out of a product's panels */
 #define WHIT_LOGS 1                             /* logarithms of softmax */
 #define WHIT_AUTO_PADS 1                        /* windows with auto_pad or ceil_mode */
-#define WHIT_INFERS 1                           /* reshapes to sizes that are copied or inferred */
+#define WHIT_INFERS 2                           /* reshapes to sizes that are 0: numbers, 1: or inferred, 2: or copied */
 #define WHIT_SIZES 1                            /* reshapes to sizes that are an input */
 #define WHIT_INTS 1                             /* inputs that hold sizes, axes or positions */
 #define WHIT_KNOWN 1                            /* nodes whose inputs the plan knows, computed while planning */

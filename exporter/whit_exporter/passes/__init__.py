@@ -20,6 +20,7 @@ from .peephole import simplify_programs
 from .pixels import convolve_pixels
 from .results import store_again
 from .rows import count_rows
+from .sizes import write_sizes
 from .softmax import recognise_softmax
 from .tie import tie_tables
 from .winograd import store_winograd
@@ -48,5 +49,6 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("results", store_again),
     ("bottleneck", fuse_bottlenecks),
     ("rows", count_rows),
+    ("sizes", write_sizes),
     ("clean", remove_dead),
 ]
