@@ -367,7 +367,7 @@ def _planned(model: Model) -> tuple[dict[int, Value], int]:
         fixed = all(isinstance(d, int) for p in entry.inputs for d in p.shape or ())
         nodes = model.file.entry_nodes(number)
         # of other sizes, branches or trips may differ
-        tried = list(_types_by_size(model, number, entry, fixed or not names & CONTROL))
+        tried = list(_types_by_size(model, number, entry, fixed, bool(names & CONTROL)))
         if not tried:
             worst = ON_HEAP
             continue
@@ -378,16 +378,23 @@ def _planned(model: Model) -> tuple[dict[int, Value], int]:
                     dtype, shape if alone else None, channels, len(shape), alone and dense
                 )
         carried = [_carried(model.file, nodes, types) for types in tried]
-        worst = max(worst, *(max((t[0] for t in types.values()), default=KNOWN) for types in tried))
+        worst = max(worst, *map(_worst, tried))
         if None in carried or any(c != carried[0] for c in carried):
             worst = ON_HEAP
-        elif not fixed and names & CONTROL:
+        elif not fixed and (names & CONTROL or _worst(tried[0]) != KNOWN):
             worst = max(worst, LIMITED if len(tried) > 1 else ON_HEAP)
     return found, worst
 
 
-def _types_by_size(model: Model, number: int, entry: Entry, one: bool) -> Iterator[Types]:
-    """Of an entry's values, for the first size of unknown axes that fits, or for all of those that do."""
+def _worst(types: Types) -> int:
+    """What is said at least of each value."""
+    return max((t[0] for t in types.values()), default=KNOWN)
+
+
+def _types_by_size(
+    model: Model, number: int, entry: Entry, fixed: bool, control: bool
+) -> Iterator[Types]:
+    """Of an entry's values, for the first size of unknown axes that fits; for all of those that do, if that may make a difference."""
     for size in SIZES:
         feeds = _feeds(entry, size)
         if feeds is None:
@@ -396,8 +403,9 @@ def _types_by_size(model: Model, number: int, entry: Entry, one: bool) -> Iterat
             instance = Instance(model, number, feeds, len(entry.outputs), host(1, 0))
         except WhitError:
             continue
-        yield _read_types(model.file, instance, model.file.entry_nodes(number))
-        if one:
+        types = _read_types(model.file, instance, model.file.entry_nodes(number))
+        yield types
+        if fixed or (not control and _worst(types) == KNOWN):
             return
 
 

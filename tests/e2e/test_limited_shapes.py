@@ -252,6 +252,15 @@ def test_an_output_of_limited_shape_is_not_bound() -> None:
     assert low <= t.data < low + instance.arena.nbytes and t.shape[0] == len(rows)
 
 
+@pytest.mark.parametrize("case", [LIMITED[0], LIMITED[3], LIMITED[4]], ids=str)
+def test_inputs_of_any_size(case: Case) -> None:
+    """What a loop carries may grow at a size that nobody has tried, if it depends on the size; then a library keeps its heap."""
+    model = load(
+        parse(case.text.replace("float[4]", "float[w]").replace("float[5, 2]", "float[w, 2]"))
+    )
+    assert _select.select([model]).heap == ("Loop" in case.text)
+
+
 def two_entries(heap: bool) -> whit.Model:
     """The first shape depends on data and is limited; so is that of the second, unless nothing limits it."""
     b = Builder()
