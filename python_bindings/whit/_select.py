@@ -78,7 +78,8 @@ class Selection:
     ties: bool = False
     logs: bool = False
     auto_pads: bool = False
-    infers: bool = False
+    infers: int = 0
+    """1: sizes that are inferred; 2: and copied."""
     sizes: bool = False
     ints: bool = False
     known: bool = False
@@ -87,6 +88,8 @@ class Selection:
     """Outputs that lie in their inputs' memory in another order or with gaps; else such operators copy."""
     dynamic: bool = False
     """Shapes that depend on data."""
+    heap: bool = False
+    """Those that nothing limits before a run."""
     sequences: bool = False
     """Sequences and optionals."""
 
@@ -101,8 +104,8 @@ class Selection:
             "ops": sorted(self.ops), "dtypes": bits(self.dtypes), "micros_f32": bits(self.micros["f32"]),
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
-            **flags, "dynamic": int(self.dynamic or self.sequences), "views": self._views(),
-            "avx512": int(avx512),
+            **flags, "dynamic": int(self.dynamic or self.sequences), "heap": int(self.heap or self.sequences),
+            "views": self._views(), "infers": self.infers, "avx512": int(avx512),
         }  # fmt: skip
 
     def _views(self) -> int:
@@ -179,8 +182,9 @@ class _Reader:
 
     def __init__(self, model: Model, chosen: Selection) -> None:
         self.model, self.file, self.chosen = model, model.file, chosen
-        self.values, dynamic = _planned(model)
-        chosen.dynamic |= dynamic
+        self.values, worst = _planned(model)
+        chosen.dynamic |= worst != KNOWN
+        chosen.heap |= worst == ON_HEAP
         self.known = set(range(len(self.file.constants)))
 
     def read(self) -> None:
@@ -254,7 +258,8 @@ class _Reader:
             self.chosen.logs |= bool(given["log"])
         elif name == "reshape":
             self.chosen.sizes |= len(given_inputs) > 1
-            self.chosen.infers |= len(given_inputs) > 1 or any(d < 0 for d in given["dims"])
+            least = -2 if len(given_inputs) > 1 else min(given["dims"], default=0)
+            self.chosen.infers = max(self.chosen.infers, min(-least, 2))
         elif name == "bottleneck":
             finishes = (given[f"{part}_finish"] for part in ("expand", "depth", "project"))
             numbers = max(map(len, finishes))
@@ -341,42 +346,83 @@ def instructions(program: list[int]) -> Iterator[int]:
 # ---- what a plan knows ------------------------------------------------------------------------------
 
 
-def _planned(model: Model) -> tuple[dict[int, Value], bool]:
-    """Types and shapes of the values of all entry points, as far as they can be planned without their inputs; and whether any may
-    be known only while running."""
+SIZES = (1, 2, 8, 32)
+"""Of axes whose size the caller chooses, tried in a plan."""
+KNOWN, LIMITED, ON_HEAP = range(3)
+"""What a plan says of a value: its shape; the bytes that it takes at most; nothing."""
+Types = dict[int, tuple[int, int, tuple[int, ...], bool]]
+"""What a plan says of values: that, their dtype, their shape, and whether they are dense."""
+
+
+def _planned(model: Model) -> tuple[dict[int, Value], int]:
+    """Types and shapes of the values of all entry points, as far as they can be planned without their inputs; and what is said at
+    least of each of them, whatever the inputs."""
     found: dict[int, Value] = {}
-    dynamic = False
+    worst = KNOWN
     names = {_operators.by_id()[int(i)]["name"] for i in model.file.ops}
     loops = "loop" in names  # what they carry may grow
     for number, entry in enumerate(model.entries.values()):
-        planned = False
-        for size in (1, 2, 8, 32):
-            feeds = _feeds(entry, size)
-            if feeds is None:
-                break
-            try:
-                instance = Instance(model, number, feeds, len(entry.outputs), host(1, 0))
-            except WhitError:
-                continue
-            fixed = all(isinstance(d, int) for p in entry.inputs for d in p.shape or ())
-            planned = _read_values(
-                model.file, instance, model.file.entry_nodes(number), fixed and not loops, found
-            ) and (fixed or not names & CONTROL)  # of other sizes, branches or trips may differ
-            break
-        dynamic |= not planned or any(p.optional or p.kind == "sequence" for p in entry.inputs)
-    return found, dynamic or (loops and _carries_unseen(model.file))
+        if any(p.optional or p.kind == "sequence" for p in entry.inputs):
+            worst = ON_HEAP
+        fixed = all(isinstance(d, int) for p in entry.inputs for d in p.shape or ())
+        nodes = model.file.entry_nodes(number)
+        # of other sizes, branches or trips may differ
+        tried = list(_types_by_size(model, number, entry, fixed, bool(names & CONTROL)))
+        if not tried:
+            worst = ON_HEAP
+            continue
+        for value, (known, dtype, shape, dense) in tried[0].items():
+            if known == KNOWN:
+                channels, alone = shape[-1] if shape else None, fixed and not loops
+                found[value] = Value(
+                    dtype, shape if alone else None, channels, len(shape), alone and dense
+                )
+        carried = [_carried(model.file, nodes, types) for types in tried]
+        worst = max(worst, *map(_worst, tried))
+        if None in carried or any(c != carried[0] for c in carried):
+            worst = ON_HEAP
+        elif not fixed and (names & CONTROL or _worst(tried[0]) != KNOWN):
+            worst = max(worst, LIMITED if len(tried) > 1 else ON_HEAP)
+    return found, worst
 
 
-def _carries_unseen(file: File) -> bool:
-    """Is there a parameter of a region that no node reads? What a plan knows of it is not seen."""
-    read = {v for node in range(len(file.nodes)) for v in file.node_inputs(node)}
-    entries = {int(e["region"]) for e in file.entries}
-    for number, region in enumerate(file.regions):
-        at, n = int(region["params"]), int(region["n_params"])
-        carried = {int(v) for v in file.words[at + 1 : at + n]}
-        if number not in entries and not carried <= read:
-            return True
-    return False
+def _worst(types: Types) -> int:
+    """What is said at least of each value."""
+    return max((t[0] for t in types.values()), default=KNOWN)
+
+
+def _types_by_size(
+    model: Model, number: int, entry: Entry, fixed: bool, control: bool
+) -> Iterator[Types]:
+    """Of an entry's values, for the first size of unknown axes that fits; for all of those that do, if that may make a difference."""
+    for size in SIZES:
+        feeds = _feeds(entry, size)
+        if feeds is None:
+            return
+        try:
+            instance = Instance(model, number, feeds, len(entry.outputs), host(1, 0))
+        except WhitError:
+            continue
+        types = _read_types(model.file, instance, model.file.entry_nodes(number))
+        yield types
+        if fixed or (not control and _worst(types) == KNOWN):
+            return
+
+
+def _carried(file: File, nodes: range, types: Types) -> list[Any] | None:
+    """Types and shapes of what loops carry; None if one is not known, or a trip changes it: it may grow."""
+    regions = {int(r["begin"]): r for r in file.regions}
+    found: list[Any] = []
+    for node in nodes:
+        if _operators.by_id()[int(file.ops[int(file.nodes[node]["op"])])]["name"] != "loop":
+            continue
+        at = int(regions[node + 1]["results"]) + 1
+        for k, value in enumerate(file.node_inputs(node)[2:]):
+            init, result = types.get(value), types.get(int(file.words[at + k]))
+            if not init or not result or init[0] != KNOWN or init[:3] != result[:3]:
+                return None
+            found.append(init[:3])
+    return found
 
 
 def _feeds(entry: Entry, size: int) -> list[Any] | None:
@@ -401,29 +447,18 @@ def _is_dense(t: Any) -> bool:
     return True
 
 
-def _read_values(
-    file: File, instance: Instance, nodes: range, fixed: bool, found: dict[int, Value]
-) -> bool:
-    """fixed: the shapes are the only ones. True if all of them are known before a run."""
-    all_known = True
+def _read_types(file: File, instance: Instance, nodes: range) -> Types:
+    found: Types = {}
     for node in nodes:
         for output, numbers in ((0, file.node_inputs(node)), (1, file.node_outputs(node))):
             for k, value in enumerate(numbers):
-                at = (
-                    lib().whit_node_value(instance.handle, node, output, k)
-                    if value != NONE
-                    else None
-                )
+                at = value != NONE and lib().whit_node_value(instance.handle, node, output, k)
                 if not at:
                     continue
                 t = at.contents
-                if t.kind == TENSOR and t.dtype and t.rank != _native.UNKNOWN_RANK:
-                    shape = tuple(t.shape[: t.rank])
-                    channels = shape[-1] if shape else None
-                    dense = fixed and _is_dense(t)
-                    found[value] = Value(
-                        int(t.dtype), shape if fixed else None, channels, len(shape), dense
-                    )
+                tensor = t.kind == TENSOR and t.dtype
+                if tensor and t.rank != _native.UNKNOWN_RANK:
+                    found[value] = KNOWN, int(t.dtype), tuple(t.shape[: t.rank]), _is_dense(t)
                 else:
-                    all_known = False
-    return all_known
+                    found[value] = LIMITED if tensor else ON_HEAP, int(t.dtype), (), False
+    return found

@@ -82,7 +82,7 @@ def measure(
             f"{target.name}: its files do not say how large a function is; take android-arm64-v8a or another ELF target"
         )
     using = _targets.compiler(target, family)
-    more: dict[str, Any] = {"dynamic": 1, "sequences": 1} if dynamic else {}
+    more: dict[str, Any] = {"dynamic": 1, "heap": 1, "sequences": 1} if dynamic else {}
     with (
         tempfile.TemporaryDirectory() as folder,
         _build.source(models, target, profile, core=core, **more) as s,

@@ -187,7 +187,8 @@ WHIT_API whit_status whit_input_sequence(whit_instance *i, uint32_t k, const whi
 WHIT_API whit_status whit_input_absent(whit_instance *i, uint32_t k);
 
 /* Places every value for the shapes set, and tells the bytes of arena needed in *n_bytes. Where shapes depend
- * on data the arena may have to grow during a run (see whit_run). Linear in nodes; no allocation.
+ * on data, and nothing known before a run limits them (as a loop's constant trip count does its stacked outputs), the arena may
+ * have to grow during a run (see whit_run). Linear in nodes; no allocation.
  * Returns WHIT_E_SHAPE, WHIT_E_TYPE, ... with whit_error_node and whit_error_text set. */
 WHIT_API whit_status whit_plan(whit_instance *i, size_t *n_bytes);
 
@@ -202,7 +203,7 @@ WHIT_API whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_byte
 WHIT_API whit_status whit_output_bind(whit_instance *i, uint32_t k, void *WHIT_NULLABLE data, size_t n_bytes);
 
 /* Runs, or continues a run that returned WHIT_STOPPED or WHIT_E_MEMORY. Allocates nothing.
- * WHIT_E_MEMORY: a data-dependent shape needs a larger arena, at least whit_arena_needed bytes. */
+ * WHIT_E_MEMORY: a data-dependent shape that nothing limits needs a larger arena, at least whit_arena_needed bytes. */
 WHIT_API whit_status whit_run(whit_instance *i);
 /* Gives up an unfinished run; the next whit_run starts afresh. State changes only when a run completes. */
 WHIT_API void whit_reset(whit_instance *i);
@@ -210,7 +211,7 @@ WHIT_API void whit_reset(whit_instance *i);
 WHIT_API size_t whit_arena_needed(const whit_instance *i);
 
 /* Output k, valid until the next run. NULL if there is none. Before a run: what the plan knows, data NULL or
- * not yet written; rank 255 if the shape is not known before the run. */
+ * not yet written; rank 255 if the shape is not known before the run (the type may be, all the same). */
 WHIT_API const whit_tensor *WHIT_NULLABLE whit_output(const whit_instance *i, uint32_t k);
 /* Element k of a sequence value, as a dense tensor. Returns WHIT_E_INDEX past the end. */
 WHIT_API whit_status whit_sequence_at(const whit_instance *i, const whit_tensor *sequence, uint32_t k,

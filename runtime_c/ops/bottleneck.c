@@ -138,7 +138,7 @@ static whit_status bottleneck_plan_make(bottleneck_plan *p, whit_call *c, bool d
   p->at_rest = p->at_depth + (out_line * (uint64_t)p->strip + 15) / 16 * 16;
   p->slot = p->at_rest + bottleneck_depthwise(p, &d, &w, sizes, 0, p->strip);
   p->project.c_row = c->out[0]->stride[2];
-  c->spaced = true;
+  if (WHIT_SHARES) c->spaced = true;
   return whit_scratch(c, p->slot * (uint64_t)p->n_jobs);
 }
 

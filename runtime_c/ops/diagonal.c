@@ -2,7 +2,7 @@
 #include "../src/internal.h"
 
 WHIT_OP(diagonal, .version = 1, .in = "x", .out = "y", .attr = "axis1:i32 axis2:i32",
-        .strided = "x", .flags = "view",
+        .strided = "x", .flags = "view no_larger",
         .doc = "Elements whose positions along axis1 and axis2 are equal: both axes go, the "
                "diagonal comes last.");
 

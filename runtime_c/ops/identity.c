@@ -1,7 +1,7 @@
 /* identity - the same tensor; a copy where the result needs memory of its own. */
 #include "../src/internal.h"
 
-WHIT_OP(identity, .version = 1, .in = "x", .out = "y", .strided = "x", .flags = "view",
+WHIT_OP(identity, .version = 1, .in = "x", .out = "y", .strided = "x", .flags = "view no_larger",
         .doc = "The input itself; a copy where the result needs memory of its own.");
 
 whit_status whit_identity_shape(whit_call *c) {

@@ -42,9 +42,11 @@ whit_status whit_join_shape(whit_call *c) {
   }
   if (sum > INT32_MAX) return whit_fail(c, WHIT_E_SIZE, "the output would have 2^31 elements or more");
   if (stack) join_stack(&first, axis);
-  const bool whole = whit_product(first.shape, (unsigned)axis) == 1;
-  c->joins = whole ? WHIT_JOINS_WHOLE : axis + 1 == first.rank ? WHIT_JOINS_ROWS : 0;
-  c->spaced = true;
+  if (WHIT_SHARES) {
+    const bool whole = whit_product(first.shape, (unsigned)axis) == 1;
+    c->joins = whole ? WHIT_JOINS_WHOLE : axis + 1 == first.rank ? WHIT_JOINS_ROWS : 0;
+    c->spaced = true;
+  }
   first.shape[axis] = (int32_t)sum;
   return whit_out_like(c, 0, &first);
 }
@@ -63,7 +65,7 @@ whit_status whit_join_run(whit_call *c) {
       if (join_stacks(c)) join_stack(t, axis);
     }
     part.shape[axis] = t->shape[axis];
-    if (part.data != t->data) whit_copy_all(c, &part, t); /* else it has been written there */
+    if (!WHIT_SHARES || part.data != t->data) whit_copy_all(c, &part, t); /* else it has been written there */
     part.data = (uint8_t *)part.data + step * (size_t)part.shape[axis];
   }
   return WHIT_OK;

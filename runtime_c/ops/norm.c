@@ -47,7 +47,7 @@ whit_status whit_norm_shape(whit_call *c) {
     if (c->in[i] && (c->in[i]->dtype != WHIT_F32 || c->in[i]->rank != 1 || c->in[i]->shape[0] != p.n_channels))
       return whit_fail(c, WHIT_E_SHAPE, "norm: scale and bias must be f32 [channels]");
   WHIT_TRY(whit_out_like(c, 0, x));
-  c->over = 1;                  /* all of a sample has been read when its first result is written */
+  if (WHIT_SHARES) c->over = 1; /* all of a sample has been read when its first result is written */
   const uint64_t each = p.groups > 1 ? 4 * (uint64_t)p.n_channels : 2 * (uint64_t)p.n_segments;
   return whit_scratch(c, each * (uint64_t)(p.divided ? 1 : p.n_parts));
 }

@@ -2,7 +2,7 @@
 #include "../src/internal.h"
 
 WHIT_OP(reshape, .version = 1, .in = "x shape?", .out = "y", .attr = "allowzero:i32 dims:i32[]",
-        .flags = "view",
+        .flags = "view no_larger",
         .doc = "The same elements with other axes. dims, an output axis each, if shape is "
                "absent: 0 or more is a size; -1 is inferred; below, with p = -2 - dim, the "
                "product of the input's axes p >> 4 to (p & 15) - 1. shape: 0 copies the input's "
@@ -41,7 +41,7 @@ whit_status whit_reshape_shape(whit_call *c) {
     int64_t dim = given ? sizes[a] : dims[a];
     if (given && (dim < -1 || dim > INT32_MAX)) return whit_fail(c, WHIT_E_VALUE, "reshape to a size that is out of range");
     if (given && !dim && !c->attr[0]) dim = -2 - (int64_t)(a << 4 | (a + 1));
-    if (!WHIT_INFERS && dim < 0)
+    if (WHIT_INFERS < 2 && dim < -WHIT_INFERS)
       return whit_fail(c, WHIT_E_OPERATOR, "reshape: this build of the runtime lacks sizes that are copied or inferred");
     if (dim < -1) WHIT_TRY(reshape_copied(c, &dim));
     if (dim < 0) {

@@ -2,7 +2,7 @@
 #include "../src/internal.h"
 
 WHIT_OP(slice, .version = 1, .in = "x starts ends axes? steps?", .out = "y", .strided = "x",
-        .flags = "view",
+        .flags = "view no_larger",
         .doc = "Elements starts to ends (exclusive) by steps (1) along axes (the first ones); "
                "negative positions count from the end, positions outside are moved to the "
                "nearest end.");

@@ -116,7 +116,7 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
     if (op == WHIT_MICRO_load && tile_a(w) >= c->n_in) return whit_fail(c, WHIT_E_FORMAT, "tile: no such input");
     if (!WHIT_CASTS && tile_casts(c, w, domain))
       return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks conversions between floats and integers");
-    c->over = op == WHIT_MICRO_store && c->n_out == 1 ? 0xff : 0; /* if the last one stores, all of a block has been read before */
+    if (WHIT_SHARES) c->over = op == WHIT_MICRO_store && c->n_out == 1 ? 0xff : 0; /* if the last one stores, all of a block has been read before */
     if (op == WHIT_MICRO_store) {
       if (tile_b(w) >= c->n_out || stored >> tile_b(w) & 1)
         return whit_fail(c, WHIT_E_FORMAT, "tile: no such output, or stored twice");

@@ -2,7 +2,7 @@
 #include "../src/internal.h"
 
 WHIT_OP(transpose, .version = 1, .in = "x", .out = "y", .attr = "perm:i32[]", .strided = "x",
-        .flags = "view",
+        .flags = "view no_larger",
         .doc = "Axis k of the output is axis perm[k] of the input; without perm the axes are "
                "reversed.");
 

@@ -54,6 +54,12 @@ WHIT_CALLED const void *whit_scalar(const whit_tensor *t, unsigned dtype) {
   return whit_is_tensor(t) && t->dtype == dtype && whit_count(t) > 0 ? t->data : NULL;
 }
 
+int64_t whit_trips(const whit_tensor *t) {
+  if (t->rank && t->dtype != WHIT_I64) return t->shape[0];
+  const int64_t *n = (const int64_t *)whit_scalar(t, WHIT_I64);
+  return !n ? -1 : *n < 0 ? 0 : *n;
+}
+
 whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node) {
   const whit_model *m = &i->model;
   const whit_region *r = &m->regions[region];
@@ -100,18 +106,26 @@ static whit_status share_value(whit_instance *i, whit_call *c) {
   return WHIT_OK;
 }
 
+/* Memory for an output as it is described. One that owns its memory has it; another one may have been a view in an earlier trip. */
+static whit_status take_memory(whit_instance *i, whit_value *v) {
+  if (whit_on_heap(v)) return whit_value_take(i, v);
+  if (whit_bytes(&v->t) > v->n_bytes) return WHIT_E_SIZE;
+  if (WHIT_VIEWS > 1 && !(v->flags & WHIT_V_OWN)) v->t.data = whit_slot(i, v, false);
+  return WHIT_OK;
+}
+
 static whit_status run_with_memory(whit_instance *i, whit_call *c, const whit_op *op) {
   size_t scratch = 0;
   whit_status s = WHIT_OK;
-  if (c->scratch_bytes) {
+  if (WHIT_HEAP && c->scratch_bytes) {    /* none if all outputs are limited */
     scratch = whit_heap_take(i, c->scratch_bytes);
     if (!scratch) return WHIT_E_MEMORY;
     c->scratch = i->arena + scratch;
   }
   for (unsigned k = 0; k < c->n_out && !s; k++)
-    if (c->out[k] && whit_is_tensor(c->out[k])) s = whit_value_take(i, (whit_value *)(void *)c->out[k]);
+    if (c->out[k] && whit_is_tensor(c->out[k])) s = take_memory(i, (whit_value *)(void *)c->out[k]);
   if (!s) s = op->run(c);
-  whit_heap_drop(i, scratch);
+  if (WHIT_HEAP) whit_heap_drop(i, scratch);
   return s;
 }
 
@@ -124,7 +138,7 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
     }
   c->running = true;
   for (unsigned k = 0; k < c->n_out; k++)
-    if (c->out[k]) {
+    if (c->out[k] && whit_on_heap((whit_value *)(void *)c->out[k])) {
       whit_value_drop(i, (whit_value *)(void *)c->out[k]);
       *c->out[k] = (whit_tensor){ 0 };
     }
@@ -134,6 +148,7 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
     whit_value *in = (whit_value *)(void *)c->in[0], *out = (whit_value *)(void *)c->out[0];
     if (WHIT_VIEWS > 1 && whit_view_allowed(out, c)) {
       out->t.data = view_data(c);
+      if (!WHIT_HEAP) return WHIT_OK;
       out->block = in->block;
       whit_heap_keep(i, in->block);
       return WHIT_OK;
@@ -225,7 +240,7 @@ static whit_status start_run(whit_instance *i) {
   i->steps_done = 0;
   i->observed = i->pc = WHIT_NONE;      /* no node yet, if there is an error */
   i->top = i->frames;
-  if (WHIT_DYNAMIC && i->dynamic) {
+  if (WHIT_HEAP && i->heap) {
     whit_heap_reset(i);
     for (uint32_t v = 0; v < i->model.n_values; v++) i->values[v].block = 0;
   }
@@ -288,7 +303,7 @@ whit_status whit_run(whit_instance *i) {
     }
     i->steps_done += !whit_is_skipped(step);            /* the node is complete */
     if (tell_observer(i, pc, 1)) s = WHIT_STOPPED;
-    if (WHIT_DYNAMIC) release_after(i, pc);
+    if (WHIT_HEAP) release_after(i, pc);
   }
   if (s == WHIT_STOPPED || s == WHIT_E_MEMORY) return s;
   i->running = false;

@@ -164,7 +164,7 @@ whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_
     return WHIT_OK;
   }
   if (i->ready < WHIT_PLANNED) return WHIT_E_ORDER;
-  if (!(v->flags & WHIT_V_PLACED)) return WHIT_E_UNSUPPORTED;
+  if (!(v->flags & WHIT_V_PLACED) || whit_is_limited(v)) return WHIT_E_UNSUPPORTED;
   if (n_bytes < whit_bytes(&v->t)) return WHIT_E_MEMORY;
   v->flags |= WHIT_V_BOUND;
   v->t.data = data;
@@ -189,7 +189,7 @@ whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
     else if (!i->running && (value->flags & (WHIT_V_PLACED | WHIT_V_BOUND)) == WHIT_V_PLACED)
       value->t.data = whit_slot(i, value, false);
   }
-  if (WHIT_DYNAMIC && i->running) whit_heap_extend(i, old_bytes);
+  if (WHIT_HEAP && i->running) whit_heap_extend(i, old_bytes);
   i->ready = WHIT_HAS_ARENA;
   return WHIT_OK;
 }

@@ -55,7 +55,8 @@ enum { WHIT_OP_VIEW = 1,
        WHIT_OP_SEQUENCE = 2,  /* takes or makes sequences or optionals; runs in the dynamic part */
        WHIT_OP_IMPURE = 4,    /* not the same at each run: never folded */
        WHIT_OP_CONTROL = 8,   /* owns regions: two, of which one runs */
-       WHIT_OP_LOOP = 16 };   /* with it: one, which runs again and again */
+       WHIT_OP_LOOP = 16,     /* with it: one, which runs again and again */
+       WHIT_OP_NO_LARGER = 32 };  /* output 0 is of input 0's type and takes no more bytes, and no scratch is needed */
 
 /* A row of the operator table, generated from WHIT_OP(...) by tools/gen.py. */
 typedef struct whit_op {
@@ -78,7 +79,7 @@ extern const uint32_t whit_n_ops;
  *         .strided = "x", .flags = "view", .doc = "one sentence")
  * In names, ? marks an optional one, * a variadic one (last). An attribute's type is i32, f32 (one word), i64,
  * f64 (two words, low first), i32[] or f32[] (a word that counts, then the words). .flags: "view" (run is
- * whit_view_copy), "sequence", "impure", "control", "loop". In C the row declares the operator's two functions. */
+ * whit_view_copy), "sequence", "impure", "control", "loop", "no_larger". In C the row declares the operator's two functions. */
 #define WHIT_OP(name, ...) \
   whit_status whit_##name##_shape(whit_call *c); \
   whit_status whit_##name##_run(whit_call *c)
@@ -301,11 +302,12 @@ const whit_kernels *whit_kernels_for(uint32_t cpu);
 
 enum { WHIT_V_DEFINED = 1,  /* in scope while planning */
        WHIT_V_KNOWN = 2,    /* its data can be read while planning */
-       WHIT_V_DYNAMIC = 4,  /* shape not known to the plan */
+       WHIT_V_HEAP = 4,     /* shape not known to the plan, nor how large it may be: memory of the heap */
+       WHIT_V_LIMITED = 32768, /* shape not known to the plan, but no more than n_bytes: memory that is planned */
        WHIT_V_DENSE = 8,    /* some user needs it dense */
        WHIT_V_OWN = 16,     /* result of a region: written to memory of its own, never a view */
        WHIT_V_TWICE = 32,   /* carried or scanned result of a loop: two slots in turn */
-       WHIT_V_GROWS = 64,   /* carried parameter whose shape changes: dynamic however it starts */
+       WHIT_V_GROWS = 64,   /* carried parameter whose shape changes: on the heap however it starts */
        WHIT_V_PLACED = 128, /* has bytes in the arena */
        WHIT_V_BOUND = 256,  /* output written straight to the caller's memory */
        WHIT_V_RESULT = 1024, /* of the region being planned */
@@ -319,20 +321,20 @@ typedef struct whit_value {
   whit_tensor t;
   size_t offset;              /* in the arena, of a placed value; of a view: bytes from its input (signed) */
   union {
-    size_t n_bytes;           /* of a placed value: one slot */
+    size_t n_bytes;           /* of a placed or limited value: one slot */
     const void *bound;        /* of an entry's input: the caller's data */
   };
-  size_t block;               /* heap block of a dynamic value, 0: none */
+  size_t block;               /* heap block of a value on the heap, 0: none */
   uint32_t birth, death;      /* node indices between which the memory is in use */
   uint32_t next;              /* plan: next value that has a place; later: next one to release at the same node */
-  uint32_t release;           /* node after which a dynamic value is let go */
+  uint32_t release;           /* node after which a value on the heap is let go */
   uint16_t flags;
   uint16_t depth;             /* of the region that defines it; 0: an entry's */
 } whit_value;
 
 typedef struct whit_step {    /* what the plan made of a node */
   whit_op_fn run;
-  uint32_t release;           /* first dynamic value to let go after the node */
+  uint32_t release;           /* first value on the heap to let go after the node */
   union {
     struct { uint32_t region, other; };       /* of a control node: its regions */
     struct { uint32_t scratch, scratch_at; }; /* of a plain one: size and place in the arena, in 64 bytes */
@@ -381,7 +383,7 @@ struct whit_instance {
   uint32_t error_node, pc;
   uint32_t observed;                  /* node whose "before" the observer has seen */
   uint32_t ready;             /* WHIT_NEW, ... */
-  bool running, dynamic;
+  bool running, heap;         /* heap: it is used */
   whit_model model;           /* a copy: one load less wherever it is asked */
   whit_frame *top;            /* the innermost open region */
   whit_frame frames[WHIT_MAX_DEPTH + 1]; /* the entry's is always there */
@@ -393,6 +395,7 @@ struct whit_instance {
 
 enum { WHIT_KNOWN_MAX = 64,      /* bytes of the largest tensor that is computed while planning */
        WHIT_KNOWN_POOL = 4096,   /* scratch for it */
+       WHIT_LIMIT_MAX = WHIT_HEAP ? 1 << 18 : INT32_MAX, /* elements that are planned for a value of unknown shape */
        WHIT_PLACE_TRIES = WHIT_SMALL ? 0 : 10 }; /* of placing all values */
 
 static inline size_t whit_round(size_t n_bytes, size_t to) { return (n_bytes + to - 1) / to * to; }
@@ -409,7 +412,9 @@ static inline const whit_op *whit_op_at(const whit_instance *i, uint32_t pc) {
   return WHIT_SMALL ? whit_op_of(&i->model, number) : i->ops[number];
 }
 /* Constants in a build without such values. */
-static inline bool whit_is_dynamic(const whit_value *v) { return WHIT_DYNAMIC && v->flags & WHIT_V_DYNAMIC; }
+static inline bool whit_is_limited(const whit_value *v) { return WHIT_DYNAMIC && v->flags & WHIT_V_LIMITED; }
+static inline bool whit_on_heap(const whit_value *v) { return WHIT_HEAP && v->flags & WHIT_V_HEAP; }
+static inline bool whit_is_dynamic(const whit_value *v) { return WHIT_DYNAMIC && v->flags & (WHIT_V_HEAP | WHIT_V_LIMITED); }
 static inline bool whit_is_tensor(const whit_tensor *t) { return !WHIT_SEQUENCES || t->kind == WHIT_TENSOR; }
 /* Of a loop's output: is what it carried copied there? Else it is where the last trip left it. The size profile has one way. */
 static inline bool whit_owns_memory(const whit_value *v) { return WHIT_SMALL || v->flags & WHIT_V_OWN; }
@@ -420,16 +425,18 @@ whit_status whit_shape_shape(whit_call *c);
 static inline whit_frame *whit_frame_top(whit_instance *i) { return WHIT_CONTROL ? i->top : i->frames; }
 /* Of operators that own regions: a loop? Else it is an if. */
 static inline bool whit_owns_loop(const whit_op *op) { return WHIT_HAS_loop && (!WHIT_HAS_if || op->flags & WHIT_OP_LOOP); }
-/* The same of an open region's owner. */
-static inline bool whit_is_loop(const whit_frame *f) { return WHIT_HAS_loop && f->loop; }
+/* The same of the owner of an open region, which is not the entry's. */
+static inline bool whit_is_loop(const whit_frame *f) { return WHIT_HAS_loop && (!WHIT_HAS_if || f->loop); }
 /* Counts a trip in which no node was executed, so that the budget of steps bounds these too. */
 whit_status whit_count_step(whit_instance *i);
-/* Adds an axis of n in front of t, a slice of an output of loop `node`. */
-whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, int64_t n);
+/* Describes t, an output of loop `node`, as n slices. */
+whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, const whit_tensor *slice, int64_t n);
 /* Describes constant k. */
 whit_status whit_constant_get(const whit_model *m, uint32_t k, whit_tensor *t);
 /* Points the call at a node's values; data is not looked at. */
 void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
+/* Trips that a loop is asked for: one i64, or as many as a tensor of another type has rows; -1: it is neither, or not known yet. */
+int64_t whit_trips(const whit_tensor *t);
 /* Data of a condition or trip count; NULL: it is not of that type, or has no element. */
 const void *whit_scalar(const whit_tensor *t, unsigned dtype);
 /* The value of an input or output of the entry, or NULL. */
@@ -448,7 +455,7 @@ static inline uint8_t *whit_slot(const whit_instance *i, const whit_value *v, bo
 /* place.c: memory for what the plan has left to be placed. */
 void whit_place(whit_instance *i);
 
-/* heap.c: blocks in the arena behind the planned part; a block is its data's offset in the arena. */
+/* heap.c: blocks in the arena behind the planned part; a block is its data's offset in the arena. With WHIT_HEAP only. */
 void whit_heap_reset(whit_instance *i);
 void whit_heap_extend(whit_instance *i, size_t old_bytes);
 size_t whit_heap_take(whit_instance *i, size_t n_bytes);   /* 0: no room; i->needed says how much would do */
@@ -459,7 +466,7 @@ void whit_value_drop(whit_instance *i, whit_value *v);
 /* v becomes what from is, and holds its block as well; or takes it over. */
 void whit_value_share(whit_instance *i, whit_value *v, const whit_value *from);
 void whit_value_move(whit_instance *i, whit_value *v, whit_value *from);
-whit_status whit_value_take(whit_instance *i, whit_value *v);  /* memory for v->t as it is described */
+whit_status whit_value_take(whit_instance *i, whit_value *v);  /* a block for v->t as it is described */
 
 /* flow.c: control nodes while running. Each may be called again after WHIT_E_MEMORY. */
 whit_status whit_flow_open(whit_instance *i, uint32_t pc);

@@ -21,8 +21,8 @@ static void extend_lifetimes(whit_instance *i) {
     const whit_node *n = &i->model.nodes[pc];
     const uint32_t *args = whit_args(i, n), *outs = args + n->n_in;
     const whit_step *step = &i->steps[pc];
-    const bool dynamic = WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC && whit_op_at(i, pc)->flags & WHIT_OP_VIEW;
-    if (WHIT_VIEWS > 1 && (step->mode == WHIT_STEP_VIEW || dynamic)) {
+    const bool dynamic = WHIT_DYNAMIC && step->mode == WHIT_STEP_DYNAMIC;
+    if (WHIT_VIEWS > 1 && (step->mode == WHIT_STEP_VIEW || (dynamic && whit_op_at(i, pc)->flags & WHIT_OP_VIEW))) {
       outlive(i, args[0], i->values[outs[0]].death);
     } else if (WHIT_HAS_loop && !WHIT_SMALL && step->mode == WHIT_STEP_LOOP) {
       const uint32_t *results = words + i->model.regions[step->region].results;

@@ -1,5 +1,6 @@
 /* plan.c - one walk over the program for one set of input shapes: shape functions run, small known values are computed,
- * every other value of known shape is a view or gets a place (place.c). What depends on data stays dynamic. */
+ * every other value of known shape is a view or gets a place (place.c). What depends on data stays dynamic; it has a place all the same
+ * if the plan knows how many bytes it takes at most, else it lies on the heap. */
 #include "internal.h"
 
 /* ---- definitions and uses --------------------------------------------------------------------------- */
@@ -10,13 +11,16 @@ static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc,
   value->flags = (uint16_t)((value->flags & keep) | WHIT_V_DEFINED | flags);
   value->birth = value->death = pc;
   if (WHIT_CONTROL && (flags & (WHIT_V_PARAM | WHIT_V_PLACED)) != WHIT_V_PARAM) value->death = i->model.nodes[pc].end - 1;
-  if (flags & WHIT_V_PLACED) value->n_bytes = whit_round(whit_bytes(&value->t), 64);
-  if (WHIT_DYNAMIC) value->release = flags & WHIT_V_PARAM ? WHIT_NONE : pc;
+  if (flags & (WHIT_V_PLACED | WHIT_V_LIMITED)) value->n_bytes = whit_round(whit_bytes(&value->t), 64);
+  if (WHIT_HEAP) value->release = flags & WHIT_V_PARAM ? WHIT_NONE : pc;
   if (WHIT_CONTROL) value->depth = i->top->depth;
-  if (WHIT_DYNAMIC && flags & WHIT_V_DYNAMIC) {
-    value->t.dtype = value->t.kind = 0;
+  if (WHIT_DYNAMIC && flags & (WHIT_V_HEAP | WHIT_V_LIMITED)) {
+    value->t.kind = 0;
     value->t.rank = 255;
-    i->dynamic = true;
+  }
+  if (WHIT_DYNAMIC && flags & WHIT_V_HEAP) {
+    value->t.dtype = 0;
+    i->heap = true;
   }
   if (!(flags & WHIT_V_KNOWN)) value->t.data = NULL;
   if (i->next_value <= v) i->next_value = v + 1;
@@ -31,7 +35,7 @@ static whit_status plan_use(whit_instance *i, whit_value *value, uint32_t pc) {
   const uint32_t death = WHIT_CONTROL ? i->model.nodes[at].end - 1 : pc;
   if (death > value->death) value->death = death;
   if (WHIT_SHARES) value->flags |= value->flags & WHIT_V_READ ? WHIT_V_READ_AGAIN : WHIT_V_READ;
-  if (WHIT_DYNAMIC) value->release = at;
+  if (WHIT_HEAP) value->release = at;
   return WHIT_OK;
 }
 
@@ -43,6 +47,21 @@ static void close_scope(whit_instance *i, uint32_t first) {
 static whit_status need_dynamic(whit_instance *i, uint32_t node) {
   (void)i, (void)node;
   return WHIT_DYNAMIC ? WHIT_OK : whit_error(i, WHIT_E_UNSUPPORTED, node, "a shape depends on data: not in this build of the runtime");
+}
+
+/* Elements of a value at most; UINT64_MAX: the plan cannot know. */
+static uint64_t most_elements(const whit_value *v) {
+  if (whit_on_heap(v)) return UINT64_MAX;
+  return (uint64_t)(whit_is_limited(v) ? v->t.shape[0] : whit_count(&v->t));
+}
+
+/* Gives a value of unknown shape a type, and room for n elements at most. Returns its flags: if these are too many, the heap's. */
+static unsigned limit_value(whit_value *v, unsigned dtype, uint64_t n) {
+  if (!WHIT_DYNAMIC || n > WHIT_LIMIT_MAX) return WHIT_V_HEAP;
+  v->t.dtype = (uint8_t)dtype;
+  v->t.rank = 1;
+  v->t.shape[0] = (int32_t)n;
+  return WHIT_V_LIMITED | WHIT_V_PLACED;
 }
 
 /* ---- plain nodes -------------------------------------------------------------------------------------- */
@@ -91,13 +110,24 @@ static unsigned plan_ready(whit_step *step, const whit_call *c) {
   return WHIT_V_PLACED;
 }
 
+/* The output of a node whose shapes are known only when it runs: one that takes no more than input 0 is limited by it. A view takes
+ * nothing; it is one for certain if nobody minds its strides. Returns its flags. */
+static unsigned plan_later(const whit_call *c, const whit_op *op) {
+  if (!(op->flags & WHIT_OP_NO_LARGER)) return WHIT_V_HEAP;
+  whit_value *out = (whit_value *)(void *)c->out[0];
+  const unsigned minds = WHIT_V_OWN | (op->strided & 1 ? WHIT_V_DENSE : 0u);
+  const unsigned flags = limit_value(out, c->in[0]->dtype, most_elements((const whit_value *)(const void *)c->in[0]));
+  return WHIT_VIEWS > 1 && op->flags & WHIT_OP_VIEW && !(out->flags & minds) ? flags & ~(unsigned)WHIT_V_PLACED : flags;
+}
+
 /* A node whose inputs are in scope, and what its shape function has said of its outputs. */
 static whit_status plan_plain(whit_instance *i, whit_step *step, whit_call *c, const whit_op *op, bool known, whit_status s) {
-  unsigned flags = WHIT_V_DYNAMIC;
+  unsigned flags = WHIT_V_HEAP;
   step->run = op->run;
   step->mode = WHIT_STEP_DYNAMIC;
   if (s == WHIT_LATER) {
     WHIT_TRY(need_dynamic(i, c->node));
+    flags = plan_later(c, op);
   } else {
     WHIT_TRY(s);
     if ((uint64_t)c->scratch_bytes >> 37) return whit_error(i, WHIT_E_SIZE, c->node, "needs more scratch than can be named");
@@ -127,9 +157,9 @@ static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
     if (f->in[k] == WHIT_NONE) return whit_error(i, WHIT_E_FORMAT, f->node, "lacks an input");
     const whit_value *init = &i->values[f->in[k]];
     whit_value *p = &i->values[f->params[k]];
-    const bool dynamic = WHIT_DYNAMIC && (init->flags & WHIT_V_DYNAMIC || p->flags & WHIT_V_GROWS);
+    const bool dynamic = WHIT_DYNAMIC && (whit_is_dynamic(init) || p->flags & WHIT_V_GROWS);
     if (!dynamic) p->t = init->t;
-    plan_define(i, p, f->node, WHIT_V_PARAM | (dynamic ? WHIT_V_DYNAMIC : 0u));
+    plan_define(i, p, f->node, WHIT_V_PARAM | (dynamic ? WHIT_V_HEAP : 0u));
     i->values[f->results[k]].flags |= WHIT_V_TWICE;
   }
   return WHIT_OK;
@@ -144,15 +174,16 @@ static whit_status plan_open_region(whit_instance *i, uint32_t node) {
 /* Results of the region that closes: each computed by a node of it, and named once. */
 static whit_status use_results(whit_instance *i, const whit_frame *f) {
   const uint32_t *results = i->model.words + f->region->results;
+  const bool loop = WHIT_HAS_loop && f->loop;        /* the entry is none */
   for (unsigned k = 0; k < f->region->n_results; k++) {
-    if (whit_is_loop(f) && results[k] == WHIT_NONE) continue;
+    if (loop && results[k] == WHIT_NONE) continue;
     whit_value *v = results[k] == WHIT_NONE ? NULL : &i->values[results[k]];
     if (!v || results[k] < f->first_value || (v->flags & (WHIT_V_DEFINED | WHIT_V_RESULT | WHIT_V_PARAM)) != WHIT_V_DEFINED)
       return whit_error(i, WHIT_E_FORMAT, f->node, "a region's result must be computed in it, once");
     v->flags |= WHIT_V_RESULT;
     v->death = f->end - 1;
-    if (whit_is_loop(f)) v->birth = f->node;                  /* it outlives the trip that wrote it */
-    if (!(v->flags & WHIT_V_PLACED)) v->flags &= (uint16_t)~WHIT_V_BOUND;
+    if (loop) v->birth = f->node;                             /* it outlives the trip that wrote it */
+    if (!(v->flags & WHIT_V_PLACED) || whit_is_limited(v)) v->flags &= (uint16_t)~WHIT_V_BOUND;
   }
   return WHIT_OK;
 }
@@ -169,11 +200,22 @@ static bool carried_changed(whit_instance *i, const whit_frame *f) {
   return changed;
 }
 
-/* Number of trips of a loop if the plan can know it, else -1. */
-static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
-  if (f->in[-2] == WHIT_NONE || f->in[-1] != WHIT_NONE || f->results[-1] != WHIT_NONE) return -1;
-  const int64_t *n = (const int64_t *)whit_scalar(&i->values[f->in[-2]].t, WHIT_I64);
-  return !n ? -1 : *n < 0 ? 0 : *n;      /* no data: not known yet */
+/* How often a loop runs at most, if the plan can know it, else -1. */
+static int64_t most_trips(const whit_instance *i, const whit_frame *f) {
+  const whit_value *trips = f->in[-2] == WHIT_NONE ? NULL : &i->values[f->in[-2]];
+  return trips && !whit_is_dynamic(trips) ? whit_trips(&trips->t) : -1;
+}
+
+/* May a condition end it earlier? */
+static bool may_end_early(const whit_frame *f) { return f->in[-1] != WHIT_NONE || f->results[-1] != WHIT_NONE; }
+
+/* Gives an output of unknown shape room for what either branch writes, or for the slices of as many trips as there can be. */
+static unsigned limit_output(whit_value *out, const whit_value *a, const whit_value *b, bool stacked, int64_t trips) {
+  uint64_t n = most_elements(a);
+  const uint64_t other = most_elements(b);
+  if (n < other) n = other;
+  if (stacked) n = whit_is_dynamic(a) || (uint64_t)trips > INT32_MAX ? UINT64_MAX : n * (uint64_t)trips;
+  return a->t.dtype == b->t.dtype ? limit_value(out, a->t.dtype, n) : WHIT_V_HEAP;
 }
 
 /* Defines the outputs of the node whose last region has closed: of an if what both branches write, of a loop what it carries, then
@@ -181,23 +223,25 @@ static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
 static whit_status define_outputs(whit_instance *i, const whit_frame *f, const whit_step *step) {
   const bool loop = whit_is_loop(f);
   const uint32_t *first = loop ? f->results : i->model.words + i->model.regions[step->region].results;
-  const int64_t trips = loop ? known_trips(i, f) : 0;
+  const int64_t most = loop ? most_trips(i, f) : 0, trips = loop && may_end_early(f) ? -1 : most;
   for (unsigned k = 0; k < f->n_out; k++) {
     const bool carried = k < f->n_carried, stacked = loop && !carried;
     whit_value *a = &i->values[carried ? f->params[k] : first[k]], *b = carried ? a : &i->values[f->results[k]];
     if (f->out[k] == WHIT_NONE) continue;
     whit_value *out = &i->values[f->out[k]];
-    unsigned flags = WHIT_V_DYNAMIC;
+    unsigned flags = WHIT_V_HEAP;
     if (!whit_is_dynamic(a) && whit_same_type(&a->t, &b->t) && trips >= (stacked ? 0 : -1)) {
       out->t = a->t;
-      if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, trips));
+      if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, &a->t, trips));
       flags = carried && !whit_owns_memory(out) ? 0 : WHIT_V_PLACED;        /* 0: it is where the last trip left the value */
-      if (!carried) {           /* branches and trips write straight into it */
-        a->flags &= (uint16_t)~WHIT_V_PLACED;
-        b->flags &= (uint16_t)~WHIT_V_PLACED;
-      }
+    } else {
+      WHIT_TRY(need_dynamic(i, f->node));
+      if (WHIT_DYNAMIC && !carried) flags = limit_output(out, a, b, stacked, most);
     }
-    if (flags == WHIT_V_DYNAMIC) WHIT_TRY(need_dynamic(i, f->node));
+    if (!carried && flags & WHIT_V_PLACED) {            /* branches and trips write straight into it */
+      a->flags &= (uint16_t)~WHIT_V_PLACED;
+      b->flags &= (uint16_t)~WHIT_V_PLACED;
+    }
     plan_define(i, out, f->node, flags);
   }
   return WHIT_OK;
@@ -236,7 +280,7 @@ static whit_status plan_node(whit_instance *i) {
   const whit_op *op = whit_op_at(i, pc);
   const bool control = WHIT_CONTROL && op->flags & WHIT_OP_CONTROL;
   whit_step *step = &i->steps[pc];
-  if (WHIT_DYNAMIC) step->release = WHIT_NONE;
+  if (WHIT_HEAP) step->release = WHIT_NONE;
   bool dynamic = WHIT_SEQUENCES && op->flags & WHIT_OP_SEQUENCE, known = !(op->flags & WHIT_OP_IMPURE);
   for (unsigned k = 0; k < c.n_in; k++) {
     whit_value *v = (whit_value *)(void *)c.in[k];      /* a tensor is the first member of its value */
@@ -258,17 +302,22 @@ static whit_status plan_walk(whit_instance *i) {
     const whit_frame *f = whit_frame_top(i);
     const bool inside = i->pc < f->end;
     if (!inside && (!WHIT_CONTROL || f->node == WHIT_NONE)) return use_results(i, f);
+    const uint32_t pc = i->pc;
     WHIT_TRY(inside ? plan_node(i) : plan_close_region(i));
+    if (WHIT_DYNAMIC && !WHIT_HEAP && i->heap) {
+      i->pc = pc;
+      return whit_error(i, WHIT_E_UNSUPPORTED, pc, "a shape depends on data, and nothing limits it: not in this build of the runtime");
+    }
   }
 }
 
 /* ---- the interface -------------------------------------------------------------------------------------- */
 
-/* Lists the dynamic values that are let go after each node. */
+/* Lists the values on the heap that are let go after each node. */
 static void list_releases(whit_instance *i) {
   for (uint32_t v = 0; v < i->next_value; v++) {
     whit_value *value = &i->values[v];
-    if ((value->flags & (WHIT_V_DYNAMIC | WHIT_V_OWN)) != WHIT_V_DYNAMIC || value->release == WHIT_NONE) continue;
+    if (!whit_on_heap(value) || value->flags & WHIT_V_OWN || value->release == WHIT_NONE) continue;
     value->next = i->steps[value->release].release;
     i->steps[value->release].release = v;
   }
@@ -286,8 +335,8 @@ static whit_status define_shared(whit_instance *i) {
   for (unsigned k = 0; (value = whit_port_value(i, 0, k)); k++) {
     plan_define(i, value, i->region->begin, WHIT_V_PARAM);
     if (!whit_is_tensor(&value->t)) {
-      value->flags |= WHIT_V_DYNAMIC;
-      i->dynamic = true;
+      value->flags |= WHIT_V_HEAP;
+      i->heap = true;
     } else if (value->t.dtype == 0) {
       return whit_error(i, WHIT_E_INPUT, WHIT_NONE, "an input has no shape yet: call whit_input_set");
     }
@@ -298,7 +347,7 @@ static whit_status define_shared(whit_instance *i) {
 static whit_status plan_entry(whit_instance *i) {
   const whit_model *m = &i->model;
   i->ready = WHIT_NEW;
-  i->running = i->dynamic = false;
+  i->running = i->heap = false;
   i->error = NULL;
   i->known_used = 0;
   i->next_value = m->n_constants;
@@ -315,9 +364,9 @@ static whit_status plan_entry(whit_instance *i) {
   i->pc = i->region->begin;
   WHIT_TRY(plan_walk(i));
   whit_place(i);
-  if (WHIT_DYNAMIC) list_releases(i);
+  if (WHIT_HEAP) list_releases(i);
   i->ready = WHIT_PLANNED;
-  i->needed = i->static_bytes + (WHIT_SMALL || i->dynamic || !i->static_bytes ? 64 : 0);
+  i->needed = i->static_bytes + (WHIT_SMALL || i->heap || !i->static_bytes ? 64 : 0);
   return WHIT_OK;
 }
 

@@ -34,7 +34,8 @@
 #define WHIT_SMALL 0                            /* 1: the simple loop where a fast one is larger (the size profile) */
 #endif
 #define WHIT_DYNAMIC 1                          /* shapes that depend on data */
-#define WHIT_SEQUENCES 1                        /* sequences and optionals; they need the former */
+#define WHIT_HEAP 1                             /* those that nothing limits before a run; they need the former */
+#define WHIT_SEQUENCES 1                        /* sequences and optionals; they need both */
 #define WHIT_VIEWS (2 - WHIT_SMALL)             /* operators that are views: 0 none, 1 they copy, 2 they are */
 #define WHIT_SHARES (!WHIT_SMALL)               /* outputs in their inputs' memory, parts of a whole in that one's */
 #define WHIT_POOLS 1                            /* pools of other types than f32, and those that say where a maximum is */
@@ -42,7 +43,7 @@
 #define WHIT_TIES 1                             /* gathers out of a product's panels */
 #define WHIT_LOGS 1                             /* logarithms of softmax */
 #define WHIT_AUTO_PADS 1                        /* windows with auto_pad or ceil_mode */
-#define WHIT_INFERS 1                           /* reshapes to sizes that are copied or inferred */
+#define WHIT_INFERS 2                           /* reshapes to sizes that are 0: numbers, 1: or inferred, 2: or copied */
 #define WHIT_SIZES 1                            /* reshapes to sizes that are an input */
 #define WHIT_INTS 1                             /* inputs that hold sizes, axes or positions */
 #define WHIT_KNOWN 1                            /* nodes whose inputs the plan knows, computed while planning */

@@ -22,13 +22,14 @@ RUNTIME = Path(__file__).resolve().parent.parent
 SCALARS = {"i32": 1, "f32": 1, "i64": 2, "f64": 2}
 """Words of each."""
 LISTS = ("i32[]", "f32[]")
-FLAGS = ("view", "sequence", "impure", "control", "loop")
+FLAGS = ("view", "sequence", "impure", "control", "loop", "no_larger")
 C_FLAGS = {
     "view": "WHIT_OP_VIEW",
     "sequence": "WHIT_OP_SEQUENCE",
     "impure": "WHIT_OP_IMPURE",
     "control": "WHIT_OP_CONTROL",
     "loop": "WHIT_OP_LOOP",
+    "no_larger": "WHIT_OP_NO_LARGER",
 }
 ANY = 255
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -162,6 +163,8 @@ def row(body: str, where: str) -> dict[str, Any]:
     for word in flags:
         if word not in FLAGS:
             raise RowError(f"{where}: unknown flag {word!r}; one of {', '.join(FLAGS)}")
+    if "no_larger" in flags and len(given["out"].split()) != 1:
+        raise RowError(f"{where}: only an operator of one output is no_larger")
     if len(inputs) > 32:
         raise RowError(f"{where}: more than 32 inputs")
     return {

@@ -334,7 +334,8 @@ def test_selection_of_a_model(folder: Path) -> None:
     assert chosen.convs == {_select.DIRECT, _select.STRIPS}
     assert not chosen.wide and not chosen.pools and not chosen.dynamic and not chosen.sequences
     chosen = _select.select([whit.load(built.convert("dates", folder))])
-    assert chosen.dynamic and not chosen.sequences  # the text's length is not known
+    assert chosen.dynamic and not chosen.sequences  # how many codes there are, the run says:
+    assert not chosen.heap  # no more than max_steps
 
 
 def loop_of(joins: bool) -> bytes:
@@ -368,7 +369,7 @@ def test_shapes_that_a_loop_changes(tmp_path: Path) -> None:
     for joins, file in enumerate(files):
         file.write_bytes(loop_of(bool(joins)))
         chosen = _select.select([whit.load(file)])
-        assert chosen.dynamic == bool(joins) and not chosen.sequences
+        assert chosen.dynamic == chosen.heap == bool(joins) and not chosen.sequences
     made = built.build(files[:1], "linux-x86_64", tmp_path / "made")
     said = [
         subprocess.run(

@@ -373,6 +373,27 @@ def bottlenecks() -> onnx.ModelProto:
     )
 
 
+def limited() -> onnx.ModelProto:
+    """Shapes that depend on data within limits: slices of a loop that a condition ends, parts of them, branches of two lengths. And a
+    loop that counts rows, from the last one on."""
+    return onnx.parser.parse_model("""<ir_version: 10, opset_import: ["": 21]>
+      g (float[4] x, float limit, bool c, int64[1] to, float[t, 4] rows) =>
+        (float[4] y, float[k, 4] part, float[n, 4] z, float[4] last, float[t, 4] sums)
+        <int64 m = {6}, int64[1] zero = {0}, int64[1] one = {1}> {
+        y, ys = Loop(m, "", x) <body = b (int64 i, bool k, float[4] a) => (bool go, float[4] d, float[4] s) {
+          d = Add(a, a)
+          most = ReduceMax<keepdims = 0>(d)
+          go = Less(most, limit)
+          s = Sub(d, x) }>
+        part = Slice(ys, one, to, zero)
+        z = If(c) <then_branch = t1 () => (float[p, 4] a1) { a1 = Concat<axis = 0>(rows, rows) },
+                   else_branch = e1 () => (float[q, 4] b1) { b1 = Slice(ys, zero, to, zero) }>
+        last, sums = Scan<num_scan_inputs = 1, scan_input_directions = [1],
+          body = w (float[4] h, float[4] row) => (float[4] h1, float[4] h2) {
+            h1 = Add(h, row)
+            h2 = Identity(h1) }>(x, rows) }""")
+
+
 def feeds(name: str) -> Arrays:
     rng = np.random.default_rng(3)
     scan = np.load(MODELS / "digits_test.npz")["images"][0].astype(np.float32) / 16
@@ -413,6 +434,13 @@ def feeds(name: str) -> Arrays:
         "bottlenecks": {"x": rng.standard_normal((2, 3, 8, 11)).astype(np.float32)},
         "many": {"x": 3 * rng.standard_normal((1, 2, 5, 6)).astype(np.float32)},
         "filters": {"x": rng.standard_normal((2, 16, 9, 7)).astype(np.float32)},
+        "limited": {
+            "x": np.array([1, -2, 0.5, 3], np.float32),
+            "limit": np.array(20, np.float32),
+            "c": np.array(False),
+            "to": np.array([2], np.int64),
+            "rows": rng.standard_normal((3, 4)).astype(np.float32),
+        },
     }[name]
 
 
@@ -432,6 +460,7 @@ SOURCES: dict[str, Callable[[], onnx.ModelProto]] = {
     "finished": finished,
     "bottlenecks": bottlenecks,
     "filters": filters,
+    "limited": limited,
 }
 
 

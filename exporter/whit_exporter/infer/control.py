@@ -66,8 +66,11 @@ def _loop(call: Call) -> list[Type]:
                 )
         types.append(Type(r.dtype or init.dtype, merge(init.shape, r.shape), p.kind, p.optional))
     endless = _is_true(call.value(1)) and _is_true(body.results[0])
+    given = call.value(0) if endless else None
     trips = call.elements(0) if endless else None
     count = trips[0] if trips else None
+    if given is not None and given.dtype not in (None, DType.I64):  # as often as it has rows
+        count = given.shape[0] if given.shape else None
     if isinstance(count, int):
         count = max(count, 0)
     scans: list[int] = []

@@ -19,6 +19,8 @@ from .panels import pack_panels
 from .peephole import simplify_programs
 from .pixels import convolve_pixels
 from .results import store_again
+from .rows import count_rows
+from .sizes import write_sizes
 from .softmax import recognise_softmax
 from .tie import tie_tables
 from .winograd import choose_winograd
@@ -46,5 +48,7 @@ PIPELINE: list[tuple[str, Pass]] = [
     ("peephole", simplify_programs),
     ("results", store_again),
     ("bottleneck", fuse_bottlenecks),
+    ("rows", count_rows),
+    ("sizes", write_sizes),
     ("clean", remove_dead),
 ]

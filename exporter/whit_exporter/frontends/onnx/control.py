@@ -228,9 +228,7 @@ def scan_node(n: NodeContext) -> list[Value | None]:
     scanned = [n.value(first + n_states + i) for i in range(n_scanned)]
     if n.opset < 9:
         return list(scan_batches(n, graph, plan, states, scanned))
-    return list(
-        scan(n, graph, plan, states, scanned, scalar(n, dim(n, scanned[0], plan.in_axes[0])))
-    )
+    return list(scan(n, graph, plan, states, scanned))
 
 
 def scan(
@@ -239,17 +237,20 @@ def scan(
     plan: ScanPlan,
     states: Sequence[Value],
     scanned: Sequence[Value],
-    trips: Value,
+    trips: Value | None = None,
 ) -> list[Value]:
-    """One Scan as a loop over the slices of its inputs."""
+    """One Scan as a loop over the slices of its inputs; trips: over so many of them."""
     b = n.b
+    last = b.const(-1) if trips is None else b.op("sub", trips, b.const(1))
+    if trips is None:
+        trips = scalar(n, dim(n, scanned[0], plan.in_axes[0]))
 
     def body(index: Value, carried: list[Value]) -> Step:
         slices = []
         for v, axis, reverse in zip(scanned, plan.in_axes, plan.in_reverse, strict=True):
             at = index
             if reverse:
-                at = b.op("sub", b.op("sub", trips, b.const(1)), index)
+                at = b.op("sub", last, index)
             slices.append(b.op("gather", v, at, axis=axis))
         results = n.importer.run_body(n, graph, [*carried, *slices])
         for v, info in zip(results[plan.n_states :], graph.output[plan.n_states :], strict=True):

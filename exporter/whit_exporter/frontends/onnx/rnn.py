@@ -234,11 +234,12 @@ def run(
     n, b = d.n, d.n.b
     total = scalar(n, dim(n, d.x, 0))
     wanted = n.wants(0)
+    last = b.const(-1) if lens is None else b.op("sub", total, b.const(1))
 
     def step(index: Value, carried: list[Value]) -> Step:
         at = index
         if reverse:
-            at = b.op("sub", b.op("sub", total, b.const(1)), index)
+            at = b.op("sub", last, index)
         x = Expr(b, b.op("gather", d.x, at, axis=0))
         old = [Expr(b, v) for v in carried]
         new = cell(d, x, old)
