@@ -59,7 +59,7 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   i->entry = &model->entries[e];
   i->region = &model->regions[i->entry->region];
   if (host) i->host = *host;
-  i->kernels = whit_kernels_for(i->host.cpu);
+  if (WHIT_TABLES || (WHIT_ISAS & (WHIT_ISAS - 1)) != 0) i->kernels = whit_kernels_for(i->host.cpu);   /* else there is one set */
   /* the size of each table is a multiple of what the next one is aligned to */
   i->steps = (whit_step *)(i->values + model->n_values + WHIT_PLACE_TRIES);
   i->ops = (const whit_op **)(i->steps + model->n_nodes);

@@ -260,8 +260,10 @@ typedef struct whit_winograd_out { /* a tile of 4 x 4 results from its 36 produc
 
 /* One table per instruction set; results are the same bits in each. WHIT_KERNEL(k, gemm_f32)(...) calls one of k's kernels. */
 typedef struct whit_kernels {
+#if !WHIT_TABLES
+  uint8_t none;                 /* sets are told apart by address */
+#else
   const char *name;
-#if WHIT_TABLES
 #define WHIT_KERNEL(k, name) ((k)->name)
   void (*gemm_f32)(const whit_gemm *g, int32_t row0, int32_t row1);
   void (*gemv_f32)(const whit_gemm *g);  /* where m is 1; the sums have an order of their own */
