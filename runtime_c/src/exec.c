@@ -221,7 +221,7 @@ static whit_status bind_inputs(whit_instance *i) {
 
 static whit_status start_run(whit_instance *i) {
   if (i->ready < WHIT_HAS_ARENA) return WHIT_E_ORDER;
-  i->error = NULL;
+  i->failed = WHIT_OK;
   i->steps_done = 0;
   i->observed = i->pc = WHIT_NONE;      /* no node yet, if there is an error */
   i->top = i->frames;

@@ -2,16 +2,17 @@
 #include "internal.h"
 
 static whit_status record_error(whit_instance *i, whit_status s, uint32_t node, const char *cause) {
-  if (!i->error) {
-    i->error = cause;
+  if (!i->failed) {
+    i->failed = s;
     i->error_node = node;
+    if (WHIT_TEXTS) i->error = cause;
   }
   return s;
 }
 
-whit_status whit_error_here(whit_instance *i, whit_status s) {
+WHIT_CALLED whit_status whit_error_here(whit_instance *i, whit_status s) {
   const whit_frame *f = whit_frame_top(i);
-  return record_error(i, s, i->pc < f->end ? i->pc : f->node, whit_status_text(s));
+  return record_error(i, s, i->pc < f->end ? i->pc : f->node, NULL);
 }
 
 #if WHIT_TEXTS
@@ -232,5 +233,7 @@ int64_t whit_loop_iteration(const whit_instance *i, uint32_t d) {
 }
 
 uint64_t whit_steps(const whit_instance *i) { return i->steps_done; }
-uint32_t whit_error_node(const whit_instance *i) { return i->error ? i->error_node : WHIT_NONE; }
-const char *whit_error_text(const whit_instance *i) { return i->error ? i->error : ""; }
+uint32_t whit_error_node(const whit_instance *i) { return i->failed ? i->error_node : WHIT_NONE; }
+const char *whit_error_text(const whit_instance *i) {
+  return !i->failed ? "" : WHIT_TEXTS && i->error ? i->error : whit_status_text(i->failed);
+}

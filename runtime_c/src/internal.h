@@ -373,11 +373,12 @@ struct whit_instance {
   uint64_t random_counter;    /* how far all the random nodes have come, over all runs */
   whit_observer observer;
   void *observer_context;
-  const char *error;
+  const char *error;          /* what `failed` was about, NULL: there is no more to say */
   const struct whit_entry *entry;
   const whit_region *region;  /* of the entry */
   uint32_t next_region;       /* planning: number of the one that opens next */
   uint32_t next_value;        /* planning: greater than all numbers that are defined */
+  whit_status failed;         /* the first error of the run or plan */
   uint32_t error_node, pc;
   uint32_t observed;                  /* node whose "before" the observer has seen */
   uint32_t ready;             /* WHIT_NEW, ... */

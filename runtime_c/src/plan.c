@@ -299,7 +299,7 @@ static whit_status plan_entry(whit_instance *i) {
   const whit_model *m = &i->model;
   i->ready = WHIT_NEW;
   i->running = i->dynamic = false;
-  i->error = NULL;
+  i->failed = WHIT_OK;
   i->known_used = 0;
   i->next_value = m->n_constants;
   for (uint32_t v = m->n_constants; v < m->n_values; v++) {
