@@ -54,16 +54,17 @@ WHIT_CALLED const void *whit_scalar(const whit_tensor *t, unsigned dtype) {
   return whit_is_tensor(t) && t->dtype == dtype && whit_count(t) > 0 ? t->data : NULL;
 }
 
-whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node) {
+whit_frame *whit_frame_open(whit_instance *i, uint32_t region) {
   const whit_model *m = &i->model;
   const whit_region *r = &m->regions[region];
+  const uint32_t node = i->pc;
   const whit_node *n = &m->nodes[node];
   const bool loop = WHIT_HAS_loop && i->steps[node].mode == WHIT_STEP_LOOP;
   whit_frame *f = i->top + 1;
   f->region = r;
   f->node = node;
   f->end = r->end;
-  f->first_value = i->next_value;
+  f->after = n->end;
   f->depth = (uint16_t)(i->top->depth + 1);
   f->loop = loop;
   f->in = m->words + n->args + 2 * loop;
@@ -74,7 +75,6 @@ whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node) {
   f->n_out = n->n_out;
   f->i = 0;
   i->top = f;
-  i->pc = r->begin;
   return f;
 }
 

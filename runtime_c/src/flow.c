@@ -114,7 +114,7 @@ whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
   const whit_step *step = &i->steps[pc];
   int64_t n;
   WHIT_TRY(trips_of(i, pc, WHIT_HAS_loop && (!WHIT_HAS_if || step->mode == WHIT_STEP_LOOP), &n));
-  whit_frame *f = whit_frame_open(i, n ? step->region : step->other, pc);
+  whit_frame *f = whit_frame_open(i, n ? step->region : step->other);
   f->n = is_loop(f) ? n : 1;
   const whit_status s = begin_values(i, f);
   if (!s) {
@@ -211,7 +211,7 @@ static whit_status end_region(whit_instance *i, const whit_frame *f) {
     whit_value *p = &i->values[f->params[k]];
     if (whit_is_dynamic(p)) whit_value_drop(i, p);
   }
-  i->pc = i->model.nodes[f->node].end;
+  i->pc = f->after;
   i->top--;
   return WHIT_OK;
 }

@@ -78,7 +78,8 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   mark_values(i);
   for (uint32_t k = 0; k < model->n_constants; k++) {
     whit_constant_get(model, k, &i->values[k].t);
-    i->values[k].flags = WHIT_V_DEFINED | WHIT_V_KNOWN | WHIT_V_PARAM;
+    i->values[k].flags = WHIT_V_KNOWN | WHIT_V_PARAM;
+    i->values[k].birth = WHIT_NONE;   /* in scope in all of the entry */
   }
   return i;
 }

@@ -64,7 +64,8 @@ typedef struct whit_op {
   uint8_t strided;              /* a bit per input that may have any strides, the others come dense; the last bit counts for all
                                    that follow */
   uint8_t n_words, n_lists;     /* of attributes: words of single ones, which come first; then counted lists */
-  uint8_t flags, n_in_min, n_in_max, n_out_min, n_out_max; /* max 255: any number */
+  uint8_t flags, n_in_min, n_out_min;
+  uint16_t n_in_max, n_out_max; /* 65535: any number */
   uint16_t name;                /* where it begins in whit_op_names */
 } whit_op;
 /* The run function of operators that are views, where one needs memory of its own; and for one that is a run of bytes. */
@@ -299,8 +300,7 @@ const whit_kernels *whit_kernels_for(uint32_t cpu);
 
 /* ---- instance ----------------------------------------------------------------------------------- */
 
-enum { WHIT_V_DEFINED = 1,  /* in scope while planning */
-       WHIT_V_KNOWN = 2,    /* its data can be read while planning */
+enum { WHIT_V_KNOWN = 2,    /* its data can be read while planning */
        WHIT_V_DYNAMIC = 4,  /* shape not known to the plan */
        WHIT_V_DENSE = 8,    /* some user needs it dense */
        WHIT_V_OWN = 16,     /* result of a region: written to memory of its own, never a view */
@@ -349,8 +349,7 @@ typedef struct whit_frame {
   const whit_region *region;
   const uint32_t *in, *out, *params, *results;
   uint32_t n_carried, n_out;
-  uint32_t node, end;         /* control node, WHIT_NONE: the entry; node index where the region ends */
-  uint32_t first_value;       /* planning: next value number when the region opened */
+  uint32_t node, end, after;  /* control node, WHIT_NONE: the entry; node indices where the region ends and the control node */
   uint16_t depth;             /* 0: the entry's */
   bool loop;
   int64_t i, n;               /* iteration, trips: an if has one */
@@ -377,7 +376,6 @@ struct whit_instance {
   const struct whit_entry *entry;
   const whit_region *region;  /* of the entry */
   uint32_t next_region;       /* planning: number of the one that opens next */
-  uint32_t next_value;        /* planning: greater than all numbers that are defined */
   whit_status failed;         /* the first error of the run or plan */
   uint32_t error_node, pc;
   uint32_t observed;                  /* node whose "before" the observer has seen */
@@ -435,8 +433,8 @@ void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
 const void *whit_scalar(const whit_tensor *t, unsigned dtype);
 /* The value of an input or output of the entry, or NULL. */
 whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k);
-/* Opens a region of a control node: its first node is next. */
-whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node);
+/* Opens a region of the control node where the walk stands. */
+whit_frame *whit_frame_open(whit_instance *i, uint32_t region);
 /* Makes output 0, which is described, dense. */
 void whit_out_dense(const whit_call *c);
 /* May the call's output be the view that its shape function described? */
