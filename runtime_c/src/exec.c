@@ -50,7 +50,10 @@ whit_status whit_dense_copy(whit_call *c) {
   return WHIT_OK;
 }
 
-WHIT_CALLED const void *whit_scalar(const whit_tensor *t, unsigned dtype) {
+WHIT_CALLED const void *whit_scalar(const whit_instance *i, uint32_t v, unsigned dtype) {
+  static const int64_t always = INT64_MAX;    /* true, too */
+  if (v == WHIT_NONE) return &always;
+  const whit_tensor *t = &i->values[v].t;
   return whit_is_tensor(t) && t->dtype == dtype && whit_count(t) > 0 ? t->data : NULL;
 }
 
@@ -73,7 +76,7 @@ whit_frame *whit_frame_open(whit_instance *i, uint32_t region) {
   f->results = m->words + r->results + loop;
   f->n_carried = loop ? n->n_in - 2u : 0;
   f->n_out = n->n_out;
-  f->i = 0;
+  f->i = -1;
   i->top = f;
   return f;
 }
@@ -172,7 +175,7 @@ static bool tell_observer(whit_instance *i, uint32_t pc, int after) {
   return i->observer(i->observer_context, i, pc, after) != 0;
 }
 
-static bool steps_are_used_up(const whit_instance *i) { return i->host.max_steps && i->steps_done >= i->host.max_steps; }
+static bool steps_are_used_up(const whit_instance *i) { return i->steps_done > i->host.max_steps - 1; }     /* 0: never */
 
 whit_status whit_count_step(whit_instance *i) {
   if (steps_are_used_up(i)) return WHIT_E_BUDGET;
@@ -261,15 +264,16 @@ whit_status whit_run(whit_instance *i) {
       break;
     }
     const whit_frame *f = whit_frame_top(i);
-    const bool inside = i->pc < f->end;
-    const uint32_t pc = inside ? i->pc : f->node;
-    if (pc == WHIT_NONE) {
-      s = finish_run(i);
-      break;
-    }
+    uint32_t pc = i->pc;
     const whit_step *step = &i->steps[pc];
-    if (WHIT_CONTROL && !inside) {
-      s = whit_flow_close(i);
+    if (pc >= f->end) {
+      pc = f->node;
+      if (pc == WHIT_NONE) {
+        s = finish_run(i);
+        break;
+      }
+      step = &i->steps[pc];
+      if (WHIT_CONTROL) s = whit_flow_close(i);
       if (s || i->top == f) continue;                   /* another trip */
     } else {
       if (!WHIT_SMALL && whit_is_skipped(step) && !i->observer) {  /* faster */

@@ -5,18 +5,6 @@
 
 static whit_value *value_at(whit_instance *i, uint32_t v) { return v == WHIT_NONE ? NULL : &i->values[v]; }
 
-/* 1: a condition is true, or not given; 0: it is false; -1: it is no bool. */
-static int truth_of(whit_instance *i, uint32_t v) {
-  if (v == WHIT_NONE) return 1;
-  const uint8_t *data = (const uint8_t *)whit_scalar(&i->values[v].t, WHIT_BOOL);
-  return data ? *data != 0 : -1;
-}
-
-static whit_status no_bool(whit_instance *i, uint32_t node) {
-  (void)i, (void)node;
-  return whit_error(i, WHIT_E_SHAPE, node, "a condition must be a bool");
-}
-
 /* Copies a value, which is dense, into a heap block of its own if it has none. */
 static whit_status own_block(whit_instance *i, whit_value *v) {
   if (v->block || !whit_is_tensor(&v->t)) return WHIT_OK;
@@ -27,12 +15,11 @@ static whit_status own_block(whit_instance *i, whit_value *v) {
 }
 
 whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, int64_t n) {
-  int32_t shape[WHIT_MAX_RANK];
   whit_status s = WHIT_E_SIZE;
   if (t->rank < WHIT_MAX_RANK && n <= INT32_MAX) {
-    shape[0] = (int32_t)n;
-    for (unsigned a = 0; a < t->rank; a++) shape[a + 1] = t->shape[a];
-    s = whit_tensor_set(t, t->dtype, t->rank + 1u, shape);
+    __builtin_memmove(t->shape + 1, t->shape, t->rank * sizeof *t->shape);
+    t->shape[0] = (int32_t)n;
+    s = whit_tensor_set(t, t->dtype, t->rank + 1u, t->shape);
   }
   return s ? whit_error(i, s, node, "a stacked output is too large") : WHIT_OK;
 }
@@ -44,35 +31,6 @@ static bool is_loop(const whit_frame *f) { return WHIT_HAS_loop && (!WHIT_HAS_if
 
 /* Where outputs end that may be of unknown shape. */
 static unsigned dynamic_end(const whit_instance *i, const whit_frame *f) { return WHIT_DYNAMIC && i->dynamic ? f->n_out : 0; }
-
-/* Begins the trip that is next, or if there is none, leads to the region's end: whit_flow_close then finishes. */
-static void begin_trip(whit_instance *i, whit_frame *f) {
-  i->pc = f->end;
-  f->steps = i->steps_done;
-  if (f->i >= f->n) return;
-  i->pc = f->region->begin;
-  if (is_loop(f)) *(int64_t *)i->values[f->params[-1]].t.data = f->i;
-  for (unsigned k = f->n_carried; k < f->n_out; k++) {
-    const whit_value *out = value_at(i, f->out[k]);
-    whit_value *r = &i->values[f->results[k]];
-    if (out && !whit_is_dynamic(out)) r->t.data = (uint8_t *)out->t.data + (f->i ? (size_t)f->i * whit_bytes(&r->t) : 0);
-  }
-}
-
-/* How often a loop's region may run; of an if 0: the second one does. */
-static whit_status trips_of(whit_instance *i, uint32_t pc, bool loop, int64_t *n) {
-  const uint32_t *args = whit_args(i, &i->model.nodes[pc]);
-  *n = INT64_MAX;
-  if (loop && args[0] != WHIT_NONE) {
-    const int64_t *data = (const int64_t *)whit_scalar(&i->values[args[0]].t, WHIT_I64);
-    if (!data) return whit_error(i, WHIT_E_SHAPE, pc, "a trip count must be an i64");
-    *n = *data;
-  }
-  const int go = truth_of(i, args[loop]);
-  if (go < 0) return no_bool(i, pc);
-  if (!go || *n < 0) *n = 0;
-  return WHIT_OK;
-}
 
 /* Stacked outputs of unknown shape that no trip has written: their types, and blocks all the same, so that data is not NULL. */
 static whit_status begin_stacks(whit_instance *i, const whit_frame *f) {
@@ -97,32 +55,18 @@ static whit_status begin_stacks(whit_instance *i, const whit_frame *f) {
   return WHIT_OK;
 }
 
-/* Carried values as the region finds them, and outputs without any trip. */
-static whit_status begin_values(whit_instance *i, const whit_frame *f) {
-  for (unsigned k = 0; k < f->n_carried; k++) {
-    const whit_value *init = &i->values[f->in[k]];
-    whit_value *p = &i->values[f->params[k]];
-    if (whit_is_dynamic(p))
-      whit_value_share(i, p, init);
-    else
-      p->t.data = init->t.data;
-  }
-  return is_loop(f) && dynamic_end(i, f) ? begin_stacks(i, f) : WHIT_OK;
-}
-
 whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
   const whit_step *step = &i->steps[pc];
-  int64_t n;
-  WHIT_TRY(trips_of(i, pc, WHIT_HAS_loop && (!WHIT_HAS_if || step->mode == WHIT_STEP_LOOP), &n));
-  whit_frame *f = whit_frame_open(i, n ? step->region : step->other);
-  f->n = is_loop(f) ? n : 1;
-  const whit_status s = begin_values(i, f);
-  if (!s) {
-    begin_trip(i, f);
-  } else {
-    i->top--;
-    i->pc = pc;
-  }
+  const bool loop = WHIT_HAS_loop && (!WHIT_HAS_if || step->mode == WHIT_STEP_LOOP);
+  const uint32_t *args = whit_args(i, &i->model.nodes[pc]);
+  const int64_t *n = (const int64_t *)whit_scalar(i, loop ? args[0] : WHIT_NONE, WHIT_I64);
+  const uint8_t *go = (const uint8_t *)whit_scalar(i, args[loop], WHIT_BOOL);
+  if (!n || !go) return whit_error(i, WHIT_E_SHAPE, pc, "a condition must be a bool, a trip count an i64");
+  whit_frame *f = whit_frame_open(i, *go ? step->region : step->other);
+  f->n = loop && !*go ? 0 : *n;   /* an if's first trip is its last */
+  const whit_status s = loop && dynamic_end(i, f) ? begin_stacks(i, f) : WHIT_OK;
+  if (!s) i->pc = f->end;     /* where whit_flow_close begins the first trip */
+  else i->top--;
   return s;
 }
 
@@ -153,15 +97,20 @@ static whit_status append_slice(whit_instance *i, const whit_frame *f, whit_valu
   return WHIT_OK;
 }
 
-/* A carried result becomes the parameter. */
-static void carry_value(whit_instance *i, whit_value *p, whit_value *r) {
-  if (whit_is_dynamic(p))
-    whit_value_move(i, p, r);
-  else
-    p->t.data = r->t.data;
-  if (whit_is_dynamic(r)) return;
-  uint8_t *first = whit_slot(i, r, false);
-  r->t.data = r->t.data == first ? first + r->n_bytes : first;
+/* Parameters become what the region finds, or what the last trip has made; that is where the next one does not write. */
+static void carry_values(whit_instance *i, const whit_frame *f, const uint32_t *from) {
+  for (unsigned k = 0; k < f->n_carried; k++) {
+    whit_value *v = &i->values[from[k]], *p = &i->values[f->params[k]], *r = &i->values[f->results[k]];
+    if (!whit_is_dynamic(p))
+      p->t.data = v->t.data;
+    else if (from == f->in)
+      whit_value_share(i, p, v);
+    else
+      whit_value_move(i, p, v);
+    if (whit_is_dynamic(r)) continue;
+    uint8_t *first = whit_slot(i, r, false);
+    r->t.data = r->t.data == first ? first + r->n_bytes : first;
+  }
 }
 
 /* Hands on what a trip has made: first all that can run out of memory. */
@@ -170,13 +119,13 @@ static whit_status end_trip(whit_instance *i, whit_frame *f) {
     whit_value *out = value_at(i, f->out[k]), *r = &i->values[f->results[k]];
     if (out && whit_is_dynamic(out)) WHIT_TRY(is_loop(f) ? append_slice(i, f, out, r) : own_block(i, r));
   }
-  int go = 0;
+  bool go = false;
   if (is_loop(f)) {
     if (f->steps == i->steps_done) WHIT_TRY(whit_count_step(i));
-    go = truth_of(i, f->results[-1]);
-    if (go < 0) return no_bool(i, f->node);
+    const uint8_t *more = (const uint8_t *)whit_scalar(i, f->results[-1], WHIT_BOOL);
+    if (!more) return whit_error(i, WHIT_E_SHAPE, f->node, "a condition must be a bool");
+    go = *more;
   }
-  for (unsigned k = 0; k < f->n_carried; k++) carry_value(i, &i->values[f->params[k]], &i->values[f->results[k]]);
   for (unsigned k = f->n_carried; k < dynamic_end(i, f); k++) {
     whit_value *out = value_at(i, f->out[k]), *r = &i->values[f->results[k]];
     if (!is_loop(f) && out && whit_is_dynamic(out)) {
@@ -186,9 +135,20 @@ static whit_status end_trip(whit_instance *i, whit_frame *f) {
       whit_value_drop(i, r);
     }
   }
-  f->i++;
-  if (!go) f->n = f->i;
+  if (!go) f->n = f->i + 1;
   return WHIT_OK;
+}
+
+/* Begins the trip that is next. */
+static void begin_trip(whit_instance *i, whit_frame *f) {
+  i->pc = f->region->begin;
+  f->steps = i->steps_done;
+  if (is_loop(f)) *(int64_t *)i->values[f->params[-1]].t.data = f->i;
+  for (unsigned k = f->n_carried; k < f->n_out; k++) {
+    const whit_value *out = value_at(i, f->out[k]);
+    whit_value *r = &i->values[f->results[k]];
+    if (out && !whit_is_dynamic(out)) r->t.data = (uint8_t *)out->t.data + (f->i ? (size_t)f->i * whit_bytes(&r->t) : 0);
+  }
 }
 
 /* Carried values become outputs, and the node is done. May be called again after WHIT_E_MEMORY. */
@@ -218,8 +178,12 @@ static whit_status end_region(whit_instance *i, const whit_frame *f) {
 
 whit_status whit_flow_close(whit_instance *i) {
   whit_frame *f = whit_frame_top(i);
-  if (f->i < f->n) WHIT_TRY(end_trip(i, f));    /* else there was no trip, or it is back here for memory */
-  if (f->i >= f->n) return end_region(i, f);
+  const bool first = f->i < 0;
+  if (first || f->i < f->n) { /* else it is back here for memory */
+    if (!first) WHIT_TRY(end_trip(i, f));
+    carry_values(i, f, first ? f->in : f->results);
+  }
+  if (++f->i >= f->n) return end_region(i, f);
   begin_trip(i, f);
   return WHIT_OK;
 }

@@ -352,7 +352,7 @@ typedef struct whit_frame {
   uint32_t node, end, after;  /* control node, WHIT_NONE: the entry; node indices where the region ends and the control node */
   uint16_t depth;             /* 0: the entry's */
   bool loop;
-  int64_t i, n;               /* iteration, trips: an if has one */
+  int64_t i, n;               /* iteration, -1 before the first; trips: an if has one */
   uint64_t steps;             /* nodes executed when the trip began */
 } whit_frame;
 
@@ -429,8 +429,8 @@ whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, int64_t 
 whit_status whit_constant_get(const whit_model *m, uint32_t k, whit_tensor *t);
 /* Points the call at a node's values; data is not looked at. */
 void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
-/* Data of a condition or trip count; NULL: it is not of that type, or has no element. */
-const void *whit_scalar(const whit_tensor *t, unsigned dtype);
+/* Data of a condition or trip count: of none "always". NULL: the value is not of that type, has no element, or is not known yet. */
+const void *whit_scalar(const whit_instance *i, uint32_t v, unsigned dtype);
 /* The value of an input or output of the entry, or NULL. */
 whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k);
 /* Opens a region of the control node where the walk stands. */

@@ -179,8 +179,9 @@ static bool carried_changed(whit_instance *i, const whit_frame *f) {
 
 /* Number of trips of a loop if the plan can know it, else -1. */
 static int64_t known_trips(const whit_instance *i, const whit_frame *f) {
-  if (f->in[-2] == WHIT_NONE || f->in[-1] != WHIT_NONE || f->results[-1] != WHIT_NONE) return -1;
-  const int64_t *n = (const int64_t *)whit_scalar(&i->values[f->in[-2]].t, WHIT_I64);
+  const uint32_t conditions = f->in[-1] & f->results[-1];     /* WHIT_NONE is all ones */
+  if (f->in[-2] == WHIT_NONE || conditions != WHIT_NONE) return -1;
+  const int64_t *n = (const int64_t *)whit_scalar(i, f->in[-2], WHIT_I64);
   return !n ? -1 : *n < 0 ? 0 : *n;      /* no data: not known yet */
 }
 
