@@ -216,7 +216,8 @@ class File:
         if debug is None or not offsets:
             return [""] * len(self.nodes)
         strings = debug.vector(0, _U8).tobytes()
-        return [_cut(strings, at) for at in offsets]
+        found = [_cut(strings, at) for at in offsets]
+        return (found + [""] * len(self.nodes))[: len(self.nodes)]
 
     # ---- size ----
 

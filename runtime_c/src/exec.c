@@ -50,26 +50,31 @@ whit_status whit_dense_copy(whit_call *c) {
   return WHIT_OK;
 }
 
-WHIT_CALLED const void *whit_scalar(const whit_tensor *t, unsigned dtype) {
+WHIT_CALLED const void *whit_scalar(const whit_instance *i, uint32_t v, unsigned dtype) {
+  static const int64_t always = INT64_MAX;    /* true, too */
+  if (v == WHIT_NONE) return &always;
+  const whit_tensor *t = &i->values[v].t;
   return whit_is_tensor(t) && t->dtype == dtype && whit_count(t) > 0 ? t->data : NULL;
 }
 
-int64_t whit_trips(const whit_tensor *t) {
-  if (t->rank && t->dtype != WHIT_I64) return t->shape[0];
-  const int64_t *n = (const int64_t *)whit_scalar(t, WHIT_I64);
+int64_t whit_trips(const whit_instance *i, uint32_t v) {
+  const whit_tensor *t = &i->values[v].t;
+  if (v != WHIT_NONE && t->rank && t->dtype != WHIT_I64) return t->shape[0];
+  const int64_t *n = (const int64_t *)whit_scalar(i, v, WHIT_I64);
   return !n ? -1 : *n < 0 ? 0 : *n;
 }
 
-whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node) {
+whit_frame *whit_frame_open(whit_instance *i, uint32_t region) {
   const whit_model *m = &i->model;
   const whit_region *r = &m->regions[region];
+  const uint32_t node = i->pc;
   const whit_node *n = &m->nodes[node];
   const bool loop = WHIT_HAS_loop && i->steps[node].mode == WHIT_STEP_LOOP;
   whit_frame *f = i->top + 1;
   f->region = r;
   f->node = node;
   f->end = r->end;
-  f->first_value = i->next_value;
+  f->after = n->end;
   f->depth = (uint16_t)(i->top->depth + 1);
   f->loop = loop;
   f->in = m->words + n->args + 2 * loop;
@@ -78,9 +83,8 @@ whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node) {
   f->results = m->words + r->results + loop;
   f->n_carried = loop ? n->n_in - 2u : 0;
   f->n_out = n->n_out;
-  f->i = 0;
+  f->i = -1;
   i->top = f;
-  i->pc = r->begin;
   return f;
 }
 
@@ -187,7 +191,7 @@ static bool tell_observer(whit_instance *i, uint32_t pc, int after) {
   return i->observer(i->observer_context, i, pc, after) != 0;
 }
 
-static bool steps_are_used_up(const whit_instance *i) { return i->host.max_steps && i->steps_done >= i->host.max_steps; }
+static bool steps_are_used_up(const whit_instance *i) { return i->steps_done > i->host.max_steps - 1; }     /* 0: never */
 
 whit_status whit_count_step(whit_instance *i) {
   if (steps_are_used_up(i)) return WHIT_E_BUDGET;
@@ -236,7 +240,7 @@ static whit_status bind_inputs(whit_instance *i) {
 
 static whit_status start_run(whit_instance *i) {
   if (i->ready < WHIT_HAS_ARENA) return WHIT_E_ORDER;
-  i->error = NULL;
+  i->failed = WHIT_OK;
   i->steps_done = 0;
   i->observed = i->pc = WHIT_NONE;      /* no node yet, if there is an error */
   i->top = i->frames;
@@ -276,15 +280,16 @@ whit_status whit_run(whit_instance *i) {
       break;
     }
     const whit_frame *f = whit_frame_top(i);
-    const bool inside = i->pc < f->end;
-    const uint32_t pc = inside ? i->pc : f->node;
-    if (pc == WHIT_NONE) {
-      s = finish_run(i);
-      break;
-    }
+    uint32_t pc = i->pc;
     const whit_step *step = &i->steps[pc];
-    if (WHIT_CONTROL && !inside) {
-      s = whit_flow_close(i);
+    if (pc >= f->end) {
+      pc = f->node;
+      if (pc == WHIT_NONE) {
+        s = finish_run(i);
+        break;
+      }
+      step = &i->steps[pc];
+      if (WHIT_CONTROL) s = whit_flow_close(i);
       if (s || i->top == f) continue;                   /* another trip */
     } else {
       if (!WHIT_SMALL && whit_is_skipped(step) && !i->observer) {  /* faster */

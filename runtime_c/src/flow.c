@@ -5,18 +5,6 @@
 
 static whit_value *value_at(whit_instance *i, uint32_t v) { return v == WHIT_NONE ? NULL : &i->values[v]; }
 
-/* 1: a condition is true, or not given; 0: it is false; -1: it is no bool. */
-static int truth_of(whit_instance *i, uint32_t v) {
-  if (v == WHIT_NONE) return 1;
-  const uint8_t *data = (const uint8_t *)whit_scalar(&i->values[v].t, WHIT_BOOL);
-  return data ? *data != 0 : -1;
-}
-
-static whit_status no_bool(whit_instance *i, uint32_t node) {
-  (void)i, (void)node;
-  return whit_error(i, WHIT_E_SHAPE, node, "a condition must be a bool");
-}
-
 /* An output on the heap becomes what a region has made: its block, or if it has none (it is dense then), a copy in a new one. */
 static whit_status take_over(whit_instance *i, whit_value *v, const whit_value *made) {
   whit_value_share(i, v, made);
@@ -28,12 +16,11 @@ static whit_status take_over(whit_instance *i, whit_value *v, const whit_value *
 }
 
 whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, const whit_tensor *slice, int64_t n) {
-  int32_t shape[WHIT_MAX_RANK];
   whit_status s = WHIT_E_SIZE;
   if (slice->rank < WHIT_MAX_RANK && n <= INT32_MAX) {
-    shape[0] = (int32_t)n;
-    for (unsigned a = 0; a < slice->rank; a++) shape[a + 1] = slice->shape[a];
-    s = whit_tensor_set(t, slice->dtype, slice->rank + 1u, shape);
+    __builtin_memmove(t->shape + 1, slice->shape, slice->rank * sizeof *t->shape);
+    t->shape[0] = (int32_t)n;
+    s = whit_tensor_set(t, slice->dtype, slice->rank + 1u, t->shape);
   }
   return s ? whit_error(i, s, node, "a stacked output is too large") : WHIT_OK;
 }
@@ -42,31 +29,6 @@ whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, const wh
 
 /* Where outputs end that may be on the heap. */
 static unsigned heap_end(const whit_instance *i, const whit_frame *f) { return WHIT_HEAP && i->heap ? f->n_out : 0; }
-
-/* Begins the trip that is next, or if there is none, leads to the region's end: whit_flow_close then finishes. */
-static void begin_trip(whit_instance *i, whit_frame *f) {
-  i->pc = f->end;
-  f->steps = i->steps_done;
-  if (f->i >= f->n) return;
-  i->pc = f->region->begin;
-  if (whit_is_loop(f)) *(int64_t *)i->values[f->params[-1]].t.data = f->i;
-  for (unsigned k = f->n_carried; k < f->n_out; k++) {
-    const whit_value *out = value_at(i, f->out[k]);
-    whit_value *r = &i->values[f->results[k]];
-    if (out && !whit_on_heap(out)) r->t.data = (uint8_t *)out->t.data + (f->i ? (size_t)f->i * whit_bytes(&r->t) : 0);
-  }
-}
-
-/* How often a loop's region may run; of an if 0: the second one does. */
-static whit_status trips_of(whit_instance *i, uint32_t pc, bool loop, int64_t *n) {
-  const uint32_t *args = whit_args(i, &i->model.nodes[pc]);
-  *n = loop && args[0] != WHIT_NONE ? whit_trips(&i->values[args[0]].t) : INT64_MAX;
-  if (*n < 0) return whit_error(i, WHIT_E_SHAPE, pc, "a trip count must be an i64, or have rows to count");
-  const int go = truth_of(i, args[loop]);
-  if (go < 0) return no_bool(i, pc);
-  if (!go) *n = 0;
-  return WHIT_OK;
-}
 
 /* Stacked outputs on the heap that no trip has written: their types, and blocks all the same, so that data is not NULL. */
 static whit_status begin_stacks(whit_instance *i, const whit_frame *f) {
@@ -91,32 +53,18 @@ static whit_status begin_stacks(whit_instance *i, const whit_frame *f) {
   return WHIT_OK;
 }
 
-/* Carried values as the region finds them, and outputs without any trip. */
-static whit_status begin_values(whit_instance *i, const whit_frame *f) {
-  for (unsigned k = 0; k < f->n_carried; k++) {
-    const whit_value *init = &i->values[f->in[k]];
-    whit_value *p = &i->values[f->params[k]];
-    if (whit_on_heap(p))
-      whit_value_share(i, p, init);
-    else
-      p->t.data = init->t.data;
-  }
-  return whit_is_loop(f) && heap_end(i, f) ? begin_stacks(i, f) : WHIT_OK;
-}
-
 whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
   const whit_step *step = &i->steps[pc];
-  int64_t n;
-  WHIT_TRY(trips_of(i, pc, WHIT_HAS_loop && (!WHIT_HAS_if || step->mode == WHIT_STEP_LOOP), &n));
-  whit_frame *f = whit_frame_open(i, n ? step->region : step->other, pc);
-  f->n = whit_is_loop(f) ? n : 1;
-  const whit_status s = begin_values(i, f);
-  if (!s) {
-    begin_trip(i, f);
-  } else {
-    i->top--;
-    i->pc = pc;
-  }
+  const bool loop = WHIT_HAS_loop && (!WHIT_HAS_if || step->mode == WHIT_STEP_LOOP);
+  const uint32_t *args = whit_args(i, &i->model.nodes[pc]);
+  const int64_t n = whit_trips(i, loop ? args[0] : WHIT_NONE);
+  const uint8_t *go = (const uint8_t *)whit_scalar(i, args[loop], WHIT_BOOL);
+  if (n < 0 || !go) return whit_error(i, WHIT_E_SHAPE, pc, "a condition must be a bool, a trip count an i64, or have rows to count");
+  whit_frame *f = whit_frame_open(i, *go ? step->region : step->other);
+  f->n = loop && !*go ? 0 : n;   /* an if's first trip is its last */
+  const whit_status s = loop && heap_end(i, f) ? begin_stacks(i, f) : WHIT_OK;
+  if (!s) i->pc = f->end;     /* where whit_flow_close begins the first trip */
+  else i->top--;
   return s;
 }
 
@@ -147,15 +95,20 @@ static whit_status append_slice(whit_instance *i, const whit_frame *f, whit_valu
   return WHIT_OK;
 }
 
-/* A carried result becomes the parameter. */
-static void carry_value(whit_instance *i, whit_value *p, whit_value *r) {
-  if (whit_on_heap(p))
-    whit_value_move(i, p, r);
-  else
-    p->t.data = r->t.data;
-  if (whit_on_heap(r)) return;
-  uint8_t *first = whit_slot(i, r, false);
-  r->t.data = r->t.data == first ? first + r->n_bytes : first;
+/* Parameters become what the region finds, or what the last trip has made; that is where the next one does not write. */
+static void carry_values(whit_instance *i, const whit_frame *f, const uint32_t *from) {
+  for (unsigned k = 0; k < f->n_carried; k++) {
+    whit_value *v = &i->values[from[k]], *p = &i->values[f->params[k]], *r = &i->values[f->results[k]];
+    if (!whit_on_heap(p))
+      p->t.data = v->t.data;
+    else if (from == f->in)
+      whit_value_share(i, p, v);
+    else
+      whit_value_move(i, p, v);
+    if (whit_on_heap(r)) continue;
+    uint8_t *first = whit_slot(i, r, false);
+    r->t.data = r->t.data == first ? first + r->n_bytes : first;
+  }
 }
 
 /* Hands on what a trip has made: first all that can run out of memory. */
@@ -164,17 +117,28 @@ static whit_status end_trip(whit_instance *i, whit_frame *f) {
     whit_value *out = value_at(i, f->out[k]), *r = &i->values[f->results[k]];
     if (out && whit_on_heap(out)) WHIT_TRY(whit_is_loop(f) ? append_slice(i, f, out, r) : take_over(i, out, r));
   }
-  int go = 0;
+  bool go = false;
   if (whit_is_loop(f)) {
     if (f->steps == i->steps_done) WHIT_TRY(whit_count_step(i));
-    go = truth_of(i, f->results[-1]);
-    if (go < 0) return no_bool(i, f->node);
+    const uint8_t *more = (const uint8_t *)whit_scalar(i, f->results[-1], WHIT_BOOL);
+    if (!more) return whit_error(i, WHIT_E_SHAPE, f->node, "a condition must be a bool");
+    go = *more;
   }
-  for (unsigned k = 0; k < f->n_carried; k++) carry_value(i, &i->values[f->params[k]], &i->values[f->results[k]]);
   for (unsigned k = f->n_carried; k < heap_end(i, f); k++) whit_value_drop(i, &i->values[f->results[k]]);
-  f->i++;
-  if (!go) f->n = f->i;
+  if (!go) f->n = f->i + 1;
   return WHIT_OK;
+}
+
+/* Begins the trip that is next. */
+static void begin_trip(whit_instance *i, whit_frame *f) {
+  i->pc = f->region->begin;
+  f->steps = i->steps_done;
+  if (whit_is_loop(f)) *(int64_t *)i->values[f->params[-1]].t.data = f->i;
+  for (unsigned k = f->n_carried; k < f->n_out; k++) {
+    const whit_value *out = value_at(i, f->out[k]);
+    whit_value *r = &i->values[f->results[k]];
+    if (out && !whit_on_heap(out)) r->t.data = (uint8_t *)out->t.data + (f->i ? (size_t)f->i * whit_bytes(&r->t) : 0);
+  }
 }
 
 /* Carried values become outputs, and the node is done. May be called again after WHIT_E_MEMORY. */
@@ -197,22 +161,26 @@ static whit_status end_region(whit_instance *i, const whit_frame *f) {
     whit_value *out = value_at(i, f->out[k]);
     const whit_tensor *t = &i->values[f->results[k]].t;
     if (!out || !whit_is_limited(out)) continue;        /* what trips or a branch have written there says its shape */
-    if (whit_is_loop(f)) WHIT_TRY(whit_stack(i, f->node, &out->t, t, f->i));
+    if (whit_is_loop(f)) WHIT_TRY(whit_stack(i, f->node, &out->t, t, f->n));
     else out->t = *t;
   }
   for (unsigned k = 0; WHIT_HEAP && k < f->n_carried; k++) {
     whit_value *p = &i->values[f->params[k]];
     if (whit_on_heap(p)) whit_value_drop(i, p);
   }
-  i->pc = i->model.nodes[f->node].end;
+  i->pc = f->after;
   i->top--;
   return WHIT_OK;
 }
 
 whit_status whit_flow_close(whit_instance *i) {
   whit_frame *f = whit_frame_top(i);
-  if (f->i < f->n) WHIT_TRY(end_trip(i, f));    /* else there was no trip, or it is back here for memory */
-  if (f->i >= f->n) return end_region(i, f);
+  const bool first = f->i < 0;
+  if (first || f->i < f->n) { /* else it is back here for memory */
+    if (!first) WHIT_TRY(end_trip(i, f));
+    carry_values(i, f, first ? f->in : f->results);
+  }
+  if (++f->i >= f->n) return end_region(i, f);
   begin_trip(i, f);
   return WHIT_OK;
 }

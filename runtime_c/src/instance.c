@@ -2,16 +2,17 @@
 #include "internal.h"
 
 static whit_status record_error(whit_instance *i, whit_status s, uint32_t node, const char *cause) {
-  if (!i->error) {
-    i->error = cause;
+  if (!i->failed) {
+    i->failed = s;
     i->error_node = node;
+    if (WHIT_TEXTS) i->error = cause;
   }
   return s;
 }
 
-whit_status whit_error_here(whit_instance *i, whit_status s) {
+WHIT_CALLED whit_status whit_error_here(whit_instance *i, whit_status s) {
   const whit_frame *f = whit_frame_top(i);
-  return record_error(i, s, i->pc < f->end ? i->pc : f->node, whit_status_text(s));
+  return record_error(i, s, i->pc < f->end ? i->pc : f->node, NULL);
 }
 
 #if WHIT_TEXTS
@@ -28,12 +29,14 @@ whit_status whit_fail(whit_call *c, whit_status s, const char *cause) {
 
 size_t whit_instance_bytes(const whit_model *m) {
   return sizeof(whit_instance) + (m->n_values + WHIT_PLACE_TRIES) * sizeof(whit_value) + m->n_nodes * sizeof(whit_step) +
-         m->n_ops * sizeof(whit_op *) + m->n_pointers * sizeof(whit_tensor *) + (WHIT_KNOWN ? 64 + whit_known_bytes(m) : 0);
+         m->n_pointers * sizeof(whit_tensor *) + (WHIT_SMALL ? 0 : m->n_ops * sizeof(whit_op *)) +
+         (WHIT_KNOWN ? 64 + whit_known_bytes(m) : 0);
 }
 
 /* Who needs dense data or memory of its own does not depend on shapes. */
 static void mark_values(whit_instance *i) {
   const whit_model *m = &i->model;
+  if (WHIT_SMALL && WHIT_VIEWS < 2 && !WHIT_DYNAMIC && !WHIT_KNOWN) return;     /* nobody asks */
   for (const whit_region *r = m->regions; r < m->regions + m->n_regions; r++)
     for (unsigned k = 0; k < r->n_results; k++) {
       const uint32_t v = m->words[r->results + k];
@@ -59,32 +62,40 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   i->entry = &model->entries[e];
   i->region = &model->regions[i->entry->region];
   if (host) i->host = *host;
-  i->kernels = whit_kernels_for(i->host.cpu);
+  if (WHIT_TABLES || (WHIT_ISAS & (WHIT_ISAS - 1)) != 0) i->kernels = whit_kernels_for(i->host.cpu);   /* else there is one set */
   /* the size of each table is a multiple of what the next one is aligned to */
   i->steps = (whit_step *)(i->values + model->n_values + WHIT_PLACE_TRIES);
-  i->ops = (const whit_op **)(i->steps + model->n_nodes);
-  i->pointers = (whit_tensor **)(i->ops + model->n_ops);
-  if (WHIT_KNOWN) i->known = (uint8_t *)memory + whit_round((uintptr_t)(i->pointers + model->n_pointers), 64) - (uintptr_t)memory;
+  i->pointers = (whit_tensor **)(i->steps + model->n_nodes);
+  const whit_op **ops = (const whit_op **)(i->pointers + model->n_pointers);
+  if (!WHIT_SMALL) i->ops = ops;
+  for (uint32_t k = 0; !WHIT_SMALL && k < model->n_ops; k++) *ops++ = whit_op_of(model, k);
+  if (WHIT_KNOWN) i->known = (uint8_t *)memory + whit_round((uintptr_t)ops, 64) - (uintptr_t)memory;
   i->error_node = i->observed = WHIT_NONE;
   i->top = i->frames;
   i->top->region = i->region;
   i->top->node = WHIT_NONE;
   i->top->end = i->region->end;
-  for (uint32_t k = 0; !WHIT_SMALL && k < model->n_ops; k++) i->ops[k] = whit_op_of(model, k);
   mark_values(i);
   for (uint32_t k = 0; k < model->n_constants; k++) {
     whit_constant_get(model, k, &i->values[k].t);
-    i->values[k].flags = WHIT_V_DEFINED | WHIT_V_KNOWN | WHIT_V_PARAM;
+    i->values[k].flags = WHIT_V_KNOWN | WHIT_V_PARAM;
+    i->values[k].birth = WHIT_NONE;   /* in scope in all of the entry */
   }
   return i;
 }
 
 /* ---- inputs, outputs, state ------------------------------------------------------------------------------ */
 
+/* The k-th of n values whose numbers begin at words[first], or NULL. */
+WHIT_CALLED static whit_value *listed_value(const whit_instance *i, uint32_t first, uint32_t n, uint32_t k) {
+  const uint32_t v = k < n ? i->model.words[first + k] : WHIT_NONE;
+  return v == WHIT_NONE ? NULL : (whit_value *)(uintptr_t)&i->values[v];
+}
+
 WHIT_CALLED whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k) {
-  if (k >= (outputs ? i->entry->n_outputs : i->entry->n_inputs)) return NULL;
-  const uint32_t v = i->model.words[(outputs ? i->region->results : i->region->params) + k];
-  return (whit_value *)(uintptr_t)&i->values[v];
+  const struct whit_entry *e = i->entry;
+  const whit_region *r = i->region;
+  return outputs ? listed_value(i, r->results, e->n_outputs, k) : listed_value(i, r->params, e->n_inputs, k);
 }
 
 static const struct whit_port *input_port(const whit_instance *i, uint32_t k) {
@@ -98,8 +109,8 @@ whit_status whit_input_set(whit_instance *i, uint32_t k, int dtype, int rank, co
   const struct whit_port *p = input_port(i, k);
   if ((p->kind & 1) || p->dtype != dtype || (p->rank != 255 && p->rank != rank)) return WHIT_E_INPUT;
   WHIT_TRY(whit_tensor_set(&t, (unsigned)dtype, (unsigned)rank, shape));
-  for (int a = 0; a < rank && p->rank != 255; a++) {
-    const int32_t want = (int32_t)i->model.words[p->dims + (unsigned)a];
+  for (unsigned a = 0; a < p->rank && p->rank != 255; a++) {
+    const int32_t want = (int32_t)i->model.words[p->dims + a];
     if (want >= 0 && want != shape[a]) return WHIT_E_INPUT;
   }
   if (!whit_same_type(&v->t, &t)) {
@@ -158,17 +169,15 @@ whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_
   whit_value *v = whit_port_value(i, 1, k);
   if (!v) return WHIT_E_ARGUMENT;
   if (!data) {
-    v->flags |= WHIT_V_BOUND;
-    v->t.data = NULL;
     i->ready = WHIT_NEW;
-    return WHIT_OK;
+  } else {
+    if (i->ready < WHIT_PLANNED) return WHIT_E_ORDER;
+    if (!(v->flags & WHIT_V_PLACED) || whit_is_limited(v)) return WHIT_E_UNSUPPORTED;
+    if (n_bytes < whit_bytes(&v->t)) return WHIT_E_MEMORY;
   }
-  if (i->ready < WHIT_PLANNED) return WHIT_E_ORDER;
-  if (!(v->flags & WHIT_V_PLACED) || whit_is_limited(v)) return WHIT_E_UNSUPPORTED;
-  if (n_bytes < whit_bytes(&v->t)) return WHIT_E_MEMORY;
   v->flags |= WHIT_V_BOUND;
   v->t.data = data;
-  for (uint32_t part = v->release; WHIT_SHARES && part != WHIT_NONE; part = i->values[part].release)
+  for (uint32_t part = v->release; WHIT_SHARES && data && part != WHIT_NONE; part = i->values[part].release)
     i->values[part].t.data = (uint8_t *)data + i->values[part].offset;
   return WHIT_OK;
 }
@@ -181,8 +190,7 @@ whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
   if (n_bytes < old_bytes || !arena) return WHIT_E_MEMORY;
   i->arena = (uint8_t *)arena;
   i->arena_bytes = n_bytes;
-  for (uint32_t v = 0; v < i->model.n_values; v++) {
-    whit_value *value = &i->values[v];
+  for (whit_value *value = i->values; value < i->values + i->model.n_values; value++) {
     const uintptr_t at = (uintptr_t)value->t.data - old;
     if (i->running && at < old_bytes)
       value->t.data = (uint8_t *)arena + at;
@@ -214,9 +222,8 @@ void whit_observe(whit_instance *i, whit_observer observer, void *context) {
 const whit_tensor *whit_node_value(const whit_instance *i, uint32_t node, int outputs, uint32_t k) {
   if (node >= i->model.n_nodes) return NULL;
   const whit_node *n = &i->model.nodes[node];
-  if (k >= (outputs ? n->n_out : n->n_in)) return NULL;
-  const uint32_t v = whit_args(i, n)[(outputs ? n->n_in : 0u) + k];
-  return v == WHIT_NONE ? NULL : &i->values[v].t;
+  const whit_value *v = outputs ? listed_value(i, n->args + n->n_in, n->n_out, k) : listed_value(i, n->args, n->n_in, k);
+  return v ? &v->t : NULL;
 }
 
 uint32_t whit_loop_depth(const whit_instance *i) {
@@ -232,5 +239,7 @@ int64_t whit_loop_iteration(const whit_instance *i, uint32_t d) {
 }
 
 uint64_t whit_steps(const whit_instance *i) { return i->steps_done; }
-uint32_t whit_error_node(const whit_instance *i) { return i->error ? i->error_node : WHIT_NONE; }
-const char *whit_error_text(const whit_instance *i) { return i->error ? i->error : ""; }
+uint32_t whit_error_node(const whit_instance *i) { return i->failed ? i->error_node : WHIT_NONE; }
+const char *whit_error_text(const whit_instance *i) {
+  return !i->failed ? "" : WHIT_TEXTS && i->error ? i->error : whit_status_text(i->failed);
+}

@@ -65,7 +65,8 @@ typedef struct whit_op {
   uint8_t strided;              /* a bit per input that may have any strides, the others come dense; the last bit counts for all
                                    that follow */
   uint8_t n_words, n_lists;     /* of attributes: words of single ones, which come first; then counted lists */
-  uint8_t flags, n_in_min, n_in_max, n_out_min, n_out_max; /* max 255: any number */
+  uint8_t flags, n_in_min, n_out_min;
+  uint16_t n_in_max, n_out_max; /* 65535: any number */
   uint16_t name;                /* where it begins in whit_op_names */
 } whit_op;
 /* The run function of operators that are views, where one needs memory of its own; and for one that is a run of bytes. */
@@ -261,8 +262,10 @@ typedef struct whit_winograd_out { /* a tile of 4 x 4 results from its 36 produc
 
 /* One table per instruction set; results are the same bits in each. WHIT_KERNEL(k, gemm_f32)(...) calls one of k's kernels. */
 typedef struct whit_kernels {
+#if !WHIT_TABLES
+  uint8_t none;                 /* sets are told apart by address */
+#else
   const char *name;
-#if WHIT_TABLES
 #define WHIT_KERNEL(k, name) ((k)->name)
   void (*gemm_f32)(const whit_gemm *g, int32_t row0, int32_t row1);
   void (*gemv_f32)(const whit_gemm *g);  /* where m is 1; the sums have an order of their own */
@@ -300,10 +303,9 @@ const whit_kernels *whit_kernels_for(uint32_t cpu);
 
 /* ---- instance ----------------------------------------------------------------------------------- */
 
-enum { WHIT_V_DEFINED = 1,  /* in scope while planning */
+enum { WHIT_V_LIMITED = 1,  /* shape not known to the plan, but no more than n_bytes: memory that is planned */
        WHIT_V_KNOWN = 2,    /* its data can be read while planning */
        WHIT_V_HEAP = 4,     /* shape not known to the plan, nor how large it may be: memory of the heap */
-       WHIT_V_LIMITED = 32768, /* shape not known to the plan, but no more than n_bytes: memory that is planned */
        WHIT_V_DENSE = 8,    /* some user needs it dense */
        WHIT_V_OWN = 16,     /* result of a region: written to memory of its own, never a view */
        WHIT_V_TWICE = 32,   /* carried or scanned result of a loop: two slots in turn */
@@ -351,11 +353,10 @@ typedef struct whit_frame {
   const whit_region *region;
   const uint32_t *in, *out, *params, *results;
   uint32_t n_carried, n_out;
-  uint32_t node, end;         /* control node, WHIT_NONE: the entry; node index where the region ends */
-  uint32_t first_value;       /* planning: next value number when the region opened */
+  uint32_t node, end, after;  /* control node, WHIT_NONE: the entry; node indices where the region ends and the control node */
   uint16_t depth;             /* 0: the entry's */
   bool loop;
-  int64_t i, n;               /* iteration, trips: an if has one */
+  int64_t i, n;               /* iteration, -1 before the first; trips: an if has one */
   uint64_t steps;             /* nodes executed when the trip began */
 } whit_frame;
 
@@ -375,11 +376,11 @@ struct whit_instance {
   uint64_t random_counter;    /* how far all the random nodes have come, over all runs */
   whit_observer observer;
   void *observer_context;
-  const char *error;
+  const char *error;          /* what `failed` was about, NULL: there is no more to say */
   const struct whit_entry *entry;
   const whit_region *region;  /* of the entry */
   uint32_t next_region;       /* planning: number of the one that opens next */
-  uint32_t next_value;        /* planning: greater than all numbers that are defined */
+  whit_status failed;         /* the first error of the run or plan */
   uint32_t error_node, pc;
   uint32_t observed;                  /* node whose "before" the observer has seen */
   uint32_t ready;             /* WHIT_NEW, ... */
@@ -435,14 +436,15 @@ whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, const wh
 whit_status whit_constant_get(const whit_model *m, uint32_t k, whit_tensor *t);
 /* Points the call at a node's values; data is not looked at. */
 void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
-/* Trips that a loop is asked for: one i64, or as many as a tensor of another type has rows; -1: it is neither, or not known yet. */
-int64_t whit_trips(const whit_tensor *t);
-/* Data of a condition or trip count; NULL: it is not of that type, or has no element. */
-const void *whit_scalar(const whit_tensor *t, unsigned dtype);
+/* Trips that a loop is asked for by a value, or any number if it is not given: one i64, or as many as a tensor of another type has
+ * rows; -1: it is neither, or not known yet. */
+int64_t whit_trips(const whit_instance *i, uint32_t v);
+/* Data of a condition or trip count: of none "always". NULL: the value is not of that type, has no element, or is not known yet. */
+const void *whit_scalar(const whit_instance *i, uint32_t v, unsigned dtype);
 /* The value of an input or output of the entry, or NULL. */
 whit_value *whit_port_value(const whit_instance *i, int outputs, uint32_t k);
-/* Opens a region of a control node: its first node is next. */
-whit_frame *whit_frame_open(whit_instance *i, uint32_t region, uint32_t node);
+/* Opens a region of the control node where the walk stands. */
+whit_frame *whit_frame_open(whit_instance *i, uint32_t region);
 /* Makes output 0, which is described, dense. */
 void whit_out_dense(const whit_call *c);
 /* May the call's output be the view that its shape function described? */

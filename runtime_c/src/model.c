@@ -42,11 +42,14 @@ whit_status whit_port_get(const whit_model *model, uint32_t e, int outputs, uint
   info->dtype = p->dtype;
   info->rank = p->rank;
   info->kind = p->kind & 1;
-  info->optional = p->kind >> 1;
+  info->optional = p->kind >> 1 & 1;
   for (unsigned a = 0; a < WHIT_MAX_RANK; a++) {
-    const int32_t d = p->rank != 255 && a < p->rank ? (int32_t)model->words[p->dims + a] : 0;
+    info->dims[a] = 0;
+    info->symbols[a] = NULL;
+    if (p->rank == 255 || a >= p->rank) continue;
+    const int32_t d = (int32_t)model->words[p->dims + a];
     info->dims[a] = d < 0 ? -1 : d;
-    info->symbols[a] = d < 0 ? model->strings + (-1 - d) : NULL;
+    if (d < 0 && (uint32_t)~d < model->n_strings) info->symbols[a] = model->strings + ~d;
   }
   return WHIT_OK;
 }

@@ -144,7 +144,7 @@ static void place_all(whit_instance *i) {
   const whit_region *entry = i->region;
   uint32_t waiting = WHIT_NONE, placed = WHIT_NONE;
   i->static_bytes = 0;
-  for (uint32_t v = i->next_value; v-- > 0;) {
+  for (uint32_t v = i->model.n_values; v-- > 0;) {
     if (!is_item(&i->values[v])) continue;
     i->values[v].offset = SIZE_MAX - order_of(&i->values[v]);
     list_add(i->values, &waiting, v);
@@ -307,7 +307,7 @@ static whit_value *place_items(placing *p, unsigned by) {
   forget_places(p);
   for (uint32_t k = 0; k < p->n_forward; k++)
     if (forward_at(p, k)->block <= by) list = list_before(i, i->model.n_values + k, list);
-  for (uint32_t v = i->next_value; v-- > 0;)
+  for (uint32_t v = i->model.n_values; v-- > 0;)
     if (is_item(&i->values[v])) list = list_before(i, v, list);
   for (uint32_t v = sort_list(i->values, list, by), next; v != WHIT_NONE; v = next) {
     whit_value *value = &i->values[v];
@@ -324,7 +324,7 @@ static whit_value *place_items(placing *p, unsigned by) {
 static size_t live_bytes(const placing *p) {
   uint32_t now = 0, most = 0;     /* multiples of 64 bytes */
   for (uint32_t m = 1; m <= p->n; m++) p->at[m].release = 0;
-  for (uint32_t v = 0; v < p->i->next_value; v++) {
+  for (uint32_t v = 0; v < p->i->model.n_values; v++) {
     const whit_value *value = &p->i->values[v];
     if (!is_item(value)) continue;
     const uint32_t units = (uint32_t)(item_bytes(value) / 64), end = number_of(p, value->death) + 1;
@@ -363,7 +363,7 @@ static void place_all(whit_instance *i) {
 static void place_insiders(whit_instance *i) {
   const whit_region *entry = i->region;
   for (unsigned k = 0; k < entry->n_results; k++) i->values[i->model.words[entry->results + k]].release = WHIT_NONE;
-  for (uint32_t v = 0; v < i->next_value; v++) {
+  for (uint32_t v = 0; v < i->model.n_values; v++) {
     whit_value *value = &i->values[v];
     whit_value *home = &i->values[value->next];
     if (!(value->flags & WHIT_V_INSIDE)) continue;

@@ -5,15 +5,15 @@
 
 /* ---- definitions and uses --------------------------------------------------------------------------- */
 
-static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc, unsigned flags) {
-  const uint32_t v = (uint32_t)(value - i->values);
-  const unsigned keep = WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | WHIT_V_GROWS | WHIT_V_BOUND;
-  value->flags = (uint16_t)((value->flags & keep) | WHIT_V_DEFINED | flags);
-  value->birth = value->death = pc;
-  if (WHIT_CONTROL && (flags & (WHIT_V_PARAM | WHIT_V_PLACED)) != WHIT_V_PARAM) value->death = i->model.nodes[pc].end - 1;
+/* Where the walk stands a value is defined, which lives, as far as is known yet, to the end of the node there. */
+WHIT_CALLED static void plan_define(whit_instance *i, whit_value *value, unsigned flags) {
+  const unsigned keep = WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_GROWS | WHIT_V_BOUND;
+  value->flags = (uint16_t)((value->flags & keep) | flags);
+  value->birth = value->death = i->pc;
+  if (WHIT_CONTROL && (flags & (WHIT_V_PARAM | WHIT_V_PLACED)) != WHIT_V_PARAM) value->death = i->model.nodes[i->pc].end - 1;
   if (flags & (WHIT_V_PLACED | WHIT_V_LIMITED)) value->n_bytes = whit_round(whit_bytes(&value->t), 64);
-  if (WHIT_HEAP) value->release = flags & WHIT_V_PARAM ? WHIT_NONE : pc;
-  if (WHIT_CONTROL) value->depth = i->top->depth;
+  if (WHIT_HEAP) value->release = flags & WHIT_V_PARAM ? WHIT_NONE : i->pc;
+  value->depth = whit_frame_top(i)->depth;
   if (WHIT_DYNAMIC && flags & (WHIT_V_HEAP | WHIT_V_LIMITED)) {
     value->t.kind = 0;
     value->t.rank = 255;
@@ -23,24 +23,20 @@ static whit_value *plan_define(whit_instance *i, whit_value *value, uint32_t pc,
     i->heap = true;
   }
   if (!(flags & WHIT_V_KNOWN)) value->t.data = NULL;
-  if (i->next_value <= v) i->next_value = v + 1;
-  return value;
 }
 
 /* A value read at node pc of the innermost region lives, seen from the region that defined it, until the end of the control
- * node that stands there. */
+ * node that stands there. That region is open, and not one before it that was as deep. */
 static whit_status plan_use(whit_instance *i, whit_value *value, uint32_t pc) {
-  if (!(value->flags & WHIT_V_DEFINED)) return whit_error(i, WHIT_E_FORMAT, pc, "reads a value that is not in scope");
-  const uint32_t at = WHIT_CONTROL && value->depth < i->top->depth ? i->frames[value->depth + 1u].node : pc;
+  const whit_frame *top = whit_frame_top(i), *home = i->frames + value->depth;
+  if (home > top || value->birth + whit_is_loop(home) < home->region->begin)    /* a loop's parameters are defined at its node */
+    return whit_error(i, WHIT_E_FORMAT, pc, "reads a value that is not in scope");
+  const uint32_t at = WHIT_CONTROL && home < top ? home[1].node : pc;
   const uint32_t death = WHIT_CONTROL ? i->model.nodes[at].end - 1 : pc;
   if (death > value->death) value->death = death;
   if (WHIT_SHARES) value->flags |= value->flags & WHIT_V_READ ? WHIT_V_READ_AGAIN : WHIT_V_READ;
   if (WHIT_HEAP) value->release = at;
   return WHIT_OK;
-}
-
-static void close_scope(whit_instance *i, uint32_t first) {
-  for (uint32_t v = first; v < i->next_value; v++) i->values[v].flags &= (uint16_t)~WHIT_V_DEFINED;
 }
 
 /* May a shape depend on data? */
@@ -140,7 +136,7 @@ static whit_status plan_plain(whit_instance *i, whit_step *step, whit_call *c, c
     }
   }
   for (unsigned k = 0; k < c->n_out; k++) {
-    if (c->out[k]) plan_define(i, (whit_value *)(void *)c->out[k], c->node, flags);
+    if (c->out[k]) plan_define(i, (whit_value *)(void *)c->out[k], flags);
   }
   i->pc++;
   return WHIT_OK;
@@ -152,33 +148,43 @@ static whit_status plan_plain(whit_instance *i, whit_step *step, whit_call *c, c
 static whit_status plan_define_params(whit_instance *i, const whit_frame *f) {
   whit_value *iter = &i->values[f->params[-1]];
   whit_tensor_set(&iter->t, WHIT_I64, 0, NULL);
-  plan_define(i, iter, f->node, WHIT_V_PLACED | WHIT_V_PARAM);
+  plan_define(i, iter, WHIT_V_PLACED | WHIT_V_PARAM);
   for (unsigned k = 0; k < f->n_carried; k++) {
     if (f->in[k] == WHIT_NONE) return whit_error(i, WHIT_E_FORMAT, f->node, "lacks an input");
     const whit_value *init = &i->values[f->in[k]];
     whit_value *p = &i->values[f->params[k]];
     const bool dynamic = WHIT_DYNAMIC && (whit_is_dynamic(init) || p->flags & WHIT_V_GROWS);
     if (!dynamic) p->t = init->t;
-    plan_define(i, p, f->node, WHIT_V_PARAM | (dynamic ? WHIT_V_HEAP : 0u));
-    i->values[f->results[k]].flags |= WHIT_V_TWICE;
+    plan_define(i, p, WHIT_V_PARAM | (dynamic ? WHIT_V_HEAP : 0u));
   }
   return WHIT_OK;
 }
 
-/* Opens the next region of a control node. */
-static whit_status plan_open_region(whit_instance *i, uint32_t node) {
-  const whit_frame *f = whit_frame_open(i, i->next_region++, node);
-  return whit_is_loop(f) ? plan_define_params(i, f) : WHIT_OK;
+/* Opens the next region of the control node where the walk stands. Its nodes must begin at pc: what regions a file has, and how they
+ * nest, nobody has checked before. */
+static whit_status plan_open_region(whit_instance *i, uint32_t pc) {
+  const uint32_t number = i->next_region++;
+  if (i->top == i->frames + WHIT_MAX_DEPTH || number >= i->model.n_regions)
+    return whit_error(i, WHIT_E_FORMAT, i->pc, "owns a region that is not there, or too deep");
+  const whit_frame *f = whit_frame_open(i, number);
+  const whit_region *r = f->region;
+  const bool loop = whit_is_loop(f);
+  const bool nested = r->begin == pc && f->end <= f->after && f->after <= f[-1].end;
+  if (!nested || r->n_params != f->n_carried + loop || r->n_results != f->n_out + loop)
+    return whit_error(i, WHIT_E_FORMAT, f->node, "owns a region that does not fit");
+  if (loop) WHIT_TRY(plan_define_params(i, f));
+  i->pc = pc;
+  return WHIT_OK;
 }
 
 /* Results of the region that closes: each computed by a node of it, and named once. */
 static whit_status use_results(whit_instance *i, const whit_frame *f) {
-  const uint32_t *results = i->model.words + f->region->results;
+  const whit_region *r = f->region;
+  const uint32_t *results = i->model.words + r->results;
   const bool loop = WHIT_HAS_loop && f->loop;        /* the entry is none */
-  for (unsigned k = 0; k < f->region->n_results; k++) {
-    if (loop && results[k] == WHIT_NONE) continue;
-    whit_value *v = results[k] == WHIT_NONE ? NULL : &i->values[results[k]];
-    if (!v || results[k] < f->first_value || (v->flags & (WHIT_V_DEFINED | WHIT_V_RESULT | WHIT_V_PARAM)) != WHIT_V_DEFINED)
+  for (unsigned k = loop && results[0] == WHIT_NONE; k < r->n_results; k++) {
+    whit_value *v = &i->values[results[k]];
+    if (results[k] == WHIT_NONE || v->birth < r->begin || v->depth != f->depth || v->flags & (WHIT_V_RESULT | WHIT_V_PARAM))
       return whit_error(i, WHIT_E_FORMAT, f->node, "a region's result must be computed in it, once");
     v->flags |= WHIT_V_RESULT;
     v->death = f->end - 1;
@@ -188,13 +194,15 @@ static whit_status use_results(whit_instance *i, const whit_frame *f) {
   return WHIT_OK;
 }
 
-/* Marks carried parameters whose result has another shape as growing. true: the body must be planned again. */
+/* Gives what the loop carries two slots, and marks parameters whose result has another shape as growing. true: the body must be
+ * planned again. */
 static bool carried_changed(whit_instance *i, const whit_frame *f) {
   bool changed = false;
   for (unsigned k = 0; k < f->n_carried; k++) {
-    whit_value *p = &i->values[f->params[k]];
-    if (whit_is_dynamic(p) || whit_same_type(&p->t, &i->values[f->results[k]].t)) continue;
-    p->flags |= WHIT_V_GROWS;
+    whit_value *p = &i->values[f->params[k]], *r = &i->values[f->results[k]];
+    r->flags |= WHIT_V_TWICE;
+    if (whit_is_dynamic(p) || whit_same_type(&p->t, &r->t)) continue;
+    if (WHIT_DYNAMIC) p->flags |= WHIT_V_GROWS;
     changed = true;
   }
   return changed;
@@ -202,12 +210,12 @@ static bool carried_changed(whit_instance *i, const whit_frame *f) {
 
 /* How often a loop runs at most, if the plan can know it, else -1. */
 static int64_t most_trips(const whit_instance *i, const whit_frame *f) {
-  const whit_value *trips = f->in[-2] == WHIT_NONE ? NULL : &i->values[f->in[-2]];
-  return trips && !whit_is_dynamic(trips) ? whit_trips(&trips->t) : -1;
+  const uint32_t trips = f->in[-2];
+  return trips == WHIT_NONE || whit_is_dynamic(&i->values[trips]) ? -1 : whit_trips(i, trips);
 }
 
 /* May a condition end it earlier? */
-static bool may_end_early(const whit_frame *f) { return f->in[-1] != WHIT_NONE || f->results[-1] != WHIT_NONE; }
+static bool may_end_early(const whit_frame *f) { return (f->in[-1] & f->results[-1]) != WHIT_NONE; }    /* all ones */
 
 /* Gives an output of unknown shape room for what either branch writes, or for the slices of as many trips as there can be. */
 static unsigned limit_output(whit_value *out, const whit_value *a, const whit_value *b, bool stacked, int64_t trips) {
@@ -242,7 +250,7 @@ static whit_status define_outputs(whit_instance *i, const whit_frame *f, const w
       a->flags &= (uint16_t)~WHIT_V_PLACED;
       b->flags &= (uint16_t)~WHIT_V_PLACED;
     }
-    plan_define(i, out, f->node, flags);
+    plan_define(i, out, flags);
   }
   return WHIT_OK;
 }
@@ -251,23 +259,19 @@ static whit_status define_outputs(whit_instance *i, const whit_frame *f, const w
 static whit_status plan_close_region(whit_instance *i) {
   const whit_frame *f = whit_frame_top(i);
   whit_step *step = &i->steps[f->node];
-  WHIT_TRY(use_results(i, f));
-  close_scope(i, f->first_value);
-  if (carried_changed(i, f)) {
-    WHIT_TRY(need_dynamic(i, f->node));
-    i->next_value = f->first_value;
-    i->next_region = step->region + 1;
-    i->pc = f->node + 1;
-    return plan_define_params(i, f);
-  }
   i->top--;
   i->pc = f->node;
+  if (carried_changed(i, f)) {
+    WHIT_TRY(need_dynamic(i, f->node));
+    i->next_region = step->region;
+    return plan_open_region(i, f->node + 1);
+  }
   if (WHIT_HAS_if && !whit_is_loop(f) && step->other == step->region) {
     step->other = i->next_region;
-    return plan_open_region(i, f->node);
+    return plan_open_region(i, f->end);
   }
   WHIT_TRY(define_outputs(i, f, step));
-  i->pc = i->model.nodes[f->node].end;
+  i->pc = f->after;
   return WHIT_OK;
 }
 
@@ -294,16 +298,20 @@ static whit_status plan_node(whit_instance *i) {
   WHIT_TRY(s);
   step->mode = whit_owns_loop(op) ? WHIT_STEP_LOOP : WHIT_STEP_IF;
   step->region = step->other = i->next_region;
-  return plan_open_region(i, pc);
+  return plan_open_region(i, pc + 1);
 }
 
 static whit_status plan_walk(whit_instance *i) {
   for (;;) {
     const whit_frame *f = whit_frame_top(i);
-    const bool inside = i->pc < f->end;
-    if (!inside && (!WHIT_CONTROL || f->node == WHIT_NONE)) return use_results(i, f);
     const uint32_t pc = i->pc;
-    WHIT_TRY(inside ? plan_node(i) : plan_close_region(i));
+    if (pc < f->end) {
+      WHIT_TRY(plan_node(i));
+    } else {
+      WHIT_TRY(use_results(i, f));
+      if (!WHIT_CONTROL || f->node == WHIT_NONE) return WHIT_OK;
+      WHIT_TRY(plan_close_region(i));
+    }
     if (WHIT_DYNAMIC && !WHIT_HEAP && i->heap) {
       i->pc = pc;
       return whit_error(i, WHIT_E_UNSUPPORTED, pc, "a shape depends on data, and nothing limits it: not in this build of the runtime");
@@ -315,7 +323,7 @@ static whit_status plan_walk(whit_instance *i) {
 
 /* Lists the values on the heap that are let go after each node. */
 static void list_releases(whit_instance *i) {
-  for (uint32_t v = 0; v < i->next_value; v++) {
+  for (uint32_t v = 0; v < i->model.n_values; v++) {
     whit_value *value = &i->values[v];
     if (!whit_on_heap(value) || value->flags & WHIT_V_OWN || value->release == WHIT_NONE) continue;
     value->next = i->steps[value->release].release;
@@ -329,11 +337,11 @@ static whit_status define_shared(whit_instance *i) {
   for (uint32_t k = 0; WHIT_STATES && k < m->n_states; k++) {
     whit_value *v = &i->values[m->n_constants + k];
     v->t = i->values[m->states[k].initial].t;
-    plan_define(i, v, 0, WHIT_V_PARAM);
+    plan_define(i, v, WHIT_V_PARAM);
   }
   whit_value *value;
   for (unsigned k = 0; (value = whit_port_value(i, 0, k)); k++) {
-    plan_define(i, value, i->region->begin, WHIT_V_PARAM);
+    plan_define(i, value, WHIT_V_PARAM);
     if (!whit_is_tensor(&value->t)) {
       value->flags |= WHIT_V_HEAP;
       i->heap = true;
@@ -347,19 +355,19 @@ static whit_status define_shared(whit_instance *i) {
 static whit_status plan_entry(whit_instance *i) {
   const whit_model *m = &i->model;
   i->ready = WHIT_NEW;
-  i->running = i->heap = false;
-  i->error = NULL;
-  i->known_used = 0;
-  i->next_value = m->n_constants;
+  i->running = false;
+  if (WHIT_DYNAMIC) i->heap = false;
+  i->failed = WHIT_OK;
+  if (WHIT_KNOWN) i->known_used = 0;
   for (uint32_t v = m->n_constants; v < m->n_values; v++) {
     const unsigned bound = i->values[v].t.data ? 0 : WHIT_V_BOUND;    /* only announced: see whit_output_bind */
-    i->values[v].flags &= (uint16_t)(WHIT_V_DENSE | WHIT_V_OWN | WHIT_V_TWICE | bound);
-    i->values[v].block = 0;
+    i->values[v].flags &= (uint16_t)(WHIT_V_DENSE | WHIT_V_OWN | bound);
+    i->values[v].depth = WHIT_MAX_DEPTH + 1;    /* not defined */
+    if (WHIT_HEAP || !WHIT_SMALL) i->values[v].block = 0;
   }
   i->top = i->frames;
   i->pc = WHIT_NONE;            /* no node yet, if there is an error */
   WHIT_TRY(define_shared(i));
-  i->frames[0].first_value = i->next_value;
   i->next_region = i->entry->region + 1;
   i->pc = i->region->begin;
   WHIT_TRY(plan_walk(i));

@@ -32,9 +32,7 @@ bool whit_type_is_signed(unsigned dtype) {
 
 /* Axes of size 0 count as 1 against the limit, so that the product of any axes fits in 31 bits. */
 whit_status whit_tensor_set(whit_tensor *t, unsigned dtype, unsigned rank, const int32_t *shape) {
-  const uint32_t size = whit_type_size(dtype);
   int64_t n = 1;
-  if (!size) return WHIT_E_TYPE;
   if (rank > WHIT_MAX_RANK) return WHIT_E_SHAPE;
   for (unsigned a = rank; a--;) {
     const int32_t dim = shape[a];
@@ -42,13 +40,14 @@ whit_status whit_tensor_set(whit_tensor *t, unsigned dtype, unsigned rank, const
     t->shape[a] = dim;
     t->stride[a] = (int32_t)n;
     if (dim) n *= dim;
-    if (n > INT32_MAX || n > PTRDIFF_MAX / (int32_t)size) return WHIT_E_SIZE;
+    if (n > INT32_MAX) return WHIT_E_SIZE;
   }
   t->dtype = (uint8_t)dtype;
   t->rank = (uint8_t)rank;
   t->kind = WHIT_TENSOR;
   t->reserved = 0;
-  return WHIT_OK;
+  const int32_t size = (int32_t)whit_type_size(dtype);
+  return !size ? WHIT_E_TYPE : n > PTRDIFF_MAX / size ? WHIT_E_SIZE : WHIT_OK;
 }
 
 whit_status whit_out(whit_call *c, unsigned k, unsigned dtype, unsigned rank,

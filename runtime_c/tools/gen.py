@@ -31,7 +31,7 @@ C_FLAGS = {
     "loop": "WHIT_OP_LOOP",
     "no_larger": "WHIT_OP_NO_LARGER",
 }
-ANY = 255
+ANY = 65535
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -257,7 +257,7 @@ def c_row(r: dict[str, Any], name_at: int) -> str:
         run = "NULL"
     return (
         f"  {{ whit_{name}_shape, {run}, 0x{r['id']:08x}u, 0x{mask:x}, {words}, {lists}, "
-        f"{' | '.join(flags) or '0'}, {in_min}, {in_max}, {out_min}, {out_max}, {name_at} }},"
+        f"{' | '.join(flags) or '0'}, {in_min}, {out_min}, {in_max}, {out_max}, {name_at} }},"
     )
 
 
