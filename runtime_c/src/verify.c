@@ -125,10 +125,16 @@ static const void *check_states(reader *r) {
   return NULL;
 }
 
-/* Names of nodes; those of values the runtime never reads. */
+/* Names of nodes; and those of values, which the runtime never reads, where it explains itself to people. */
 static const void *check_names(const whit_model *m) {
   for (uint32_t k = 0; k < m->n_node_names; k++)
     if (m->node_names[k] >= m->n_debug_strings) return &m->node_names[k];
+  for (uint32_t k = 0; WHIT_TEXTS && k < m->n_names; k++) {
+    const struct whit_name *n = &m->names[k];
+    if (n->name >= m->n_debug_strings || n->value >= m->n_values || (n->node != WHIT_NONE && n->node >= m->n_nodes) ||
+        (n->source != WHIT_NONE && n->source >= m->n_debug_strings))
+      return n;
+  }
   return NULL;
 }
 

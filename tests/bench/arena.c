@@ -11,7 +11,7 @@ __attribute__((visibility("default"))) size_t arena_living(const whit_instance *
   size_t most = 0;
   for (uint32_t pc = entry->begin; pc < entry->end; pc++) {
     size_t sum = i->steps[pc].mode == WHIT_STEP_READY ? (size_t)i->steps[pc].scratch * 64 : 0;
-    for (uint32_t v = 0; v < i->next_value; v++) sum += item_bytes(&i->values[v], pc);
+    for (uint32_t v = 0; v < i->model.n_values; v++) sum += item_bytes(&i->values[v], pc);
     if (most < sum) most = sum;
   }
   return most;

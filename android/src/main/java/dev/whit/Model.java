@@ -197,7 +197,11 @@ public final class Model implements AutoCloseable {
 
     /** Names of the source model's values. The caller keeps the native model. */
     synchronized Names names() {
-        if (names == null) names = new Names(Native.modelBytes(memory.handle));
+        try {
+            if (names == null) names = new Names(Native.modelBytes(memory.handle));
+        } catch (IndexOutOfBoundsException e) { // libraries of the size profile do not check them
+            throw new WhitException("the names in the file are damaged: convert the model again");
+        }
         return names;
     }
 
