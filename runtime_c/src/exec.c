@@ -58,8 +58,8 @@ WHIT_CALLED const void *whit_scalar(const whit_instance *i, uint32_t v, unsigned
 }
 
 int64_t whit_trips(const whit_instance *i, uint32_t v) {
-  const whit_tensor *t = &i->values[v].t;
-  if (v != WHIT_NONE && t->rank && t->dtype != WHIT_I64) return t->shape[0];
+  const whit_tensor *t = v == WHIT_NONE ? NULL : &i->values[v].t;
+  if (t && t->rank && t->dtype != WHIT_I64) return t->shape[0];
   const int64_t *n = (const int64_t *)whit_scalar(i, v, WHIT_I64);
   return !n ? -1 : *n < 0 ? 0 : *n;
 }

@@ -119,7 +119,36 @@ def test_a_left_factor_with_gaps(native: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["digits", "finished", "convolutions", "bottlenecks"])
 def test_hostile_files(name: str, tmp_path: Path) -> None:
     """Parts that are left out leave no hole: mutants of the model that a build is for, under ASan and UBSan."""
-    path = runners.ROOT / f"tests/golden/v1/{name}.whit"
+    _mutants(runners.ROOT / f"tests/golden/v1/{name}.whit", 7, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.native
+def test_loops_of_two_entries(tmp_path: Path) -> None:
+    """A library that has loops and no if: the constants of an entry that is not the first are in scope in it."""
+    f, i, b = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+    body = helper.make_graph(
+        [helper.make_node("Mul", ["old", "w"], ["new"]), helper.make_node("Identity", ["go_in"], ["go"])],
+        "body",
+        [helper.make_tensor_value_info("k", i, []), helper.make_tensor_value_info("go_in", b, []),
+         helper.make_tensor_value_info("old", f, [3])],
+        [helper.make_tensor_value_info("go", b, []), helper.make_tensor_value_info("new", f, [3])],
+    )  # fmt: skip
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)],
+        "g",
+        [helper.make_tensor_value_info("x", f, [3])],
+        [helper.make_tensor_value_info("y", f, [3])],
+        [onnx.numpy_helper.from_array(np.array(3), "n"), onnx.numpy_helper.from_array(np.ones(3, np.float32), "w")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    path = tmp_path / "two.whit"
+    whit.convert({"a": model, "b": model}, str(path))
+    _mutants(path, 101, tmp_path)
+
+
+def _mutants(path: Path, stride: int, tmp_path: Path) -> None:
+    """tests/fuzz/mutate.c, with the C file of the size profile for the model; the whole file must run in all entries."""
     built.build([path], "c", tmp_path, "--profile", "size")
     program = tmp_path / "mutate"
     sanitize = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
@@ -134,7 +163,7 @@ def test_hostile_files(name: str, tmp_path: Path) -> None:
         program,
     ]
     subprocess.run([str(c) for c in command], check=True)
-    done = subprocess.run([program, "-s", "7", path], capture_output=True, text=True)
+    done = subprocess.run([program, "-s", str(stride), path], capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     assert "mutants" in done.stdout
 
