@@ -189,7 +189,8 @@ WHIT_API whit_status whit_input_absent(whit_instance *i, uint32_t k);
 /* Places every value for the shapes set, and tells the bytes of arena needed in *n_bytes. Where shapes depend
  * on data, and nothing known before a run limits them (as a loop's constant trip count does its stacked outputs), the arena may
  * have to grow during a run (see whit_run). Linear in nodes; no allocation.
- * Returns WHIT_E_SHAPE, WHIT_E_TYPE, ..., or WHIT_E_FORMAT of a file whose regions do not fit together, with whit_error_node and whit_error_text set. */
+ * Returns WHIT_E_SHAPE, WHIT_E_TYPE, ..., or WHIT_E_FORMAT of a file whose regions do not fit together, with
+ * whit_error_node and whit_error_text set. */
 WHIT_API whit_status whit_plan(whit_instance *i, size_t *n_bytes);
 
 /* Gives the planned instance its arena (aligned to 64). In the middle of a run a larger block may
