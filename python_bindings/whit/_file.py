@@ -1,6 +1,6 @@
 """Reads the structure of a .whit file in place (runtime_c/schema/FORMAT.md), and writes the smallest one there is.
 
-whit_open has checked the file before anything here reads it.
+whit_open has checked every index before anything here reads it; how regions nest, only the plan of an instance does.
 """
 
 from __future__ import annotations

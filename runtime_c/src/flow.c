@@ -59,7 +59,8 @@ whit_status whit_flow_open(whit_instance *i, uint32_t pc) {
   const uint32_t *args = whit_args(i, &i->model.nodes[pc]);
   const int64_t n = whit_trips(i, loop ? args[0] : WHIT_NONE);
   const uint8_t *go = (const uint8_t *)whit_scalar(i, args[loop], WHIT_BOOL);
-  if (n < 0 || !go) return whit_error(i, WHIT_E_SHAPE, pc, "a condition must be a bool, a trip count an i64, or have rows to count");
+  if (n < 0 || !go)
+    return whit_error(i, WHIT_E_SHAPE, pc, "a condition must be a bool, a trip count an i64, or have rows to count");
   whit_frame *f = whit_frame_open(i, *go ? step->region : step->other);
   f->n = loop && !*go ? 0 : n;   /* an if's first trip is its last */
   const whit_status s = loop && heap_end(i, f) ? begin_stacks(i, f) : WHIT_OK;

@@ -1,6 +1,6 @@
 /* plan.c - one walk over the program for one set of input shapes: shape functions run, small known values are computed,
- * every other value of known shape is a view or gets a place (place.c). What depends on data stays dynamic; it has a place all the same
- * if the plan knows how many bytes it takes at most, else it lies on the heap. */
+ * every other value of known shape is a view or gets a place (place.c). What depends on data stays dynamic; it has a place all
+ * the same if the plan knows how many bytes it takes at most, else it lies on the heap. */
 #include "internal.h"
 
 /* ---- definitions and uses --------------------------------------------------------------------------- */
@@ -315,7 +315,8 @@ static whit_status plan_walk(whit_instance *i) {
     }
     if (WHIT_DYNAMIC && !WHIT_HEAP && i->heap) {
       i->pc = pc;
-      return whit_error(i, WHIT_E_UNSUPPORTED, pc, "a shape depends on data, and nothing limits it: not in this build of the runtime");
+      return whit_error(i, WHIT_E_UNSUPPORTED, pc,
+                        "a shape depends on data, and nothing limits it: not in this build of the runtime");
     }
   }
 }
