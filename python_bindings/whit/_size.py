@@ -90,8 +90,9 @@ def measure(
         archive, linked = Path(folder, "libwhit.a"), Path(folder, target.library)
         s.compile(list(dict.fromkeys((archive, linked))), using.family)
         shared = linked.read_bytes() if target.output == "elf" else b""
-        symbols = _symbols(archive, using, _files(s.path.read_text()))
-        sections = _sections(archive, using)
+        image = _image(archive, target, using)
+        symbols = _symbols(image, using, _files(s.path.read_text()))
+        sections = _sections(image, using)
     return Size(symbols, sections, len(shared), len(zlib.compress(shared, 9)))
 
 
@@ -115,7 +116,7 @@ def by_dtype(
         ):
             archive = Path(folder, "libwhit.a")
             s.compile([archive], using.family)
-            return sum(_sections(archive, using).values())
+            return sum(_sections(_image(archive, target, using), using).values())
 
     others = used - {F32, I64, BOOL}
     whole, least = total(set()), total(others)
@@ -162,6 +163,14 @@ def by_target(
 
 def _tool(using: Compiler, name: str) -> str:
     return using.tool(name if using.family == "gcc" else f"llvm-{name}")
+
+
+def _image(archive: Path, target: Target, using: Compiler) -> Path:
+    """The archive as a program that uses all of the interface holds it: arithmetic that a processor lacks is in the archive, and in
+    the program if something calls for it."""
+    said = _targets.run([_tool(using, "nm"), "--extern-only", "--defined-only", archive])
+    interface = re.findall(r" T (whit_\w+)$", said, re.M)
+    return _targets.link(target, using, archive, interface)
 
 
 def _symbols(library: Path, using: Compiler, files: dict[str, str]) -> tuple[Symbol, ...]:

@@ -275,6 +275,16 @@ def _slice(t: Target, cc: Compiler, triple: str, machine: list[str], objects: li
     return made
 
 
+def link(t: Target, cc: Compiler, archive: Path, functions: Sequence[str]) -> Path:
+    """A program beside the archive of an ELF target that needs these functions, and what they need."""
+    made = archive.with_suffix(".elf")
+    lld = ["-fuse-ld=lld"] if cc.family == "clang" else []
+    wanted = [f"-Wl,--undefined={name}" for name in functions]
+    machine = [f for f in _machine(t, cc, t.triples[0]) if f != "-fPIC"]
+    run([cc.path, *machine, *lld, "-nostdlib", "-static", "-Wl,--gc-sections", "-Wl,--entry=0", *wanted, archive, "-o", made])
+    return made
+
+
 def _machine(t: Target, cc: Compiler, triple: str) -> list[str]:
     """What names the machine to the compiler. Its own headers are all that a source may include."""
     pic = ["-fPIC"] if t.output in ("elf", "macho") else []
