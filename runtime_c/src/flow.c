@@ -18,7 +18,7 @@ static whit_status take_over(whit_instance *i, whit_value *v, const whit_value *
 whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, const whit_tensor *slice, int64_t n) {
   whit_status s = WHIT_E_SIZE;
   if (slice->rank < WHIT_MAX_RANK && n <= INT32_MAX) {
-    __builtin_memmove(t->shape + 1, slice->shape, slice->rank * sizeof *t->shape);
+    for (unsigned a = slice->rank; a > 0; a--) t->shape[a] = slice->shape[a - 1];    /* backwards: t may be slice */
     t->shape[0] = (int32_t)n;
     s = whit_tensor_set(t, slice->dtype, slice->rank + 1u, t->shape);
   }

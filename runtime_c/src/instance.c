@@ -185,19 +185,21 @@ whit_status whit_output_bind(whit_instance *i, uint32_t k, void *data, size_t n_
 whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes) {
   if (i->ready < WHIT_PLANNED) return WHIT_E_ORDER;
   if ((uintptr_t)arena % 64) return WHIT_E_ALIGN;
+  if (!WHIT_HEAP && i->running) return WHIT_E_ORDER;    /* no run of this build needs more */
   const uintptr_t old = (uintptr_t)i->arena;
-  const size_t old_bytes = i->running ? i->arena_bytes : i->static_bytes;
+  const bool running = WHIT_HEAP && i->running;
+  const size_t old_bytes = running ? i->arena_bytes : i->static_bytes;
   if (n_bytes < old_bytes || !arena) return WHIT_E_MEMORY;
   i->arena = (uint8_t *)arena;
   i->arena_bytes = n_bytes;
   for (whit_value *value = i->values; value < i->values + i->model.n_values; value++) {
     const uintptr_t at = (uintptr_t)value->t.data - old;
-    if (i->running && at < old_bytes)
+    if (running && at < old_bytes)
       value->t.data = (uint8_t *)arena + at;
-    else if (!i->running && (value->flags & (WHIT_V_PLACED | WHIT_V_BOUND)) == WHIT_V_PLACED)
+    else if (!running && (value->flags & (WHIT_V_PLACED | WHIT_V_BOUND)) == WHIT_V_PLACED)
       value->t.data = whit_slot(i, value, false);
   }
-  if (WHIT_HEAP && i->running) whit_heap_extend(i, old_bytes);
+  if (running) whit_heap_extend(i, old_bytes);
   i->ready = WHIT_HAS_ARENA;
   return WHIT_OK;
 }
