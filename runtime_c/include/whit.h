@@ -195,7 +195,8 @@ WHIT_API whit_status whit_plan(whit_instance *i, size_t *n_bytes);
 
 /* Gives the planned instance its arena (aligned to 64). In the middle of a run a larger block may
  * replace the old one: copy the old contents first; the old block is not read again after this call.
- * Returns WHIT_E_MEMORY if n_bytes is too small for the plan. */
+ * Returns WHIT_E_MEMORY if n_bytes is too small for the plan; WHIT_E_ORDER before the plan, and in the middle of a run of a library
+ * built for models none of which ever needs more. */
 WHIT_API whit_status whit_arena_set(whit_instance *i, void *arena, size_t n_bytes);
 
 /* Lets output k, if its shape was known to the plan, be written straight to data (n_bytes long) by all runs until the next

@@ -195,20 +195,6 @@ static whit_status use_results(whit_instance *i, const whit_frame *f) {
   return WHIT_OK;
 }
 
-/* Gives what the loop carries two slots, and marks parameters whose result has another shape as growing. true: the body must be
- * planned again. */
-static bool carried_changed(whit_instance *i, const whit_frame *f) {
-  bool changed = false;
-  for (unsigned k = 0; k < f->n_carried; k++) {
-    whit_value *p = &i->values[f->params[k]], *r = &i->values[f->results[k]];
-    r->flags |= WHIT_V_TWICE;
-    if (whit_is_dynamic(p) || whit_same_type(&p->t, &r->t)) continue;
-    if (WHIT_DYNAMIC) p->flags |= WHIT_V_GROWS;
-    changed = true;
-  }
-  return changed;
-}
-
 /* How often a loop runs at most, if the plan can know it, else -1. */
 static int64_t most_trips(const whit_instance *i, const whit_frame *f) {
   const uint32_t trips = f->in[-2];
@@ -227,19 +213,27 @@ static unsigned limit_output(whit_value *out, const whit_value *a, const whit_va
   return a->t.dtype == b->t.dtype ? limit_value(out, a->t.dtype, n) : WHIT_V_HEAP;
 }
 
-/* Defines the outputs of the node whose last region has closed: of an if what both branches write, of a loop what it carries, then
- * slices of each trip. */
-static whit_status define_outputs(whit_instance *i, const whit_frame *f, const whit_step *step) {
+/* Defines the outputs of the node whose last region has closed: of an if what both branches write, of a loop what it carries, in two
+ * slots, then slices of each trip. *again: what it carries changes its shape, and its parameter is marked as growing: the body must be
+ * planned again. */
+static whit_status define_outputs(whit_instance *i, const whit_frame *f, const whit_step *step, bool *again) {
   const bool loop = whit_is_loop(f);
   const uint32_t *first = loop ? f->results : i->model.words + i->model.regions[step->region].results;
   const int64_t most = loop ? most_trips(i, f) : 0, trips = loop && may_end_early(f) ? -1 : most;
   for (unsigned k = 0; k < f->n_out; k++) {
     const bool carried = k < f->n_carried, stacked = loop && !carried;
-    whit_value *a = &i->values[carried ? f->params[k] : first[k]], *b = carried ? a : &i->values[f->results[k]];
-    if (f->out[k] == WHIT_NONE) continue;
+    whit_value *a = &i->values[carried ? f->params[k] : first[k]], *b = &i->values[f->results[k]];
+    const bool known = !whit_is_dynamic(a), same = known && whit_same_type(&a->t, &b->t);
+    if (carried) b->flags |= WHIT_V_TWICE;
+    if (carried && known && !same) {
+      WHIT_TRY(need_dynamic(i, f->node));
+      a->flags |= WHIT_V_GROWS;
+      *again = true;
+    }
+    if (*again || f->out[k] == WHIT_NONE) continue;
     whit_value *out = &i->values[f->out[k]];
     unsigned flags = WHIT_V_HEAP;
-    if (!whit_is_dynamic(a) && whit_same_type(&a->t, &b->t) && trips >= (stacked ? 0 : -1)) {
+    if (same && trips >= (stacked ? 0 : -1)) {
       out->t = a->t;
       if (stacked) WHIT_TRY(whit_stack(i, f->node, &out->t, &a->t, trips));
       flags = carried && !whit_owns_memory(out) ? 0 : WHIT_V_PLACED;        /* 0: it is where the last trip left the value */
@@ -260,18 +254,18 @@ static whit_status define_outputs(whit_instance *i, const whit_frame *f, const w
 static whit_status plan_close_region(whit_instance *i) {
   const whit_frame *f = whit_frame_top(i);
   whit_step *step = &i->steps[f->node];
+  bool again = false;
   i->top--;
   i->pc = f->node;
-  if (carried_changed(i, f)) {
-    WHIT_TRY(need_dynamic(i, f->node));
-    i->next_region = step->region;
-    return plan_open_region(i, f->node + 1);
-  }
   if (WHIT_HAS_if && !whit_is_loop(f) && step->other == step->region) {
     step->other = i->next_region;
     return plan_open_region(i, f->end);
   }
-  WHIT_TRY(define_outputs(i, f, step));
+  WHIT_TRY(define_outputs(i, f, step, &again));
+  if (WHIT_DYNAMIC && again) {
+    i->next_region = step->region;
+    return plan_open_region(i, f->node + 1);
+  }
   i->pc = f->after;
   return WHIT_OK;
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import built
@@ -222,7 +223,9 @@ def test_stopped_at_every_node(case: Case, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.native
 @pytest.mark.parametrize("profile", ["size", "speed"])
-def test_a_library_without_a_heap(profile: str, tmp_path: Path) -> None:
+def test_a_library_without_a_heap(
+    profile: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     models = []
     for k, case in enumerate(LIMITED):
         (tmp_path / str(k)).mkdir()
@@ -234,8 +237,12 @@ def test_a_library_without_a_heap(profile: str, tmp_path: Path) -> None:
     for model, inputs in models:
         for given in inputs:
             plain = runners.answer(native, model, given, "scalar")
-            for mode in ("plain", "stop", "move"):
+            for mode in ("plain", "stop"):
                 assert runners.answer(command, model, given, "scalar", mode=mode) == plain, model
+            with pytest.raises(subprocess.CalledProcessError):  # It never needs another arena.
+                runners.answer(command, model, given, "scalar", mode="move")
+            said = capfd.readouterr().err
+            assert "E_ORDER" in said or "called too early" in said
 
 
 def test_an_output_of_limited_shape_is_not_bound() -> None:
