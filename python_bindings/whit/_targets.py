@@ -281,7 +281,21 @@ def link(t: Target, cc: Compiler, archive: Path, functions: Sequence[str]) -> Pa
     lld = ["-fuse-ld=lld"] if cc.family == "clang" else []
     wanted = [f"-Wl,--undefined={name}" for name in functions]
     machine = [f for f in _machine(t, cc, t.triples[0]) if f != "-fPIC"]
-    run([cc.path, *machine, *lld, "-nostdlib", "-static", "-Wl,--gc-sections", "-Wl,--entry=0", *wanted, archive, "-o", made])
+    run(
+        [
+            cc.path,
+            *machine,
+            *lld,
+            "-nostdlib",
+            "-static",
+            "-Wl,--gc-sections",
+            "-Wl,--entry=0",
+            *wanted,
+            archive,
+            "-o",
+            made,
+        ]
+    )
     return made
 
 

@@ -397,7 +397,7 @@ struct whit_instance {
 enum { WHIT_KNOWN_MAX = 64,      /* bytes of the largest tensor that is computed while planning */
        WHIT_KNOWN_POOL = 4096,   /* scratch for it */
        WHIT_LIMIT_MAX = WHIT_HEAP ? 1 << 18 : INT32_MAX, /* elements that are planned for a value of unknown shape */
-       WHIT_PLACE_TRIES = WHIT_SMALL ? 0 : 10 }; /* of placing all values */
+       WHIT_PLACE_TRIES = WHIT_SMALL ? 0 : 12 }; /* of placing all values */
 
 static inline size_t whit_round(size_t n_bytes, size_t to) { return (n_bytes + to - 1) / to * to; }
 static inline size_t whit_known_bytes(const whit_model *m) {

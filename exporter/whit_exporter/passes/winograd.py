@@ -12,6 +12,7 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import accumulate
 
 import numpy as np
 
@@ -97,19 +98,25 @@ def _bytes(value: Value | None) -> int:
 
 
 def _living(g: Graph) -> dict[Node, int]:
-    """Bytes of a region's values that are in memory while each of its nodes runs."""
+    """Bytes of a region's values that are in memory while each of its nodes runs. What only a concat reads is written into its
+    output, which is there from the first of these on."""
     living: dict[Node, int] = {}
+    uses = g.uses()
     for region in g.regions():
         nodes = region.nodes
+        birth = {v: k for k, node in enumerate(nodes) for v in node.outputs}
         last = {v: k for k, node in enumerate(nodes) for v in (*node.outputs, *node.inputs)}
         last |= dict.fromkeys(region.results, len(nodes))
-        now, over = 0, [0] * (len(nodes) + 1)  # over: bytes that end with each node
-        for k, node in enumerate(nodes):
-            for v in node.outputs:
-                now += _bytes(v)
-                over[last[v]] += _bytes(v)
-            living[node] = now
-            now -= over[k]
+        parts: set[Value] = set()
+        for node in nodes:
+            mine = {v for v in node.inputs if node.op == "concat" and v in birth and uses[v] == 1}
+            birth |= {v: min(birth[p] for p in (*mine, v)) for v in node.outputs}
+            parts |= mine
+        change = [0] * (len(nodes) + 2)
+        for v in birth.keys() - parts:
+            change[birth[v]] += _bytes(v)
+            change[last[v] + 1] -= _bytes(v)
+        living |= zip(nodes, accumulate(change), strict=False)
     return living
 
 

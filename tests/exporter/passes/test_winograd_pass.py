@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import whit
 from whit_exporter import read, text
-from whit_exporter.ir import Node
+from whit_exporter.ir import Graph, Node
 from whit_exporter.passes import winograd
 from whit_exporter.passes.panels import from_panels
 
@@ -171,6 +171,29 @@ def test_the_arena_grows_by_a_twentieth_at_most(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(winograd, "saving", lambda *_, stored: 0.0)
     plain = arena("memory")
     assert ours <= 1.05 * plain < beyond
+
+
+def test_what_is_concatenated_is_in_memory_from_the_first_part_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And no part beside the whole."""
+    m = model([(32, 32, 16)] * 3)
+    m.graph.node[1].input[0] = m.graph.node[2].input[0] = "x0"
+    m.graph.node.append(helper.make_node("Concat", ["y0", "y1", "y2"], ["y"], axis=1))
+    del m.graph.output[:]
+    m.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
+    found: list[dict[Node, int]] = []
+    living = winograd._living
+
+    def spy(g: Graph) -> dict[Node, int]:
+        found.append(living(g))
+        return found[-1]
+
+    monkeypatch.setattr(winograd, "_living", spy)
+    whit.convert(m)
+    part = 32 * 16 * 16 * 4  # and so is the picture, channels last
+    seen = {(n.op, n_bytes) for n, n_bytes in found[0].items() if n.op in ("conv", "concat")}
+    assert seen == {("conv", 3 * part + part), ("concat", 3 * part)}
 
 
 def test_unknown_sizes_are_images() -> None:
