@@ -116,7 +116,7 @@ def by_dtype(
         ):
             archive = Path(folder, "libwhit.a")
             s.compile([archive], using.family)
-            return sum(_sections(_image(archive, target, using), using).values())
+            return _code(archive, target, using)
 
     others = used - {F32, I64, BOOL}
     whole, least = total(set()), total(others)
@@ -155,7 +155,7 @@ def by_target(
             s.compile([made], using.family)
             data = made.read_bytes()
             bare = t.output == "archive"
-            n_bytes = sum(_sections(made, using).values()) if bare else len(data)
+            n_bytes = _code(made, t, using) if bare else len(data)
         compressed = 0 if bare else len(zlib.compress(data, 9))
         found.append(FileSize(t.name, t.library, n_bytes, compressed))
     return found
@@ -171,6 +171,11 @@ def _image(archive: Path, target: Target, using: Compiler) -> Path:
     said = _targets.run([_tool(using, "nm"), "--extern-only", "--defined-only", archive])
     interface = re.findall(r" T (whit_\w+)$", said, re.M)
     return _targets.link(target, using, archive, interface)
+
+
+def _code(archive: Path, target: Target, using: Compiler) -> int:
+    """Bytes of code and constants."""
+    return sum(_sections(_image(archive, target, using), using).values())
 
 
 def _symbols(library: Path, using: Compiler, files: dict[str, str]) -> tuple[Symbol, ...]:

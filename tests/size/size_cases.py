@@ -17,8 +17,11 @@ from whit import _android, _size, _targets
 ROOT = Path(__file__).resolve().parents[2]
 BUDGET = Path(__file__).with_name("budget.json")
 TARGET = "linux-aarch64"
+TARGETS = {"thumb core": "cortex-m4"}
+"""Of cases for another machine."""
 COMPILERS = ("clang", "gcc")
-CASES = ("everything", "core", "dynamic core", "triple", "digits", "dates", "mobilenet_v2")
+CASES = ("everything", "core", "dynamic core", "thumb core", "triple", "digits", "dates", "mobilenet_v2")
+CORES = tuple(c for c in CASES if c.endswith("core"))
 ARCHIVES = ("aar everything", "aar mobilenet_v2")
 """libwhit.so of an Android archive, whose "compiler" is an ABI."""
 
@@ -44,7 +47,7 @@ def model(name: str, folder: Path) -> whit.Model:
 
 
 def measured(name: str, compiler: str, folder: Path) -> dict[str, int]:
-    """Bytes of a case at -Os: by component, all of them, and the shared library."""
+    """Bytes of a case at -Os: by component, all of them, and the shared library, if there is one."""
     if name in ARCHIVES:
         plain = name.removeprefix("aar ")
         holds = [] if plain == "everything" else [model(plain, folder)]
@@ -53,13 +56,14 @@ def measured(name: str, compiler: str, folder: Path) -> dict[str, int]:
             .stat()
             .st_size
         }
-    core = name in ("core", "dynamic core")
+    core = name in CORES
     models = [] if core or name == "everything" else [model(name, folder)]
-    target = _targets.target(TARGET)
+    target = _targets.target(TARGETS.get(name, TARGET))
     size = _size.measure(
         models, target, "size", compiler, core=core, dynamic=name == "dynamic core"
     )
-    return {**size.by_component(), "total": size.total, "shared": size.shared}
+    shared = {"shared": size.shared} if size.shared else {}
+    return {**size.by_component(), "total": size.total, **shared}
 
 
 def main() -> int:

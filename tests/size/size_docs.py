@@ -45,14 +45,18 @@ def beside(found: dict[str, dict[str, int]]) -> str:
     def ours(case: str) -> tuple[int, str]:
         sizes = {c: found[f"{case}, {c}"]["total"] for c in size_cases.COMPILERS}
         worse = max(sizes, key=lambda c: sizes[c])
-        return sizes[
-            worse
-        ], f"`make size`: code and constants, profile size, the larger of two compilers ({worse})"
+        target = size_cases.TARGETS.get(case)
+        machine = f"{target}, " if target else ""
+        return (
+            sizes[worse],
+            f"`make size`: {machine}code and constants, profile size, the larger of two compilers ({worse})",
+        )
 
     rows: list[tuple[object, ...]] = []
     for group, case, name in (
         ("", "core", "**Whit, core**: verifier, planner, executor, `If`, `Loop` (so `Scan`, `While`), taps, names"),
         ("core", "dynamic core", "**Whit, core**, with shapes that depend on data, sequences and optionals"),
+        ("", "thumb core", "**Whit, core**, for a microcontroller (Thumb-2)"),
         ("mobilenet", "mobilenet_v2", "**Whit for MobileNetV2**, fp32, NEON kernels"),
     ):  # fmt: skip
         size, how = ours(case)
@@ -130,7 +134,7 @@ Whit's rows are measured by the script that writes this page. The others' come f
 made when the goals of this project were set; they are not built again here, and newer versions may differ.
 
 ## By component
-Profile size, {size_cases.TARGET}. core: the executor, the verifier, the planner, tensors; literals: strings and numbers without a name; shared: the
+Profile size, {size_cases.TARGET}; thumb core: {size_cases.TARGETS["thumb core"]}. core: the executor, the verifier, the planner, tensors; literals: strings and numbers without a name; shared: the
 file, whose segments start on pages. aar: `libwhit.so` of an Android archive by ABI, with the native half of its Java API and, where it holds everything, the sentences of errors.
 
 {table(("case", *head), [(case, *(sizes.get(k, "") for k in head)) for case, sizes in found.items()])}
