@@ -16,6 +16,17 @@ import whit
 Feeds = Mapping[str, Any]
 Oracle = Callable[[dict[str, Any]], Mapping[str, Any]]
 
+X = [1.5, -2.0, 3.0]
+BOTH = [{"c": True, "x": X}, {"c": False, "x": X}, {"c": True, "x": [4.0]}, {"c": False, "x": []}]
+TRIPS = [{"m": m, "x": x} for m, x in ((3, X), (0, X), (1, [2.0]), (7, X), (0, []), (2, []))]
+ZERO_FIRST = [TRIPS[1], TRIPS[0], TRIPS[4], TRIPS[3]]
+"""Inputs of the models that tests of control flow are made of: each is run with all of a list, so that a plan made for one trip count
+or shape meets another."""
+
+
+def ramp(*shape: int) -> np.ndarray:
+    return (np.arange(np.prod(shape), dtype=np.float32).reshape(shape) - 3) / 4
+
 
 @dataclass(frozen=True)
 class Case:

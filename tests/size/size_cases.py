@@ -20,7 +20,16 @@ TARGET = "linux-aarch64"
 TARGETS = {"thumb core": "cortex-m4"}
 """Of cases for another machine."""
 COMPILERS = ("clang", "gcc")
-CASES = ("everything", "core", "dynamic core", "thumb core", "triple", "digits", "dates", "mobilenet_v2")
+CASES = (
+    "everything",
+    "core",
+    "dynamic core",
+    "thumb core",
+    "triple",
+    "digits",
+    "dates",
+    "mobilenet_v2",
+)
 CORES = tuple(c for c in CASES if c.endswith("core"))
 ARCHIVES = ("aar everything", "aar mobilenet_v2")
 """libwhit.so of an Android archive, whose "compiler" is an ABI."""
