@@ -66,7 +66,7 @@ class ModelStruct(ctypes.Structure):
 
     _fields_ = [
         ("bytes", c_void_p), ("data", c_void_p), ("n_bytes", c_uint64), ("n_data", c_uint64),
-        ("pointers", c_void_p * 12), ("counts", c_uint32 * 15), ("bad_offset", c_uint32),
+        ("pointers", c_void_p * 12), ("counts", c_uint32 * 14), ("bad_offset", c_uint32),
     ]  # fmt: skip
 
 

@@ -111,7 +111,7 @@ typedef struct WHIT_SWIFT("WhitModel") whit_model {
   const uint32_t *node_names;
   const struct whit_name *names;
   uint32_t n_values, n_ops, n_words, n_nodes, n_regions, n_constants, n_states, n_ports, n_entries,
-      n_strings, n_debug_strings, n_node_names, n_names, n_known, n_pointers, bad_offset;
+      n_strings, n_debug_strings, n_node_names, n_names, n_pointers, bad_offset;
 } whit_model;
 
 typedef struct whit_instance whit_instance;
