@@ -29,8 +29,8 @@ WHIT_CALLED static void plan_define(whit_instance *i, whit_value *value, unsigne
  * node that stands there. That region is open, and not one before it that was as deep. */
 static whit_status plan_use(whit_instance *i, whit_value *value, uint32_t pc) {
   const whit_frame *top = whit_frame_top(i), *home = i->frames + value->depth;
-  const bool loop = WHIT_HAS_loop && home->loop;        /* whose parameters are defined at its node; the entry is none */
-  if (home > top || value->birth + loop < home->region->begin)
+  /* a loop's parameters are defined at its node; the entry is no loop */
+  if (home > top || value->birth + (WHIT_HAS_loop && home->loop) < home->region->begin)
     return whit_error(i, WHIT_E_FORMAT, pc, "reads a value that is not in scope");
   const uint32_t at = WHIT_CONTROL && home < top ? home[1].node : pc;
   const uint32_t death = WHIT_CONTROL ? i->model.nodes[at].end - 1 : pc;
