@@ -35,7 +35,7 @@ ASAN_LIB := $(B)/asan/libwhit.so
 
 .PHONY: all lib lib-asan lib-clang lib-arm64 venv demo test check check-full conformance bench bench-overhead bench-arena \
   bench-check bench-arm64 whit_bench counts same-bits lint format wheel clean distclean help tools torch test-sanitize \
-  run-sanitized size amalgamation targets dist conformance-sanitized conformance-isas ios test-swift test-swift-debian android
+  run-sanitized size amalgamation targets dist fuzz conformance-sanitized conformance-isas ios test-swift test-swift-debian android
 
 all: lib
 
@@ -57,6 +57,7 @@ help:
 	@echo 'make amalgamation    build/amalgamation/whit.c and whit.h, which compile alone'
 	@echo 'make targets         the library for every target: built, checked, executed in emulators, bits compared'
 	@echo 'make dist            the files of a release, with checksums, the same bytes on every run'
+	@echo 'make fuzz            hostile files that libFuzzer makes, for MINUTES=10 (clang)'
 	@echo 'make ios             build/ios: Whit.xcframework, the Swift package (from source, and over the framework)'
 	@echo 'make test-swift-debian  the Swift package compiled and tested, for machines without Swift (root, 3.5 GB)'
 	@echo 'make android         the Android archive: a Maven repository in build/android/maven'
@@ -260,6 +261,18 @@ run-sanitized: $(ASAN_LIB)
 	@echo 'the same tests and the ONNX suite under ASan and UBSan'
 	@$(SANITIZED) $(PYTEST) -m 'not slow and not native' tests
 	@$(MAKE) --no-print-directory conformance-sanitized
+
+# Mutants that libFuzzer makes of the golden files, for MINUTES; it keeps those that reach new code, so that the next time goes on from
+# there. What it reports is a file to reproduce it with: build/fuzz/guided FILE. NULL + 0, which kernels compute of rows that are not
+# there, is no error here.
+FUZZ = $(B)/fuzz
+fuzz: lib
+	@mkdir -p $(FUZZ)/corpus && cp tests/golden/v*/*.whit $(FUZZ)/corpus
+	@$(CLANG) -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -fno-sanitize=pointer-overflow \
+	  -ffp-contract=off -Iruntime_c/include -I$(B)/gen $(B)/gen/whit_all.c tests/fuzz/guided.c -o $(FUZZ)/guided || \
+	  { echo 'whit: it takes clang with its libFuzzer: apt install clang-19 libclang-rt-19-dev' >&2; exit 1; }
+	@$(FUZZ)/guided -max_total_time=$$(($(or $(MINUTES),10) * 60)) -max_len=65536 -timeout=20 -rss_limit_mb=3000 -use_value_profile=1 \
+	  -artifact_prefix=$(FUZZ)/ -print_final_stats=1 $(FUZZ)/corpus
 
 # The Swift package's own tests, where there is a Swift compiler; it tells of everything that Swift 6 would refuse.
 test-swift: lib $(VENV)/.packages
