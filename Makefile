@@ -46,7 +46,7 @@ help:
 	@echo 'make conformance     the ONNX backend tests, with tables by category and by operator'
 	@echo 'make conformance-sanitized  the same on a library with sanitizers    make conformance-isas  on every instruction set'
 	@echo 'make bench           against the other engines (ONLY=resnet PEERS=onnxruntime,ncnn MODE=warm THREADS=1)'
-	@echo 'make bench-overhead  nanoseconds per node and per loop iteration'
+	@echo 'make bench-overhead  nanoseconds of a node, of an iteration, of an If, of a call from Python'
 	@echo 'make bench-arena     the arena of every bench model beside what lives at once'
 	@echo 'make bench-check     executed instructions against the baseline (x86-64 and arm64, emulated; no timing)'
 	@echo 'make bench-arm64     the arm64 kernels on paper: llvm-mca, instruction counts'

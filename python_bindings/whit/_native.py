@@ -307,6 +307,12 @@ def bare_lib() -> Any:
     return ctypes.PyDLL(str(_libwhit_path()))
 
 
+@cache
+def bare_run() -> Any:
+    """whit_run in the same way, but that Python's other threads go on meanwhile."""
+    return ctypes.CDLL(str(_libwhit_path())).whit_run
+
+
 def read_tensor(t: Tensor) -> Array:
     """A copy of a tensor's content, dense whatever its strides."""
     dtype = dtypes.to_numpy(t.dtype)

@@ -183,12 +183,20 @@ static WHIT_CALLED const whit_tensor *tile_output(const whit_call *c) {
   return NULL;
 }
 
+#if !WHIT_SMALL
+static whit_status tile_run_one(whit_call *c);
+static whit_status tile_run_one_f32(whit_call *c);
+#endif
+
 whit_status whit_tile_shape(whit_call *c) {
   WHIT_TRY(whit_tile_check(c));
   const whit_tensor *y = tile_output(c);
   const int32_t count = y ? whit_count(y) : 0;
   c->scratch_bytes = WHIT_SMALL || count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count))
                                              : ((uint32_t)c->attr[1] >> 8 & 255) * TILE_ONE * 8;
+#if !WHIT_SMALL
+  if (count == 1) c->run = (uint32_t)c->attr[1] & 255 ? tile_run_one : tile_run_one_f32;
+#endif
   return WHIT_OK;
 }
 
@@ -295,19 +303,19 @@ static inline void tile_copy_one(unsigned domain, void *y, const void *x) {
 
 /* A loop's condition is such a program, so nothing is set up. Registers are TILE_ONE words; f32 runs on the kernels with the
  * shortest vectors, all of which give the same bits. */
-static void tile_one(whit_call *c) {
+static inline __attribute__((always_inline)) void tile_one(whit_call *c, const unsigned domain) {
   const whit_kernels *shortest = whit_kernels_for(0);
   const uint32_t *p = (const uint32_t *)c->attr + 1;
-  const unsigned domain = *p & 255;
   uint64_t *const reg = (uint64_t *)c->scratch;
   for (uint32_t k = *p++ >> 16; k; k--) {
     const uint32_t w = *p++;
     const unsigned op = tile_op(w);
-    uint64_t *const dst = reg + TILE_ONE * tile_dst(w), *const a = reg + TILE_ONE * tile_a(w);
+    uint64_t *const dst = reg + TILE_ONE * tile_dst(w);
     if (op > WHIT_MICRO_store) {
-      tile_micro(shortest, domain, op, dst, a, reg + TILE_ONE * tile_b(w), reg + TILE_ONE * tile_c(w), 1);
+      tile_micro(shortest, domain, op, dst, reg + TILE_ONE * tile_a(w), reg + TILE_ONE * tile_b(w), reg + TILE_ONE * tile_c(w), 1);
     } else if (op == WHIT_MICRO_store) {
       const whit_tensor *y = c->out[tile_b(w)];
+      const uint64_t *const a = reg + TILE_ONE * tile_a(w);
       if (y && tile_native(domain, y->dtype)) tile_copy_one(domain, y->data, a);
       else if (y) tile_store(domain, y->data, y->dtype, a, 1);
     } else if (op == WHIT_MICRO_load) {
@@ -319,6 +327,16 @@ static void tile_one(whit_call *c) {
       if (domain) *dst |= (uint64_t)*p++ << 32;
     }
   }
+}
+
+static whit_status tile_run_one_f32(whit_call *c) {
+  tile_one(c, 0);
+  return WHIT_OK;
+}
+
+static whit_status tile_run_one(whit_call *c) {
+  tile_one(c, (uint32_t)c->attr[1] & 255);
+  return WHIT_OK;
 }
 
 /* ---- many --------------------------------------------------------------------------------------------- */
@@ -533,10 +551,7 @@ whit_status whit_tile_run(whit_call *c) {
   const whit_tensor *y = tile_output(c);
   const int32_t count = y ? whit_count(y) : 0;
 #if !WHIT_SMALL
-  if (count == 1) {
-    tile_one(c);
-    return WHIT_OK;
-  }
+  if (count == 1) return tile_run_one(c);
 #endif
   if (!count) return WHIT_OK;
   const uint32_t n_parts = tile_parts(c, count);

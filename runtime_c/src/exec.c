@@ -2,16 +2,8 @@
  * instance. Control nodes are in flow.c. */
 #include "internal.h"
 
-void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c) {
-  const whit_node *n = &i->model.nodes[pc];
-  const uint32_t *args = i->model.words + n->args;
-  const unsigned n_args = (unsigned)n->n_in + n->n_out;
-  whit_tensor **const pointers = i->pointers;
-  whit_value *const values = i->values;
-  for (unsigned k = 0; k < n_args; k++) pointers[k] = args[k] == WHIT_NONE ? NULL : &values[args[k]].t;
-  *c = (whit_call){ .instance = i, .k = i->kernels, .in = pointers, .out = pointers + n->n_in,
-                    .attr = (const int32_t *)(const void *)(args + n_args), .n_in = n->n_in, .n_out = n->n_out,
-                    .n_attr = n->n_attr, .node = pc };
+void whit_point(whit_instance *i, const uint32_t *args, unsigned n, whit_tensor **pointers) {
+  for (unsigned k = 0; k < n; k++) pointers[k] = args[k] == WHIT_NONE ? NULL : &i->values[args[k]].t;
 }
 
 /* It described the same elements just now, so it cannot fail. */
@@ -164,8 +156,7 @@ static whit_status run_dynamic(whit_instance *i, uint32_t pc, whit_call *c) {
 
 /* ---- the walk ----------------------------------------------------------------------------------------------- */
 
-static whit_status run_step(whit_instance *i, uint32_t pc) {
-  const whit_step *step = &i->steps[pc];
+static whit_status run_step(whit_instance *i, uint32_t pc, const whit_step *step) {
   if (WHIT_VIEWS > 1 && step->mode == WHIT_STEP_VIEW) {
     const uint32_t *args = whit_args(i, &i->model.nodes[pc]);
     whit_value *out = &i->values[args[i->model.nodes[pc].n_in]];
@@ -180,8 +171,8 @@ static whit_status run_step(whit_instance *i, uint32_t pc) {
   return step->run(&c);
 }
 
-static void release_after(whit_instance *i, uint32_t pc) {
-  for (uint32_t v = i->steps[pc].release; v != WHIT_NONE; v = i->values[v].next) whit_value_drop(i, &i->values[v]);
+static void release_after(whit_instance *i, const whit_step *step) {
+  for (uint32_t v = step->release; v != WHIT_NONE; v = i->values[v].next) whit_value_drop(i, &i->values[v]);
 }
 
 /* Tells the observer; true if it wants to stop. */
@@ -302,13 +293,13 @@ whit_status whit_run(whit_instance *i) {
         s = whit_flow_open(i, pc);
         continue;
       }
-      if (!whit_is_skipped(step)) s = run_step(i, pc);
+      if (!whit_is_skipped(step)) s = run_step(i, pc, step);
       if (s) break;
       i->pc = pc + 1;
     }
     i->steps_done += !whit_is_skipped(step);            /* the node is complete */
     if (tell_observer(i, pc, 1)) s = WHIT_STOPPED;
-    if (WHIT_HEAP) release_after(i, pc);
+    if (WHIT_HEAP) release_after(i, step);
   }
   if (s == WHIT_STOPPED || s == WHIT_E_MEMORY) return s;
   i->running = false;

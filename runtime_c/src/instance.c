@@ -70,6 +70,15 @@ whit_instance *whit_instance_init(void *memory, size_t n_bytes, const whit_model
   if (!WHIT_SMALL) i->ops = ops;
   for (uint32_t k = 0; !WHIT_SMALL && k < model->n_ops; k++) *ops++ = whit_op_of(model, k);
   if (WHIT_KNOWN) i->known = (uint8_t *)memory + whit_round((uintptr_t)ops, 64) - (uintptr_t)memory;
+#if !WHIT_SMALL
+  whit_tensor **pointers = i->pointers;
+  for (uint32_t pc = 0; pc < model->n_nodes; pc++) {
+    const whit_node *n = &model->nodes[pc];
+    i->steps[pc].pointers = pointers;
+    whit_point(i, model->words + n->args, (unsigned)n->n_in + n->n_out, pointers);
+    pointers += (unsigned)n->n_in + n->n_out;
+  }
+#endif
   i->error_node = i->observed = WHIT_NONE;
   i->top = i->frames;
   i->top->region = i->region;

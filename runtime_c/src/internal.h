@@ -26,7 +26,10 @@ typedef struct whit_region whit_region;
 /* One call of an operator. A shape function reads the inputs' types and shapes (and data of inputs that are
  * known, see whit_ints), sets the outputs and, if it needs one, scratch_bytes. A run function finds shapes
  * checked and memory in place. Neither keeps anything between calls. */
-typedef struct whit_call {
+typedef struct whit_call whit_call;
+typedef whit_status (*whit_op_fn)(whit_call *c);
+
+struct whit_call {
   whit_instance *instance;
   const struct whit_kernels *k;
   whit_tensor **in;             /* NULL where an optional input is not given */
@@ -44,12 +47,13 @@ typedef struct whit_call {
   uint8_t over;                 /* set by a shape function, a bit per input: out[0] may be written over it, if it is dense
                                    and of its size; such inputs are read element by element, as out[0] is written */
   uint32_t node;                /* for errors */
-} whit_call;
+#if !WHIT_SMALL
+  whit_op_fn run;               /* set by a shape function: quicker than the operator's own for these very shapes; or NULL */
+#endif
+};
 
 enum { WHIT_JOINS_WHOLE = 1,  /* out[0] is the inputs' bytes one after the other */
        WHIT_JOINS_ROWS = 2 }; /* each row of out[0] (its last axis) is rows of the inputs one after the other */
-
-typedef whit_status (*whit_op_fn)(whit_call *c);
 
 enum { WHIT_OP_VIEW = 1,
        WHIT_OP_SEQUENCE = 2,  /* takes or makes sequences or optionals; runs in the dynamic part */
@@ -336,6 +340,9 @@ typedef struct whit_value {
 
 typedef struct whit_step {    /* what the plan made of a node */
   whit_op_fn run;
+#if !WHIT_SMALL
+  whit_tensor **pointers;     /* inputs and outputs */
+#endif
   uint32_t release;           /* first value on the heap to let go after the node */
   union {
     struct { uint32_t region, other; };       /* of a control node: its regions */
@@ -388,7 +395,7 @@ struct whit_instance {
   whit_model model;           /* a copy: one load less wherever it is asked */
   whit_frame *top;            /* the innermost open region */
   whit_frame frames[WHIT_MAX_DEPTH + 1]; /* the entry's is always there */
-  whit_tensor **pointers;     /* inputs and outputs of the call in progress */
+  whit_tensor **pointers;     /* inputs and outputs: of all nodes; in the size profile of the call in progress */
   whit_value values[];        /* the model's; then scratch that is placed as if it were one, WHIT_PLACE_TRIES of them */
 };
 
@@ -434,8 +441,23 @@ whit_status whit_count_step(whit_instance *i);
 whit_status whit_stack(whit_instance *i, uint32_t node, whit_tensor *t, const whit_tensor *slice, int64_t n);
 /* Describes constant k. */
 whit_status whit_constant_get(const whit_model *m, uint32_t k, whit_tensor *t);
+/* Points at values. */
+void whit_point(whit_instance *i, const uint32_t *args, unsigned n, whit_tensor **pointers);
 /* Points the call at a node's values; data is not looked at. */
-void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c);
+static WHIT_INLINE void whit_call_of(whit_instance *i, uint32_t pc, whit_call *c) {
+  const whit_node *n = &i->model.nodes[pc];
+  const uint32_t *args = i->model.words + n->args;
+  const unsigned n_args = (unsigned)n->n_in + n->n_out;
+#if WHIT_SMALL
+  whit_tensor **const pointers = i->pointers;
+  whit_point(i, args, n_args, pointers);
+#else
+  whit_tensor **const pointers = i->steps[pc].pointers;
+#endif
+  *c = (whit_call){ .instance = i, .k = i->kernels, .in = pointers, .out = pointers + n->n_in,
+                    .attr = (const int32_t *)(const void *)(args + n_args), .n_in = n->n_in, .n_out = n->n_out,
+                    .n_attr = n->n_attr, .node = pc };
+}
 /* Trips that a loop is asked for by a value, or any number if it is not given: one i64, or as many as a tensor of another type has
  * rows; -1: it is neither, or not known yet. */
 int64_t whit_trips(const whit_instance *i, uint32_t v);

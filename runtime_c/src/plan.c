@@ -93,6 +93,9 @@ static unsigned plan_ready(whit_step *step, const whit_call *c) {
     step->joins = c->joins;
     step->spaced = c->spaced;
   }
+#if !WHIT_SMALL
+  if (c->run) step->run = c->run;
+#endif
   if (!WHIT_VIEWS || !c->view) return WHIT_V_PLACED;
   whit_value *out = (whit_value *)(void *)c->out[0];      /* a tensor is the first member of its value */
   if (WHIT_VIEWS > 1 && whit_view_allowed(out, c)) {

@@ -173,7 +173,8 @@ static const void *check_node(reader *r, const whit_node *n) {
   if (!count_fits(n->n_in, op->n_in_min, op->n_in_max) || !count_fits(n->n_out, op->n_out_min, op->n_out_max) ||
       !words_fit(m, n->args, n_args + n->n_attr) || !attributes_fit(op, m->words + n->args + n_args, n->n_attr))
     return n;
-  if (m->n_pointers < n_args) m->n_pointers = n_args;
+  if (WHIT_SMALL && m->n_pointers < n_args) m->n_pointers = n_args;
+  if (!WHIT_SMALL && (m->n_pointers += n_args) > m->n_words) return n;    /* each node has words of its own */
   return NULL;
 }
 

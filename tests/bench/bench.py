@@ -32,6 +32,7 @@ import arm64
 import baseline
 import counts
 import models
+import overhead
 import report
 from peers import CACHE, ENGINES, FAMILIES, Whit, WhitMemory, WhitSpeed
 
@@ -489,7 +490,7 @@ def main() -> int:
     if chosen:
         print(f"\n{prepared_at - start:.0f} s to prepare, {done - prepared_at:.0f} s to measure")
     if args.docs:
-        text = report.document(stored, FAMILIES, on_paper())
+        text = report.document(stored, FAMILIES, on_paper(), overhead.measure())
         (ROOT / "docs" / "performance.md").write_text(text)
     if args.baseline:
         baseline.write("ratios", ratios(mine))

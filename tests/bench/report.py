@@ -15,6 +15,7 @@ from typing import Any
 import arm64
 import counts
 import models
+import overhead
 
 Cell = dict[str, Any]
 Results = Mapping[str, dict[str, Cell]]
@@ -395,6 +396,12 @@ Versions: {versions}.
 
 {tables}
 
+## What control costs
+
+Nanoseconds, by the difference of two lengths (`make bench-overhead`): what runs is so small that only the way there counts.
+
+{control}
+
 ## arm64, on paper
 
 No arm64 machine was at hand, so nothing here is a time. Inner loops by llvm-mca, which knows no caches: cycles of a turn and the share
@@ -410,7 +417,10 @@ its multiply-adds need at four a vector instruction. *All / least* says how much
 
 
 def document(
-    results: Results, packages: Mapping[str, Sequence[str]], paper: Mapping[str, Any]
+    results: Results,
+    packages: Mapping[str, Sequence[str]],
+    paper: Mapping[str, Any],
+    control: Sequence[overhead.Row],
 ) -> str:
     """docs/performance.md."""
     names = sorted({p.replace("==", " ") for family in packages.values() for p in family})
@@ -427,6 +437,7 @@ def document(
         versions=", ".join(names),
         summary=summary(results),
         tables=tables(results),
+        control=overhead.table(control),
         loops=loops,
         counts=executed,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import bench
+import overhead
 import pytest
 import report
 
@@ -78,7 +79,10 @@ def test_tables_name_everything() -> None:
 
 def test_document() -> None:
     paper = {"loops_missing": "no llvm-mca", "counts_missing": "no emulator"}
-    text = report.document(RESULTS, {"f": ("engine==1.2",)}, paper)
+    control = [overhead.Row("node", 15, 12, 120), overhead.Row("call", 3000, 3500, None)]
+    text = report.document(RESULTS, {"f": ("engine==1.2",)}, paper, control)
+    assert "| node | 12.0 | 15 | 120 | 10 |" in text
+    assert "| call | 3,500.0 | 3,000: missed |  |  |" in text
     assert "Versions: engine 1.2." in text and "Not counted: no emulator." in text
 
 
