@@ -39,11 +39,11 @@ whit_status whit_slice_shape(whit_call *c) {
   c->view_offset = 0;
   for (uint32_t k = 0; k < n; k++) {
     const int32_t axis = whit_position(v[2][k], x->rank);
+    const int64_t step = WHIT_SLICES > 1 ? v[3][k] : 1, low = step < 0 ? -1 : 0, one = low | 1; /* backwards, positions end before 0 */
     if (axis < 0 || seen >> axis & 1) return whit_fail(c, WHIT_E_VALUE, "slice: no such axis, or named twice");
-    if (!v[3][k]) return whit_fail(c, WHIT_E_VALUE, "slice: a step of 0");
+    if (!step) return whit_fail(c, WHIT_E_VALUE, "slice: a step of 0");
     seen |= 1u << axis;
     const int32_t dim = x->shape[axis];
-    const int64_t step = v[3][k], low = step < 0 ? -1 : 0, one = low | 1; /* backwards, positions end before the first */
     const int64_t start = slice_position(v[0][k], dim, 0, dim + low), length = slice_position(v[1][k], dim, low, dim + low) - start;
     const int64_t size = length * one > 0 ? (length - one) / step + 1 : 0;
     y->shape[axis] = (int32_t)size;

@@ -256,7 +256,7 @@ uint64_t whit_order(unsigned dtype, const void *p) {
   } else if (whit_type_is_float(dtype)) {
     u.x = whit_get_f64(dtype, p);
   } else {
-    return (uint64_t)whit_get_i64(dtype, p) ^ (dtype == WHIT_U64 ? 0 : sign);
+    return (uint64_t)whit_get_i64(dtype, p) ^ (WHIT_HAS_DTYPE(WHIT_U64) && dtype == WHIT_U64 ? 0 : sign);
   }
   u.x += 0.0; /* -0 becomes 0 */
   if (u.x != u.x) return UINT64_MAX;
