@@ -67,7 +67,7 @@ static int32_t argreduce_any(unsigned dtype, const uint8_t *x, int32_t n, ptrdif
 whit_status whit_argreduce_run(whit_call *c) {
   const whit_tensor *x = c->in[0];
   const bool max = c->attr[2] != 0, last = c->attr[3] != 0;
-  const int32_t axis = whit_position(c->attr[0], x->rank), n = x->shape[axis], inner = x->stride[axis], n_out = whit_count(c->out[0]);
+  const int32_t axis = whit_axis(c->attr[0], x->rank), n = x->shape[axis], inner = x->stride[axis], n_out = whit_count(c->out[0]);
   int64_t *y = (int64_t *)c->out[0]->data;
   for (int32_t k = 0; k < n_out; k++) {
     const uint8_t *from = (const uint8_t *)whit_at(x, k + (ptrdiff_t)(k / inner) * inner * (n - 1));

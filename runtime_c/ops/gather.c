@@ -49,7 +49,7 @@ static void gather_panel_row(uint8_t *y, const uint8_t *x, size_t row, size_t si
 whit_status whit_gather_run(whit_call *c) {
   if (!WHIT_SMALL && !c->attr[0] && !gather_panels(c)) return gather_rows(c);
   const whit_tensor *x = c->in[0], *index = c->in[1];
-  const int32_t axis = whit_position(c->attr[0], x->rank), n_rows = WHIT_TIES ? gather_panels(c) : 0;
+  const int32_t axis = whit_axis(c->attr[0], x->rank), n_rows = WHIT_TIES ? gather_panels(c) : 0;
   const int32_t n = n_rows ? n_rows : x->shape[axis], n_places = whit_count(index);
   const int32_t length = n_rows ? x->shape[1] : whit_product(x->shape + axis + 1, x->rank - 1u - (unsigned)axis);
   const size_t size = whit_type_size(x->dtype), row = (size_t)length * size, index_size = whit_type_size(index->dtype);

@@ -53,7 +53,7 @@ whit_status whit_join_shape(whit_call *c) {
 
 whit_status whit_join_run(whit_call *c) {
   const whit_tensor *y = c->out[0];
-  const int32_t axis = whit_position(c->attr[0], y->rank);
+  const int32_t axis = whit_axis(c->attr[0], y->rank);
   const size_t step = (size_t)y->stride[axis] * whit_type_size(y->dtype);
   const bool sequence = join_of_sequence(c);
   const int32_t n = sequence ? c->in[0]->shape[0] : c->n_in;

@@ -126,6 +126,8 @@ bool whit_same_type(const whit_tensor *a, const whit_tensor *b);    /* tensors o
 int32_t whit_product(const int32_t *sizes, unsigned n);
 /* i, one of n or, below 0, counted from their end, in [0, n); -1 if it is outside. */
 int32_t whit_position(int64_t i, int32_t n);
+/* The same of an axis that is known to be there: a shape function has seen it. */
+static inline int32_t whit_axis(int32_t axis, int32_t rank) { return axis < 0 ? axis + rank : axis; }
 /* Input i; NULL if it is not given. */
 const whit_tensor *whit_in(const whit_call *c, unsigned i);
 /* Its data; NULL if it is not given. */
