@@ -68,16 +68,17 @@ whit_status whit_argreduce_run(whit_call *c) {
   const whit_tensor *x = c->in[0];
   const bool max = c->attr[2] != 0, last = c->attr[3] != 0;
   const int32_t axis = whit_axis(c->attr[0], x->rank), n = x->shape[axis], inner = x->stride[axis], n_out = whit_count(c->out[0]);
+  const ptrdiff_t size = (ptrdiff_t)whit_type_size(x->dtype);
   int64_t *y = (int64_t *)c->out[0]->data;
   for (int32_t k = 0; k < n_out; k++) {
-    const uint8_t *from = (const uint8_t *)whit_at(x, k + (ptrdiff_t)(k / inner) * inner * (n - 1));
+    const uint8_t *from = (const uint8_t *)x->data + (k + (ptrdiff_t)(k / inner) * inner * (n - 1)) * size;
 #if !WHIT_SMALL
     if (x->dtype == WHIT_F32 && inner == 1 && n >= 2 * ARGREDUCE_COLUMNS)
       y[k] = argreduce_row(c->k, (const float *)(const void *)from, n, max, last);
     else if (x->dtype == WHIT_F32) y[k] = argreduce_f32((const float *)(const void *)from, n, inner, max, last);
     else
 #endif
-      y[k] = argreduce_any(x->dtype, from, n, inner * (ptrdiff_t)whit_type_size(x->dtype), max, last);
+      y[k] = argreduce_any(x->dtype, from, n, inner * size, max, last);
   }
   return WHIT_OK;
 }
