@@ -79,8 +79,10 @@ class Selection:
     logs: bool = False
     auto_pads: bool = False
     infers: int = 0
-    """1: sizes that are inferred; 2: and copied."""
+    """Of sizes: 1: those that are inferred; 2: those that are copied; 3: both."""
     sizes: bool = False
+    slices: int = 0
+    """1: of one axis; 2: of several, or by steps."""
     ints: bool = False
     known: bool = False
     states: bool = False
@@ -105,7 +107,8 @@ class Selection:
             "micros_f64": bits(self.micros["f64"]), "micros_i64": bits(self.micros["i64"]),
             "micros_64": bits(self.micros["i64"], 64), "convs": bits(self.convs), "reduces": bits(self.reduces),
             **flags, "dynamic": int(self.dynamic or self.sequences), "heap": int(self.heap or self.sequences),
-            "views": self._views(), "infers": self.infers, "avx512": int(avx512),
+            "views": self._views(), "infers": self.infers, "slices": self.slices,
+            "avx512": int(avx512),
         }  # fmt: skip
 
     def _views(self) -> int:
@@ -257,9 +260,13 @@ class _Reader:
         elif name == "softmax":
             self.chosen.logs |= bool(given["log"])
         elif name == "reshape":
-            self.chosen.sizes |= len(given_inputs) > 1
-            least = -2 if len(given_inputs) > 1 else min(given["dims"], default=0)
-            self.chosen.infers = max(self.chosen.infers, min(-least, 2))
+            sizes = len(given_inputs) > 1
+            self.chosen.sizes |= sizes
+            self.chosen.infers |= sizes or -1 in given["dims"]
+            self.chosen.infers |= 2 * (sizes or min(given["dims"], default=0) < -1)
+        elif name == "slice":
+            one = self._value(node, 1).shape == (1,) and len(given_inputs) < 5
+            self.chosen.slices = max(self.chosen.slices, 1 if one else 2)
         elif name == "bottleneck":
             finishes = (given[f"{part}_finish"] for part in ("expand", "depth", "project"))
             numbers = max(map(len, finishes))

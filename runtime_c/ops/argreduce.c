@@ -8,14 +8,9 @@ WHIT_OP(argreduce, .version = 1, .in = "x", .out = "y",
 
 whit_status whit_argreduce_shape(whit_call *c) {
   const whit_tensor *x = c->in[0];
-  const int32_t axis = whit_position(c->attr[0], x->rank);
-  int32_t shape[WHIT_MAX_RANK];
-  unsigned rank = 0;
-  if (axis < 0) return whit_fail(c, WHIT_E_VALUE, "argreduce: no such axis");
-  for (int32_t a = 0; a < x->rank; a++)
-    if (a != axis || c->attr[1]) shape[rank++] = a == axis ? 1 : x->shape[a];
-  WHIT_TRY(whit_out(c, 0, WHIT_I64, rank, shape));
-  if (!x->shape[axis] && whit_product(shape, rank)) return whit_fail(c, WHIT_E_SHAPE, "argreduce: the axis has no element");
+  static const int32_t one = 1;
+  WHIT_TRY(whit_out_axes(c, 0, WHIT_I64, x, c->attr[0], &one, c->attr[1] != 0));
+  if (!whit_count(x) && whit_count(c->out[0])) return whit_fail(c, WHIT_E_SHAPE, "argreduce: the axis has no element");
   return WHIT_OK;
 }
 
@@ -54,13 +49,12 @@ static int32_t argreduce_row(const whit_kernels *k, const float *x, int32_t n, b
 }
 #endif
 
-static int32_t argreduce_any(unsigned dtype, const void *x, int32_t n, int32_t step, bool max, bool last) {
+static int32_t argreduce_any(unsigned dtype, const uint8_t *x, int32_t n, ptrdiff_t step, bool max, bool last) {
   const bool is_float = whit_type_is_float(dtype);
-  const uint8_t *p = (const uint8_t *)x;
   uint64_t best = 0;
   int32_t at = 0;
-  for (int32_t i = 0; i < n; i++, p += step * (ptrdiff_t)whit_type_size(dtype)) {
-    uint64_t key = whit_order(dtype, p);
+  for (int32_t i = 0; i < n; i++, x += step) {
+    uint64_t key = whit_order(dtype, x);
     if (!max && !(is_float && key == UINT64_MAX)) key = ~key; /* NaN stays on top */
     if (key > best || (last && key == best)) {
       best = key;
@@ -73,17 +67,18 @@ static int32_t argreduce_any(unsigned dtype, const void *x, int32_t n, int32_t s
 whit_status whit_argreduce_run(whit_call *c) {
   const whit_tensor *x = c->in[0];
   const bool max = c->attr[2] != 0, last = c->attr[3] != 0;
-  const int32_t axis = whit_position(c->attr[0], x->rank), n = x->shape[axis], inner = x->stride[axis], n_out = whit_count(c->out[0]);
+  const int32_t axis = whit_axis(c->attr[0], x->rank), n = x->shape[axis], inner = x->stride[axis], n_out = whit_count(c->out[0]);
+  const ptrdiff_t size = (ptrdiff_t)whit_type_size(x->dtype);
   int64_t *y = (int64_t *)c->out[0]->data;
   for (int32_t k = 0; k < n_out; k++) {
-    const void *from = whit_at(x, k + (ptrdiff_t)(k / inner) * inner * (n - 1));
+    const uint8_t *from = (const uint8_t *)x->data + (k + (ptrdiff_t)(k / inner) * inner * (n - 1)) * size;
 #if !WHIT_SMALL
     if (x->dtype == WHIT_F32 && inner == 1 && n >= 2 * ARGREDUCE_COLUMNS)
-      y[k] = argreduce_row(c->k, (const float *)from, n, max, last);
-    else if (x->dtype == WHIT_F32) y[k] = argreduce_f32((const float *)from, n, inner, max, last);
+      y[k] = argreduce_row(c->k, (const float *)(const void *)from, n, max, last);
+    else if (x->dtype == WHIT_F32) y[k] = argreduce_f32((const float *)(const void *)from, n, inner, max, last);
     else
 #endif
-      y[k] = argreduce_any(x->dtype, from, n, inner, max, last);
+      y[k] = argreduce_any(x->dtype, from, n, inner * size, max, last);
   }
   return WHIT_OK;
 }

@@ -11,21 +11,19 @@ static inline int32_t gather_panels(const whit_call *c) { return c->n_attr > 2 ?
 
 whit_status whit_gather_shape(whit_call *c) {
   const whit_tensor *x = c->in[0], *index = c->in[1];
-  const int32_t axis = whit_position(c->attr[0], x->rank), n_rows = gather_panels(c);
-  int32_t shape[2 * WHIT_MAX_RANK], rest = x->rank;
+  const int32_t n_rows = gather_panels(c);
+  whit_tensor table;
   if (index->dtype != WHIT_I32 && index->dtype != WHIT_I64) return whit_fail(c, WHIT_E_TYPE, "indices must be i32 or i64");
-  if (axis < 0) return whit_fail(c, WHIT_E_VALUE, "gather: no such axis");
   if (!WHIT_TIES && n_rows)
     return whit_fail(c, WHIT_E_OPERATOR, "gather: this build of the runtime lacks rows of panels");
   if (WHIT_TIES && n_rows) {
-    if (n_rows < 0 || axis || rest != 3 || x->shape[0] != ((int64_t)n_rows + 15) / 16 || x->shape[2] != 16)
+    if (n_rows < 0 || c->attr[0] || x->rank != 3 || x->shape[0] != ((int64_t)n_rows + 15) / 16 || x->shape[2] != 16)
       return whit_fail(c, WHIT_E_SHAPE, "gather: panels of x do not fit the number of rows");
-    rest = 2;
+    table = *x;
+    table.rank = 2;
+    x = &table;
   }
-  const int32_t rank = rest - 1 + index->rank;
-  for (int32_t a = 0, k = -axis; a < rank; a++, k++)
-    shape[a] = k < 0 ? x->shape[a] : k < index->rank ? index->shape[k] : x->shape[a + 1 - index->rank];
-  return whit_out(c, 0, x->dtype, (unsigned)rank, shape);
+  return whit_out_axes(c, 0, x->dtype, x, c->attr[0], index->shape, index->rank);
 }
 
 /* Along the first axis, as it is most often, with less ado. */
@@ -51,7 +49,7 @@ static void gather_panel_row(uint8_t *y, const uint8_t *x, size_t row, size_t si
 whit_status whit_gather_run(whit_call *c) {
   if (!WHIT_SMALL && !c->attr[0] && !gather_panels(c)) return gather_rows(c);
   const whit_tensor *x = c->in[0], *index = c->in[1];
-  const int32_t axis = whit_position(c->attr[0], x->rank), n_rows = WHIT_TIES ? gather_panels(c) : 0;
+  const int32_t axis = whit_axis(c->attr[0], x->rank), n_rows = WHIT_TIES ? gather_panels(c) : 0;
   const int32_t n = n_rows ? n_rows : x->shape[axis], n_places = whit_count(index);
   const int32_t length = n_rows ? x->shape[1] : whit_product(x->shape + axis + 1, x->rank - 1u - (unsigned)axis);
   const size_t size = whit_type_size(x->dtype), row = (size_t)length * size, index_size = whit_type_size(index->dtype);

@@ -53,20 +53,20 @@ whit_status whit_join_shape(whit_call *c) {
 
 whit_status whit_join_run(whit_call *c) {
   const whit_tensor *y = c->out[0];
-  const int32_t axis = whit_position(c->attr[0], y->rank);
+  const int32_t axis = whit_axis(c->attr[0], y->rank);
   const size_t step = (size_t)y->stride[axis] * whit_type_size(y->dtype);
   const bool sequence = join_of_sequence(c);
   const int32_t n = sequence ? c->in[0]->shape[0] : c->n_in;
-  whit_tensor part = *y, space;
+  uint8_t *to = (uint8_t *)y->data;
+  whit_tensor space;
   for (int32_t k = 0; k < n; k++) {
     whit_tensor *t = sequence ? &space : c->in[k];
     if (sequence) {
       join_get(c, k, t);
       if (join_stacks(c)) join_stack(t, axis);
     }
-    part.shape[axis] = t->shape[axis];
-    if (!WHIT_SHARES || part.data != t->data) whit_copy_all(c, &part, t); /* else it has been written there */
-    part.data = (uint8_t *)part.data + step * (size_t)part.shape[axis];
+    if (!WHIT_SHARES || to != t->data) whit_copy_all(c, to, y->stride, t); /* else it has been written there */
+    to += step * (size_t)t->shape[axis];
   }
   return WHIT_OK;
 }

@@ -41,10 +41,10 @@ whit_status whit_reshape_shape(whit_call *c) {
     int64_t dim = given ? sizes[a] : dims[a];
     if (given && (dim < -1 || dim > INT32_MAX)) return whit_fail(c, WHIT_E_VALUE, "reshape to a size that is out of range");
     if (given && !dim && !c->attr[0]) dim = -2 - (int64_t)(a << 4 | (a + 1));
-    if (WHIT_INFERS < 2 && dim < -WHIT_INFERS)
+    if ((!(WHIT_INFERS & 1) && dim == -1) || (!(WHIT_INFERS & 2) && dim < -1))
       return whit_fail(c, WHIT_E_OPERATOR, "reshape: this build of the runtime lacks sizes that are copied or inferred");
     if (dim < -1) WHIT_TRY(reshape_copied(c, &dim));
-    if (dim < 0) {
+    if (WHIT_INFERS & 1 && dim < 0) {
       if (infer) return whit_fail(c, WHIT_E_VALUE, "reshape can infer one axis only");
       infer = &shape[a];
       dim = 1;
@@ -52,7 +52,7 @@ whit_status whit_reshape_shape(whit_call *c) {
     shape[a] = (int32_t)dim;
     if (dim) rest *= dim;
     else empty = true;
-    if (WHIT_INFERS && rest > INT32_MAX) return whit_fail(c, WHIT_E_SHAPE, "reshape to another number of elements");
+    if (WHIT_INFERS & 1 && rest > INT32_MAX) return whit_fail(c, WHIT_E_SHAPE, "reshape to another number of elements");
   }
   const int32_t count = whit_count(x);
   if (infer) *infer = (empty ? reshape_product(x) : count) / (int32_t)rest;

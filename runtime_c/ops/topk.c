@@ -22,8 +22,8 @@ whit_status whit_topk_shape(whit_call *c) {
   int32_t axis, k;
   WHIT_TRY(topk_read(c, &axis, &k));
   WHIT_TRY(whit_ranked_scratch(c, k));
-  WHIT_TRY(whit_out_axis(c, 0, x->dtype, x, axis, k));
-  return whit_out_axis(c, 1, WHIT_I64, x, axis, k);
+  WHIT_TRY(whit_out_axes(c, 0, x->dtype, x, axis, &k, 1));
+  return whit_out_axes(c, 1, WHIT_I64, x, axis, &k, 1);
 }
 
 /* The k best of n elements, in order; the lower the better. In most rows few elements get past the first comparison. */

@@ -80,7 +80,7 @@ whit_status whit_unique_shape(whit_call *c) {
   const int32_t n = uniq_sort(&u, (whit_ranked *)(void *)(c->instance->arena + block), true);
   whit_heap_drop(c->instance, block);
   if (axis == INT32_MAX) WHIT_TRY(whit_out(c, 0, x->dtype, 1, &n));
-  else WHIT_TRY(whit_out_axis(c, 0, x->dtype, x, whit_position(axis, x->rank), n));
+  else WHIT_TRY(whit_out_axes(c, 0, x->dtype, x, axis, &n, 1));
   WHIT_TRY(whit_out(c, 1, WHIT_I64, 1, &n));
   WHIT_TRY(whit_out(c, 2, WHIT_I64, 1, &u.n));
   return whit_out(c, 3, WHIT_I64, 1, &n);

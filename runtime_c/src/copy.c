@@ -12,12 +12,12 @@
 void whit_bytes_copy(void *dst, const void *src, size_t n_bytes) { __builtin_memcpy(dst, src, n_bytes); }
 void whit_bytes_zero(void *dst, size_t n_bytes) { __builtin_memset(dst, 0, n_bytes); }
 
-void whit_copy(const whit_tensor *dst, const whit_tensor *src) {
+static void copy(void *dst, const int32_t *stride, const whit_tensor *src) {
   const ptrdiff_t size = (ptrdiff_t)whit_type_size(src->dtype);
   int32_t at[WHIT_MAX_RANK] = { 0 }, run = 1;     /* elements that lie one after the other in both */
   unsigned n_axes = src->rank;
-  while (n_axes && src->stride[n_axes - 1] == run && dst->stride[n_axes - 1] == run) run *= src->shape[--n_axes];
-  uint8_t *d = (uint8_t *)dst->data;
+  while (n_axes && src->stride[n_axes - 1] == run && stride[n_axes - 1] == run) run *= src->shape[--n_axes];
+  uint8_t *d = (uint8_t *)dst;
   const uint8_t *s = (const uint8_t *)src->data;
   if (!whit_count(src)) return;
   for (;;) {
@@ -25,19 +25,19 @@ void whit_copy(const whit_tensor *dst, const whit_tensor *src) {
     unsigned a = n_axes;
     for (;;) {
       if (a-- == 0) return;
-      d += dst->stride[a] * size;
+      d += stride[a] * size;
       s += src->stride[a] * size;
       if (++at[a] < src->shape[a]) break;
-      d -= size * src->shape[a] * dst->stride[a];
+      d -= size * src->shape[a] * stride[a];
       s -= size * src->shape[a] * src->stride[a];
       at[a] = 0;
     }
   }
 }
 
-void whit_copy_all(const whit_call *c, const whit_tensor *dst, const whit_tensor *src) {
+void whit_copy_all(const whit_call *c, void *dst, const int32_t *stride, const whit_tensor *src) {
   (void)c;
-  whit_copy(dst, src);
+  copy(dst, stride, src);
 }
 
 #else
@@ -186,11 +186,11 @@ static void copy_plane(uint8_t *d, const uint8_t *s, const copy_axis *b, const c
 /* Axes of both tensors with size 1 dropped and neighbours merged where they are one axis in both; in bytes. Returns how
  * many, at least 2; 0 if there is no element. The last but one is the one with the smallest step in src; where the last one is a
  * run of bytes already, the one with the most runs. */
-static unsigned copy_axes(copy_axis *axes, const whit_tensor *dst, const whit_tensor *src, uint32_t size) {
+static unsigned copy_axes(copy_axis *axes, const int32_t *stride, const whit_tensor *src, uint32_t size) {
   unsigned n = 2;
   axes[0] = axes[1] = (copy_axis){ .n = 1 };
   for (unsigned a = 0; a < src->rank; a++) {
-    const copy_axis x = { src->shape[a], dst->stride[a] * (ptrdiff_t)size, src->stride[a] * (ptrdiff_t)size };
+    const copy_axis x = { src->shape[a], stride[a] * (ptrdiff_t)size, src->stride[a] * (ptrdiff_t)size };
     copy_axis *last = &axes[n - 1];
     if (x.n == 0) return 0;
     if (x.n == 1) continue;
@@ -211,12 +211,12 @@ static unsigned copy_axes(copy_axis *axes, const whit_tensor *dst, const whit_te
   return n;
 }
 
-void whit_copy(const whit_tensor *dst, const whit_tensor *src) {
+static void copy(void *dst, const int32_t *stride, const whit_tensor *src) {
   copy_axis axes[WHIT_MAX_RANK + 1];
   int32_t at[WHIT_MAX_RANK] = { 0 };
   const uint32_t size = whit_type_size(src->dtype);
-  const unsigned n = copy_axes(axes, dst, src, size);
-  uint8_t *d = (uint8_t *)dst->data;
+  const unsigned n = copy_axes(axes, stride, src, size);
+  uint8_t *d = (uint8_t *)dst;
   const uint8_t *s = (const uint8_t *)src->data;
   if (!n) return;
   for (;;) {
@@ -237,29 +237,32 @@ void whit_copy(const whit_tensor *dst, const whit_tensor *src) {
 /* ---- on several threads --------------------------------------------------------------- */
 
 typedef struct copy_job {
-  const whit_tensor *dst, *src;
+  uint8_t *dst;
+  const int32_t *stride;
+  const whit_tensor *src;
   unsigned axis;
   uint32_t n_parts;
 } copy_job;
 
 static void copy_part(void *arg, uint32_t part) {
   const copy_job *job = (const copy_job *)arg;
-  whit_tensor dst = *job->dst, src = *job->src;
-  const int64_t n = dst.shape[job->axis], first = n * part / job->n_parts, end = n * (part + 1) / job->n_parts;
+  whit_tensor src = *job->src;
+  const int64_t n = src.shape[job->axis], first = n * part / job->n_parts, end = n * (part + 1) / job->n_parts;
   const ptrdiff_t size = (ptrdiff_t)whit_type_size(src.dtype);
-  dst.shape[job->axis] = src.shape[job->axis] = (int32_t)(end - first);
-  dst.data = (uint8_t *)dst.data + first * dst.stride[job->axis] * size;
+  src.shape[job->axis] = (int32_t)(end - first);
   src.data = (uint8_t *)src.data + first * src.stride[job->axis] * size;
-  whit_copy(&dst, &src);
+  copy(job->dst + first * job->stride[job->axis] * size, job->stride, &src);
 }
 
-void whit_copy_all(const whit_call *c, const whit_tensor *dst, const whit_tensor *src) {
+void whit_copy_all(const whit_call *c, void *dst, const int32_t *stride, const whit_tensor *src) {
   enum { COPY_WORTH = 1 << 16 }; /* elements; below, waking a thread costs more than it saves */
   const uint32_t threads = whit_threads(c), n = (uint32_t)whit_count(src) / COPY_WORTH;
-  copy_job job = { dst, src, 0, n < threads ? n : threads };
+  copy_job job = { (uint8_t *)dst, stride, src, 0, n < threads ? n : threads };
   while (job.axis < src->rank && src->shape[job.axis] < 8) job.axis++;
   if (job.n_parts > 1 && job.axis < src->rank) whit_parallel(c, copy_part, &job, job.n_parts);
-  else whit_copy(dst, src);
+  else copy(dst, stride, src);
 }
 
 #endif
+
+void whit_copy(const whit_tensor *dst, const whit_tensor *src) { copy(dst->data, dst->stride, src); }

@@ -31,7 +31,7 @@ whit_status whit_view_copy(whit_call *c) {
   whit_tensor view = *c->out[0];
   view.data = view_data(c);
   whit_out_dense(c);
-  if (!WHIT_SHARES || view.data != c->out[0]->data) whit_copy_all(c, c->out[0], &view);
+  if (!WHIT_SHARES || view.data != c->out[0]->data) whit_copy_all(c, c->out[0]->data, c->out[0]->stride, &view);
   return WHIT_OK;
 }
 

@@ -118,8 +118,8 @@ whit_status whit_tensor_set(whit_tensor *t, unsigned dtype, unsigned rank, const
 /* The same for output k of a call, with the error recorded. A NULL output is fine. */
 whit_status whit_out(whit_call *c, unsigned k, unsigned dtype, unsigned rank, const int32_t *shape);
 whit_status whit_out_like(whit_call *c, unsigned k, const whit_tensor *t);  /* same type and shape, dense */
-/* Of the shape of t, but for n elements along an axis. */
-whit_status whit_out_axis(whit_call *c, unsigned k, unsigned dtype, const whit_tensor *t, int32_t axis, int32_t n);
+/* Of the shape of t, but for n axes of these sizes in the place of one, which may count from the end. */
+whit_status whit_out_axes(whit_call *c, unsigned k, unsigned dtype, const whit_tensor *t, int32_t axis, const int32_t *sizes, int32_t n);
 /* Describes out[0] as a view of in[0] from c->view_offset on; stride NULL: all of it in order. */
 whit_status whit_out_view(whit_call *c, unsigned rank, const int32_t *shape, const int32_t *stride);
 int32_t whit_count(const whit_tensor *t);             /* elements */
@@ -130,6 +130,8 @@ bool whit_same_type(const whit_tensor *a, const whit_tensor *b);    /* tensors o
 int32_t whit_product(const int32_t *sizes, unsigned n);
 /* i, one of n or, below 0, counted from their end, in [0, n); -1 if it is outside. */
 int32_t whit_position(int64_t i, int32_t n);
+/* The same of an axis that is known to be there: a shape function has seen it. */
+static inline int32_t whit_axis(int32_t axis, int32_t rank) { return axis < 0 ? axis + rank : axis; }
 /* Input i; NULL if it is not given. */
 const whit_tensor *whit_in(const whit_call *c, unsigned i);
 /* Its data; NULL if it is not given. */
@@ -141,7 +143,7 @@ ptrdiff_t whit_offset(const whit_tensor *t, const whit_tensor *y, unsigned inner
 /* numpy broadcasting of b into shape (rank axes); both are updated. WHIT_E_SHAPE if they do not fit. */
 whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b);
 
-/* Reads integer input i (any integer type, rank <= 1, at most max items) into v. WHIT_LATER while planning if the data is not
+/* Reads integer input i (which is given, and dense: any integer type, rank <= 1, at most max items) into v. WHIT_LATER while planning if the data is not
  * known yet: a shape function passes that on. */
 whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32_t *n);
 /* The same for sizes of axes of an output, at most WHIT_MAX_RANK. */
@@ -182,8 +184,9 @@ uint64_t whit_order(unsigned dtype, const void *p);
 
 /* Elements of src, in order, to dst: same type and shape, any strides; they must not overlap. */
 void whit_copy(const whit_tensor *dst, const whit_tensor *src);
-/* The same on the host's threads if it is much; no part of dst may lie in another one (no stride of 0). */
-void whit_copy_all(const whit_call *c, const whit_tensor *dst, const whit_tensor *src);
+/* The same to where dst and its strides say, on the host's threads if it is much; no part of it may lie in another one (no stride of
+ * 0). */
+void whit_copy_all(const whit_call *c, void *dst, const int32_t *stride, const whit_tensor *src);
 void whit_bytes_copy(void *dst, const void *src, size_t n_bytes);
 void whit_bytes_zero(void *dst, size_t n_bytes);
 

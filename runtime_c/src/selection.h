@@ -43,9 +43,10 @@
 #define WHIT_TIES 1                             /* gathers out of a product's panels */
 #define WHIT_LOGS 1                             /* logarithms of softmax */
 #define WHIT_AUTO_PADS 1                        /* windows with auto_pad or ceil_mode */
-#define WHIT_INFERS 2                           /* reshapes to sizes that are 0: numbers, 1: or inferred, 2: or copied */
+#define WHIT_INFERS 3                           /* reshapes to sizes that are no numbers: 1 inferred, 2 copied */
 #define WHIT_SIZES 1                            /* reshapes to sizes that are an input */
 #define WHIT_INTS 1                             /* inputs that hold sizes, axes or positions */
+#define WHIT_SLICES 2                           /* slices of 1: one axis, all of what is between, 2: several, by steps */
 #define WHIT_KNOWN 1                            /* nodes whose inputs the plan knows, computed while planning */
 #define WHIT_STATES 1                           /* state that lasts from run to run */
 #define WHIT_TEXTS 1                            /* sentences that explain an error; 0: its node and the name of its status */

@@ -84,10 +84,12 @@ whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n) {
   return WHIT_OK;
 }
 
-whit_status whit_out_axis(whit_call *c, unsigned k, unsigned dtype, const whit_tensor *t, int32_t axis, int32_t n) {
-  int32_t shape[WHIT_MAX_RANK];
-  for (int32_t a = 0; a < t->rank; a++) shape[a] = a == axis ? n : t->shape[a];
-  return whit_out(c, k, dtype, t->rank, shape);
+whit_status whit_out_axes(whit_call *c, unsigned k, unsigned dtype, const whit_tensor *t, int32_t axis, const int32_t *sizes, int32_t n) {
+  int32_t shape[2 * WHIT_MAX_RANK];
+  const int32_t rank = t->rank - 1 + n, first = whit_position(axis, t->rank);
+  if (first < 0) return whit_fail(c, WHIT_E_VALUE, "there is no such axis");
+  for (int32_t a = 0, i = -first; a < rank; a++, i++) shape[a] = i < 0 ? t->shape[a] : i < n ? sizes[i] : t->shape[a + 1 - n];
+  return whit_out(c, k, dtype, (unsigned)rank, shape);
 }
 
 whit_status whit_out_view(whit_call *c, unsigned rank, const int32_t *shape, const int32_t *stride) {
@@ -172,10 +174,10 @@ bool whit_known(const whit_call *c, unsigned i) {
 }
 
 whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32_t *n) {
-  const whit_tensor *t = i < c->n_in ? c->in[i] : NULL;
+  const whit_tensor *t = c->in[i];
   *n = 0;
   if (!WHIT_INTS) return whit_fail(c, WHIT_E_OPERATOR, "this build of the runtime lacks sizes, axes and positions that are inputs");
-  if (!t || !whit_is_tensor(t) || whit_type_is_float(t->dtype) || t->dtype == WHIT_BOOL)
+  if (!whit_is_tensor(t) || whit_type_is_float(t->dtype) || t->dtype == WHIT_BOOL)
     return whit_fail(c, WHIT_E_TYPE,
                      "an input that holds sizes, axes or positions must be integers");
   if (t->rank > 1)
@@ -184,10 +186,8 @@ whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32
   const uint32_t count = (uint32_t)whit_count(t);
   if (count > max)
     return whit_fail(c, WHIT_E_SHAPE, "an input that holds sizes or axes has too many elements");
-  if (count && !whit_known(c, i)) return WHIT_LATER;
-  const uint8_t *p = (const uint8_t *)t->data;
-  const ptrdiff_t step = t->stride[0] * (ptrdiff_t)whit_type_size(t->dtype); /* of one number any will do */
-  for (uint32_t k = 0; k < count; k++) v[k] = whit_get_i64(t->dtype, p + step * (ptrdiff_t)k);
+  if (count && !c->running && !t->data) return WHIT_LATER;
+  for (uint32_t k = 0; k < count; k++) v[k] = whit_get_i64(t->dtype, whit_at(t, k));
   *n = count;
   return WHIT_OK;
 }
@@ -256,7 +256,7 @@ uint64_t whit_order(unsigned dtype, const void *p) {
   } else if (whit_type_is_float(dtype)) {
     u.x = whit_get_f64(dtype, p);
   } else {
-    return (uint64_t)whit_get_i64(dtype, p) ^ (dtype == WHIT_U64 ? 0 : sign);
+    return (uint64_t)whit_get_i64(dtype, p) ^ (WHIT_HAS_DTYPE(WHIT_U64) && dtype == WHIT_U64 ? 0 : sign);
   }
   u.x += 0.0; /* -0 becomes 0 */
   if (u.x != u.x) return UINT64_MAX;

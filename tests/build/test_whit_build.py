@@ -531,6 +531,36 @@ def test_part_of_an_operator_that_is_not_there(
 
 @pytest.mark.slow
 @pytest.mark.native
+def test_slices_of_one_axis(native: list[str], folder: Path, tmp_path: Path) -> None:
+    """A library for these refuses others. A recurrent network that goes backwards has no others."""
+    one = tmp_path / "one.whit"
+    weights = {"w": (2, 9, 4), "r": (2, 9, 3)}
+    nodes = 'h, last = GRU<hidden_size = 3, direction = "bidirectional">(x, w, r)  y = Tanh(h)'
+    whit.convert(_network(nodes, weights, "float[t, 1, 4] x"), one)
+    assert _select.select([whit.load(one)]).slices == 1
+    feeds = {"x": np.random.default_rng(2).standard_normal((5, 1, 4)).astype(np.float32)}
+    runners.write_inputs(whit.load(one), feeds, tmp_path / "one.inputs")
+    _check_bits(native, one, tmp_path / "one.inputs", tmp_path)
+    made = built.build([one], "linux-x86_64", tmp_path / "made", "--profile", "size")
+    library = ctypes.CDLL(str(made / "libwhit.so"))
+    for number, (axes, steps) in enumerate((("{0}", ""), ("{0, 2}", ""), ("{0}", "{2}"))):
+        model = tmp_path / f"{number}.whit"
+        n = axes.count(",") + 1
+        lists = [
+            f"int64[{n}] {k} = {{{', '.join([v] * n)}}}" for k, v in (("from", "0"), ("to", "2"))
+        ]
+        lists += [f"int64[{n}] {k} = {v}" for k, v in (("axes", axes), ("steps", steps)) if v]
+        named = "x, from, to, axes, steps" if steps else "x, from, to, axes"
+        text = f'<ir_version: 10, opset_import: ["": 21]> g (float[5, 1, 4] x) => (float[a, b, c] y) <{", ".join(lists)}>'
+        whit.convert(onnx.parser.parse_model(f"{text} {{ y = Slice({named}) }}"), model)
+        assert _select.select([whit.load(model)]).slices == (1 if number == 0 else 2)
+        status, _, opened, _memory = _open(library, model)
+        refused = status or _plan(library, opened, [np.ones((5, 1, 4), np.float32)])[0]
+        assert refused == (0 if number == 0 else 0x22)
+
+
+@pytest.mark.slow
+@pytest.mark.native
 def test_types_that_are_not_converted(folder: Path, tmp_path: Path) -> None:
     """A library for floats and for integers, each by themselves, refuses a program that goes from one to the other."""
     head = '<ir_version: 10, opset_import: ["": 21]> g (float[3] x, int64[3] k) => (float[3] y, int64[3] n)'

@@ -19,17 +19,32 @@ def _write_sizes(node: Node) -> int:
     if x is None or x.shape is None or any(v is not None for v in node.inputs[1:]):
         return 0
     new = [_number(w, x.shape) for w in words]
-    rest = [k for k, w in enumerate(new) if w < 0]
-    others = math.prod(w for w in new if w >= 0)
-    whole = [d for d in x.shape if isinstance(d, int)]
-    if len(rest) == 1 and others:
-        fits = len(whole) == len(x.shape) and math.prod(whole) % others == 0
-        new[rest[0]] = math.prod(whole) // others if fits else -1
+    if -1 in new:
+        new[new.index(-1)] = _inferred(new, x.shape)
     node.attrs["dims"] = new
     return int(new != words)
 
 
+def _inferred(words: list[int], shape: tuple[Dim, ...]) -> int:
+    """What the word -1 among these stands for: a number, or a run of the input's axes; -1 if it is neither."""
+    copied = {a for w in words if w < -1 for a in range((-2 - w) >> 4, (-2 - w) & 15)}
+    others = math.prod(w for w in words if w >= 0)
+    left = {a: d for a, d in enumerate(shape) if a not in copied}
+    known = math.prod(d for d in left.values() if isinstance(d, int))
+    unknown = [a for a, d in left.items() if not isinstance(d, int)]
+    if not unknown:
+        return known // others if others and known % others == 0 else -1
+    for first in range(unknown[0], -1, -1):
+        for end in range(unknown[-1] + 1, len(shape) + 1):
+            run = {a: left.get(a) for a in range(first, end)}
+            inside = math.prod(d for d in run.values() if isinstance(d, int))
+            if others and copied.isdisjoint(run) and known == others * inside:
+                return -2 - (first << 4 | end)
+    return -1
+
+
 def write_sizes(g: Graph) -> int:
-    """Before: a reshape says which of its input's axes an axis copies or multiplies. After: how long it is, where that is known, and one
-    that is not is inferred from the others, unless one of these is empty. Most libraries then hold no more than numbers."""
+    """Before: a reshape says which of its input's axes an axis copies or multiplies, or that one is inferred. After: how long it is,
+    where that is known, and what is inferred is copied where it is a run of the input's axes. Most libraries then hold no more than
+    numbers, or these and copies."""
     return sum(_write_sizes(node) for _, node in g.walk() if node.op == "reshape")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ...dtypes import DType
 from ...ir import Value
-from .control import Step, flipped, loop
+from .control import Step, loop
 from .expr import Expr
 from .movement import dim, scalar
 from .registry import NodeContext, lower
@@ -248,7 +248,10 @@ def run(
             running = Expr(b, b.op("lt", at, lens))
             y = running.where(new[0], 0.0)
             new = [running.where(a, o) for a, o in zip(new, old, strict=True)]
-        return Step([v.v for v in new], [y.v] if wanted else [])
+        slices = [y.v] if wanted else []
+        if wanted and reverse:
+            slices.append(at)
+        return Step([v.v for v in new], slices)
 
     if b.ints(total) == [1]:
         once = step(b.const(0), initial)
@@ -257,4 +260,6 @@ def run(
     states = outputs[: len(initial)]
     if not wanted:
         return None, states
-    return flipped(n, outputs[-1]) if reverse else outputs[-1], states
+    if reverse:  # the last trip's comes first; a slice by -1 would want more of the library
+        return b.op("gather", outputs[-2], outputs[-1], axis=0), states
+    return outputs[-1], states
