@@ -33,7 +33,6 @@ whit_status whit_slice_shape(whit_call *c) {
     WHIT_TRY(whit_ints(c, i + 1, v[i], SLICE_AXES, &n_read));
     if (WHIT_SLICES > 1 && !i) n = n_read;
     if (n_read != n) return whit_fail(c, WHIT_E_SHAPE, "slice: starts, ends, axes and steps must have the same length");
-    n = n_read;
   }
   WHIT_TRY(whit_out_view(c, x->rank, x->shape, x->stride)); /* all of it; now it is cut */
   c->view_offset = 0;
