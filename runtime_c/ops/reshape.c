@@ -56,7 +56,8 @@ whit_status whit_reshape_shape(whit_call *c) {
   }
   const int32_t count = whit_count(x);
   if (infer) *infer = (empty ? reshape_product(x) : count) / (int32_t)rest;
-  WHIT_TRY(whit_out_view(c, rank, shape, NULL));
+  WHIT_TRY(whit_out(c, 0, x->dtype, rank, shape));
+  c->view = true;
   if (whit_count(c->out[0]) != count)
     return whit_fail(c, WHIT_E_SHAPE, "reshape to another number of elements");
   return WHIT_OK;

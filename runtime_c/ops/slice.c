@@ -33,13 +33,12 @@ whit_status whit_slice_shape(whit_call *c) {
     WHIT_TRY(whit_ints(c, i + 1, v[i], SLICE_AXES, &n_read));
     if (WHIT_SLICES > 1 && !i) n = n_read;
     if (n_read != n) return whit_fail(c, WHIT_E_SHAPE, "slice: starts, ends, axes and steps must have the same length");
-    n = n_read;
   }
   WHIT_TRY(whit_out_view(c, x->rank, x->shape, x->stride)); /* all of it; now it is cut */
   c->view_offset = 0;
   for (uint32_t k = 0; k < n; k++) {
     const int32_t axis = whit_position(v[2][k], x->rank);
-    const int64_t step = WHIT_SLICES > 1 ? v[3][k] : 1, low = step < 0 ? -1 : 0, one = low | 1; /* backwards, positions end before 0 */
+    const int64_t step = WHIT_SLICES > 1 ? v[3][k] : 1, low = step < 0 ? -1 : 0, one = low | 1; /* backwards: end before 0 */
     if (axis < 0 || seen >> axis & 1) return whit_fail(c, WHIT_E_VALUE, "slice: no such axis, or named twice");
     if (!step) return whit_fail(c, WHIT_E_VALUE, "slice: a step of 0");
     seen |= 1u << axis;

@@ -119,8 +119,9 @@ whit_status whit_tensor_set(whit_tensor *t, unsigned dtype, unsigned rank, const
 whit_status whit_out(whit_call *c, unsigned k, unsigned dtype, unsigned rank, const int32_t *shape);
 whit_status whit_out_like(whit_call *c, unsigned k, const whit_tensor *t);  /* same type and shape, dense */
 /* Of the shape of t, but for n axes of these sizes in the place of one, which may count from the end. */
-whit_status whit_out_axes(whit_call *c, unsigned k, unsigned dtype, const whit_tensor *t, int32_t axis, const int32_t *sizes, int32_t n);
-/* Describes out[0] as a view of in[0] from c->view_offset on; stride NULL: all of it in order. */
+whit_status whit_out_axes(whit_call *c, unsigned k, unsigned dtype, const whit_tensor *t, int32_t axis, const int32_t *sizes,
+                          int32_t n);
+/* Describes out[0] as a view of in[0] from c->view_offset on. */
 whit_status whit_out_view(whit_call *c, unsigned rank, const int32_t *shape, const int32_t *stride);
 int32_t whit_count(const whit_tensor *t);             /* elements */
 size_t whit_bytes(const whit_tensor *t);              /* of its elements, were they dense */
@@ -143,8 +144,8 @@ ptrdiff_t whit_offset(const whit_tensor *t, const whit_tensor *y, unsigned inner
 /* numpy broadcasting of b into shape (rank axes); both are updated. WHIT_E_SHAPE if they do not fit. */
 whit_status whit_broadcast(uint8_t *rank, int32_t *shape, const whit_tensor *b);
 
-/* Reads integer input i (which is given, and dense: any integer type, rank <= 1, at most max items) into v. WHIT_LATER while planning if the data is not
- * known yet: a shape function passes that on. */
+/* Reads integer input i (which is given, and dense: any integer type, rank <= 1, at most max items) into v. WHIT_LATER while
+ * planning if the data is not known yet: a shape function passes that on. */
 whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32_t *n);
 /* The same for sizes of axes of an output, at most WHIT_MAX_RANK. */
 whit_status whit_sizes(whit_call *c, unsigned i, int32_t *sizes, uint32_t *n);

@@ -46,8 +46,8 @@ whit_status whit_tensor_set(whit_tensor *t, unsigned dtype, unsigned rank, const
   t->rank = (uint8_t)rank;
   t->kind = WHIT_TENSOR;
   t->reserved = 0;
-  const int32_t size = (int32_t)whit_type_size(dtype);
-  return !size ? WHIT_E_TYPE : n > PTRDIFF_MAX / size ? WHIT_E_SIZE : WHIT_OK;
+  const uint32_t size = whit_type_size(dtype);
+  return !size ? WHIT_E_TYPE : (uint64_t)n * size > PTRDIFF_MAX ? WHIT_E_SIZE : WHIT_OK;
 }
 
 whit_status whit_out(whit_call *c, unsigned k, unsigned dtype, unsigned rank,
@@ -84,7 +84,8 @@ whit_status whit_in_sequence(whit_call *c, unsigned i, int32_t *n) {
   return WHIT_OK;
 }
 
-whit_status whit_out_axes(whit_call *c, unsigned k, unsigned dtype, const whit_tensor *t, int32_t axis, const int32_t *sizes, int32_t n) {
+whit_status whit_out_axes(whit_call *c, unsigned k, unsigned dtype, const whit_tensor *t, int32_t axis, const int32_t *sizes,
+                          int32_t n) {
   int32_t shape[2 * WHIT_MAX_RANK];
   const int32_t rank = t->rank - 1 + n, first = whit_position(axis, t->rank);
   if (first < 0) return whit_fail(c, WHIT_E_VALUE, "there is no such axis");
@@ -94,7 +95,7 @@ whit_status whit_out_axes(whit_call *c, unsigned k, unsigned dtype, const whit_t
 
 whit_status whit_out_view(whit_call *c, unsigned rank, const int32_t *shape, const int32_t *stride) {
   WHIT_TRY(whit_out(c, 0, c->in[0]->dtype, rank, shape));
-  for (unsigned a = 0; stride && a < rank; a++) c->out[0]->stride[a] = stride[a];
+  for (unsigned a = 0; a < rank; a++) c->out[0]->stride[a] = stride[a];
   c->view = true;
   return WHIT_OK;
 }

@@ -44,7 +44,7 @@ def _inferred(words: list[int], shape: tuple[Dim, ...]) -> int:
 
 
 def write_sizes(g: Graph) -> int:
-    """Before: a reshape says which of its input's axes an axis copies or multiplies, or that one is inferred. After: how long it is,
-    where that is known, and what is inferred is copied where it is a run of the input's axes. Most libraries then hold no more than
-    numbers, or these and copies."""
+    """Before: a reshape says which of its input's axes an axis copies or multiplies, or that one is inferred. After: how long it
+    is, where that is known, and what is inferred is copied where it is a run of the input's axes. Most libraries then hold no more
+    than numbers, or these and copies."""
     return sum(_write_sizes(node) for _, node in g.walk() if node.op == "reshape")
