@@ -65,8 +65,9 @@ whit_status whit_scratch(whit_call *c, uint64_t n_floats) {
 int32_t whit_workers(const whit_call *c, double work) {
   const double worth = 1 << 15;  /* 0.5 us of a fast core; handing a part to a thread that waits for it costs less */
   const uint32_t threads = whit_threads(c);
-  if (work < 2 * worth) return 1;
-  return work < threads * worth ? (int32_t)(work / worth) : (int32_t)threads;
+  const double parts = work / worth;
+  if (parts < 2) return 1;
+  return parts < threads ? (int32_t)parts : (int32_t)threads;
 }
 
 WHIT_CALLED int32_t whit_border(int32_t i, int32_t n_parts, int32_t total, int32_t unit) {
