@@ -37,23 +37,26 @@ void whit_trees(float *sums) {
   *(gemm_four *)(void *)sums = (a[0] + a[2]) + (a[1] + a[3]);
 }
 
+void whit_panel_pack(float *panel, unsigned dtype, const void *b, int32_t k, int32_t n, ptrdiff_t k_stride, ptrdiff_t n_stride) {
+  const ptrdiff_t step = k_stride * (ptrdiff_t)whit_type_size(dtype);
+  const uint8_t *line = (const uint8_t *)b;
+  int32_t l = 0;
+  if (!WHIT_SMALL && dtype == WHIT_F32 && k_stride == 1 && n == 16)
+    for (; k - l >= 4; l += 4, line += 4 * step, panel += 64)
+      panels_transpose(panel, (const float *)(const void *)line, n_stride);
+  for (; !WHIT_SMALL && dtype == WHIT_F32 && n_stride == 1 && n == 16 && l < k; l++, line += step, panel += 16)
+    whit_bytes_copy(panel, line, 16 * sizeof *panel);
+  for (; l < k; l++, line += step, panel += 16) {
+    whit_load_f32(panel, dtype, line, n_stride, n);
+    for (int32_t i = n; i < 16; i++) panel[i] = 0;
+  }
+}
+
 void whit_panels_pack(float *panels, unsigned dtype, const void *b, int32_t k, int32_t n, ptrdiff_t k_stride,
                       ptrdiff_t n_stride) {
-  const ptrdiff_t size = (ptrdiff_t)whit_type_size(dtype);
   const uint8_t *column = (const uint8_t *)b;
-  for (int32_t j = 0; j < n; j += 16, column += 16 * n_stride * size) {
-    const int32_t width = whit_min_i32(n - j, 16);
-    int32_t l = 0;
-    if (!WHIT_SMALL && dtype == WHIT_F32 && k_stride == 1 && width == 16)
-      for (; k - l >= 4; l += 4, panels += 64)
-        panels_transpose(panels, (const float *)(const void *)column + l, n_stride);
-    for (; !WHIT_SMALL && dtype == WHIT_F32 && n_stride == 1 && width == 16 && l < k; l++, panels += 16)
-      whit_bytes_copy(panels, (const float *)(const void *)column + l * k_stride, 16 * sizeof *panels);
-    for (; l < k; l++, panels += 16) {
-      whit_load_f32(panels, dtype, column + l * k_stride * size, n_stride, width);
-      for (int32_t i = width; i < 16; i++) panels[i] = 0;
-    }
-  }
+  for (; n > 0; n -= 16, panels += 16 * (size_t)k, column += 16 * n_stride * (ptrdiff_t)whit_type_size(dtype))
+    whit_panel_pack(panels, dtype, column, k, whit_min_i32(n, 16), k_stride, n_stride);
 }
 
 whit_status whit_scratch(whit_call *c, uint64_t n_floats) {
