@@ -30,7 +30,6 @@ typedef struct tile_plan {
   const whit_tensor *y;           /* of the common shape */
   tile_register *registers;       /* of all parts */
   int32_t line;                   /* elements that each input has at a stride of its own, one line after the other */
-  uint32_t n_parts;
 } tile_plan;
 #else
 typedef struct tile_input {
@@ -136,10 +135,10 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
   return at == n_words && !n_left ? WHIT_OK : whit_fail(c, WHIT_E_FORMAT, "tile: an output is not stored");
 }
 
+#if !WHIT_SMALL
 /* An element is a few steps. */
 static uint32_t tile_parts(const whit_call *c, int32_t count) { return (uint32_t)whit_workers(c, 4.0 * count); }
 
-#if !WHIT_SMALL
 /* Elements of a register: as many as let all of them stay in the first-level cache, for each turn has its cost (an epilogue of
  * three operations: 0.21 ns an element by 256, 0.13 by 1024). Of few elements a quarter, so that registers are not larger than what
  * they are for. */
@@ -188,10 +187,13 @@ static WHIT_CALLED const whit_tensor *tile_output(const whit_call *c) {
 
 whit_status whit_tile_shape(whit_call *c) {
   WHIT_TRY(whit_tile_check(c));
+#if WHIT_SMALL
+  c->scratch_bytes = whit_tile_bytes(c, 0, 1);
+#else
   const whit_tensor *y = tile_output(c);
   const int32_t count = y ? whit_count(y) : 0;
-  c->scratch_bytes = WHIT_SMALL || count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count))
-                                             : tile_registers(c) * TILE_ONE * 8;
+  c->scratch_bytes = count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count)) : tile_registers(c) * TILE_ONE * 8;
+#endif
   return WHIT_OK;
 }
 
@@ -254,13 +256,6 @@ void whit_tile_range(const tile_plan *t, uint32_t part, int32_t start, int32_t n
   }
 }
 
-static void tile_part(void *arg, uint32_t part) {
-  const tile_plan *t = (const tile_plan *)arg;
-  int32_t end;
-  const int32_t first = whit_part(part, (int32_t)t->n_parts, whit_count(t->y), &end);
-  whit_tile_range(t, part, first, end - first);
-}
-
 /* The last axis, or all if all inputs are alike. */
 static int32_t tile_line(const whit_call *c, const whit_tensor *y) {
   for (unsigned i = 0; i < c->n_in; i++)
@@ -270,11 +265,11 @@ static int32_t tile_line(const whit_call *c, const whit_tensor *y) {
 
 tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scratch, uint32_t n_parts) {
   tile_plan *t = (tile_plan *)scratch;
+  (void)n_parts;
   t->call = c;
   t->y = y;
   t->registers = (tile_register *)(void *)(t + 1);
   t->line = tile_line(c, y);
-  t->n_parts = n_parts;
   return t;
 }
 
@@ -525,14 +520,16 @@ tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scrat
 whit_status whit_tile_run(whit_call *c) {
   const whit_tensor *y = tile_output(c);
   const int32_t count = y ? whit_count(y) : 0;
-#if !WHIT_SMALL
+  if (!count) return WHIT_OK;
+#if WHIT_SMALL
+  whit_tile_range(whit_tile_begin(c, y, c->scratch, 1), 0, 0, count);
+#else
   if (count == 1) {
     tile_one(c);
     return WHIT_OK;
   }
-#endif
-  if (!count) return WHIT_OK;
   const uint32_t n_parts = tile_parts(c, count);
   whit_parallel(c, tile_part, whit_tile_begin(c, y, c->scratch, n_parts), n_parts);
+#endif
   return WHIT_OK;
 }
