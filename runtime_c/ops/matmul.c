@@ -176,7 +176,6 @@ static void matmul_item(const matmul *p, int32_t item, int32_t column, whit_gemm
 
 static void matmul_job(void *arg, uint32_t job) {
   const matmul *p = (const matmul *)arg;
-  const uint8_t *b = (const uint8_t *)p->b->data;
   float *panels = p->panels + job * p->slot;
   ptrdiff_t had = PTRDIFF_MIN;  /* the block that panels holds */
   const int32_t row_parts = WHIT_SMALL ? 1 : p->row_parts;
@@ -191,7 +190,7 @@ static void matmul_job(void *arg, uint32_t job) {
     g.b = p->packed ? (const float *)p->b->data + (ptrdiff_t)column * g.k : panels;
     if (WHIT_PACKS && !p->packed) {
       const ptrdiff_t at = (WHIT_BATCHES && p->batch > 1 ? whit_offset(p->b, p->c->out[0], 2, item) : 0) + column * p->b_n;
-      const uint8_t *from = b + at * (ptrdiff_t)whit_type_size(p->b->dtype);
+      const void *from = whit_at(p->b, at);
       if (WHIT_SMALL) whit_panel_pack(panels, p->b->dtype, from, g.k, g.n, p->b_k, p->b_n);
       else if (at != had) whit_panels_pack(panels, p->b->dtype, from, g.k, g.n, p->b_k, p->b_n);
       had = at;
