@@ -21,8 +21,8 @@
 typedef void small_tile(float *sums, const whit_gemm *g, const float *const *a, int32_t j, int32_t n);
 typedef void small_finish(const whit_finish *f, const float *add, float *sums, float *y, int32_t n);
 
-/* The walk over the tiles of a product, whose code is an instruction set's. Callers come with a panel or with few rows, so that what is
- * read again stays in a cache. */
+/* The walk over the tiles of a product, whose code is an instruction set's. Callers come with one panel or with few rows, so that what
+ * is read again stays in a cache. */
 static void small_gemm(const whit_gemm *g, int32_t row0, int32_t row1, small_tile *tile, small_finish *finish) {
   for (int32_t j = 0; j < g->n; j += 16) {
     const int32_t width = whit_min_i32(g->n - j, 16);

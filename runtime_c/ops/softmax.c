@@ -16,7 +16,7 @@ whit_status whit_softmax_shape(whit_call *c) {
   return whit_out_like(c, 0, x);
 }
 
-/* One pass reads the row from memory, what follows finds it in the first-level cache. */
+/* One pass reads the row from memory, what follows finds it in the first-level cache. In the size profile one thread does all. */
 static void softmax_rows(const whit_call *c, int32_t n, int32_t row, int32_t end) {
   const float *x = (const float *)c->in[0]->data + (ptrdiff_t)row * n;
   float *y = (float *)c->out[0]->data + (ptrdiff_t)row * n, found[2];

@@ -8,7 +8,7 @@
  * the domain's type. What is the same for every block (literals, scalars, a vector along the last axis) is loaded
  * once, if its register is written nowhere else: programs should give such values registers of their own. The size profile
  * has none of what only saves copies: every register has memory of its own, all is loaded for each block, and a block does not go
- * past the end of a line. */
+ * past the end of a line; nor are nodes divided among threads there, but for epilogues. */
 #include "epilogue.h"
 #include "../kernels/gemm.h"
 #include "../kernels/tile.h"
@@ -111,7 +111,8 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
       return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks a micro-operation of the program");
     for (; reads; reads--, operands >>= 6)
       if (!(written >> (operands & 63) & 1)) return whit_fail(c, WHIT_E_FORMAT, "tile: reads a register that is not set");
-    if (WHIT_SHARES) c->over = op == WHIT_MICRO_store && c->n_out == 1 ? 0xff : 0; /* if the last one stores, all of a block has been read before */
+    /* if the last one stores, all of a block has been read before */
+    if (WHIT_SHARES) c->over = op == WHIT_MICRO_store && c->n_out == 1 ? 0xff : 0;
     if (op == WHIT_MICRO_load || op == WHIT_MICRO_store) {
       const bool loads = op == WHIT_MICRO_load;
       const unsigned t = loads ? tile_a(w) : tile_b(w);
