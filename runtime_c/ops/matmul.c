@@ -72,11 +72,13 @@ static void matmul_units(matmul *p) {
   p->block = whit_max_i32(1, whit_min_i32(n_panels * 16, g->n));
 #endif
   p->column_parts = (g->n - 1) / matmul_block(p) + 1;
+  p->n_units = p->batch * p->column_parts;
+#if !WHIT_SMALL
   p->row_parts = 1;
-  const int64_t units = (int64_t)p->batch * p->column_parts;
-  if (!WHIT_SMALL && units && units < threads)
-    p->row_parts = whit_max_i32(1, whit_min_i32((threads + (int32_t)units - 1) / (int32_t)units, g->m / 24));
-  p->n_units = (int32_t)units * p->row_parts;
+  if (p->n_units && p->n_units < threads)
+    p->row_parts = whit_max_i32(1, whit_min_i32((threads + p->n_units - 1) / p->n_units, g->m / 24));
+  p->n_units *= p->row_parts;
+#endif
   p->n_jobs = whit_min_i32(threads, p->n_units);
   if (!p->packed) p->slot = (size_t)whit_panels_floats(g->k, matmul_block(p));
 }
@@ -156,7 +158,7 @@ whit_status whit_matmul_shape(whit_call *c) {
   }
   y.shape[y.rank - 2] = m;
   y.shape[y.rank - 1] = n;
-  if (bias && (bias->dtype != WHIT_F32 || a->dtype != WHIT_F32 || bias->rank != 1 || bias->shape[0] != n))
+  if (bias && (bias->dtype != WHIT_F32 || a->dtype != WHIT_F32 || whit_count(bias) != n))
     return whit_fail(c, WHIT_E_SHAPE, "matmul: bias must be f32 [n]");
   matmul p;
   WHIT_TRY(whit_out_like(c, 0, &y));

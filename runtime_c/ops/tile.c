@@ -24,11 +24,10 @@ enum { TILE_GENERAL, TILE_DENSE, TILE_SPLAT, TILE_PERIODIC };
 enum { TILE_LENGTH = 64 };        /* elements of a register */
 typedef uint64_t tile_register[TILE_LENGTH];
 
-/* A program with its operands, ready to run on any range of elements. */
+/* A program with its operands, ready to run on any range of elements; the registers of all parts follow it. */
 typedef struct tile_plan {
   const whit_call *call;
   const whit_tensor *y;           /* of the common shape */
-  tile_register *registers;       /* of all parts */
   int32_t line;                   /* elements that each input has at a stride of its own, one line after the other */
 } tile_plan;
 #else
@@ -253,15 +252,16 @@ static void tile_run_block(const tile_plan *t, tile_register *reg, int32_t start
 void whit_tile_range(const tile_plan *t, uint32_t part, int32_t start, int32_t n) {
   for (int32_t m; n > 0; start += m, n -= m) {
     m = whit_min_i32(whit_min_i32(n, TILE_LENGTH), t->line - start % t->line);
-    tile_run_block(t, t->registers + part * tile_registers(t->call), start, m);
+    tile_run_block(t, (tile_register *)(uintptr_t)(t + 1) + part * tile_registers(t->call), start, m);
   }
 }
 
 /* The last axis, or all if all inputs are alike. */
 static int32_t tile_line(const whit_call *c, const whit_tensor *y) {
+  const int32_t count = whit_count(y);
   for (unsigned i = 0; i < c->n_in; i++)
-    if (!whit_same_shape(c->in[i], y) || !whit_is_dense(c->in[i])) return y->shape[y->rank - 1];
-  return whit_count(y);
+    if (whit_count(c->in[i]) != count || !whit_is_dense(c->in[i])) return y->shape[y->rank - 1];
+  return count;
 }
 
 tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scratch, uint32_t n_parts) {
@@ -269,7 +269,6 @@ tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scrat
   (void)n_parts;
   t->call = c;
   t->y = y;
-  t->registers = (tile_register *)(void *)(t + 1);
   t->line = tile_line(c, y);
   return t;
 }
