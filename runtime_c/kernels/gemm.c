@@ -37,23 +37,26 @@ void whit_trees(float *sums) {
   *(gemm_four *)(void *)sums = (a[0] + a[2]) + (a[1] + a[3]);
 }
 
+void whit_panel_pack(float *panel, unsigned dtype, const void *b, int32_t k, int32_t n, ptrdiff_t k_stride, ptrdiff_t n_stride) {
+  const ptrdiff_t step = k_stride * (ptrdiff_t)whit_type_size(dtype);
+  const uint8_t *line = (const uint8_t *)b;
+  int32_t l = 0;
+  if (!WHIT_SMALL && dtype == WHIT_F32 && k_stride == 1 && n == 16)
+    for (; k - l >= 4; l += 4, line += 4 * step, panel += 64)
+      panels_transpose(panel, (const float *)(const void *)line, n_stride);
+  for (; !WHIT_SMALL && dtype == WHIT_F32 && n_stride == 1 && n == 16 && l < k; l++, line += step, panel += 16)
+    whit_bytes_copy(panel, line, 16 * sizeof *panel);
+  for (; l < k; l++, line += step, panel += 16) {
+    whit_load_f32(panel, dtype, line, n_stride, n);
+    for (int32_t i = n; i < 16; i++) panel[i] = 0;
+  }
+}
+
 void whit_panels_pack(float *panels, unsigned dtype, const void *b, int32_t k, int32_t n, ptrdiff_t k_stride,
                       ptrdiff_t n_stride) {
-  const ptrdiff_t size = (ptrdiff_t)whit_type_size(dtype);
   const uint8_t *column = (const uint8_t *)b;
-  for (int32_t j = 0; j < n; j += 16, column += 16 * n_stride * size) {
-    const int32_t width = whit_min_i32(n - j, 16);
-    int32_t l = 0;
-    if (!WHIT_SMALL && dtype == WHIT_F32 && k_stride == 1 && width == 16)
-      for (; k - l >= 4; l += 4, panels += 64)
-        panels_transpose(panels, (const float *)(const void *)column + l, n_stride);
-    for (; !WHIT_SMALL && dtype == WHIT_F32 && n_stride == 1 && width == 16 && l < k; l++, panels += 16)
-      whit_bytes_copy(panels, (const float *)(const void *)column + l * k_stride, 16 * sizeof *panels);
-    for (; l < k; l++, panels += 16) {
-      whit_load_f32(panels, dtype, column + l * k_stride * size, n_stride, width);
-      for (int32_t i = width; i < 16; i++) panels[i] = 0;
-    }
-  }
+  for (; n > 0; n -= 16, panels += 16 * (size_t)k, column += 16 * n_stride * (ptrdiff_t)whit_type_size(dtype))
+    whit_panel_pack(panels, dtype, column, k, whit_min_i32(n, 16), k_stride, n_stride);
 }
 
 whit_status whit_scratch(whit_call *c, uint64_t n_floats) {
@@ -65,8 +68,9 @@ whit_status whit_scratch(whit_call *c, uint64_t n_floats) {
 int32_t whit_workers(const whit_call *c, double work) {
   const double worth = 1 << 15;  /* 0.5 us of a fast core; handing a part to a thread that waits for it costs less */
   const uint32_t threads = whit_threads(c);
-  if (work < 2 * worth) return 1;
-  return work < threads * worth ? (int32_t)(work / worth) : (int32_t)threads;
+  const double parts = work / worth;
+  if (parts < 2) return 1;
+  return parts < threads ? (int32_t)parts : (int32_t)threads;
 }
 
 WHIT_CALLED int32_t whit_border(int32_t i, int32_t n_parts, int32_t total, int32_t unit) {

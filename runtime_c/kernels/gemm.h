@@ -31,7 +31,9 @@ static inline bool whit_finishes(const whit_finish *f) {
 }
 
 /* Is this a type whose products are summed in f32? */
-static inline bool whit_in_f32(unsigned dtype) { return dtype != WHIT_F64 && whit_type_is_float(dtype); }
+static inline bool whit_in_f32(unsigned dtype) {
+  return dtype == WHIT_F32 || (WHIT_DTYPES & WHIT_NARROW_FLOATS && dtype != WHIT_F64 && whit_type_is_float(dtype));
+}
 
 /* Does plan p convert its operands, of a narrower type that this build has? */
 #define WHIT_CONVERTS(p) ((WHIT_DTYPES & WHIT_NARROW_FLOATS) && (p)->convert)
@@ -42,6 +44,8 @@ static inline uint64_t whit_panels_floats(int32_t k, int32_t n) { return ((uint6
 /* Panels of the matrix b[k, n] of any type of whit_in_f32. Strides are in elements; columns past n become zeros. */
 void whit_panels_pack(float *panels, unsigned dtype, const void *b, int32_t k, int32_t n, ptrdiff_t k_stride,
                       ptrdiff_t n_stride);
+/* One panel, n <= 16. */
+void whit_panel_pack(float *panel, unsigned dtype, const void *b, int32_t k, int32_t n, ptrdiff_t k_stride, ptrdiff_t n_stride);
 
 /* sums[i] = the sum of the 16 partial sums sums[16 i ...], i < 4, each by the tree of sum_rows_f32. */
 void whit_trees(float *sums);

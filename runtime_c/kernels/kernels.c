@@ -21,27 +21,23 @@
 typedef void small_tile(float *sums, const whit_gemm *g, const float *const *a, int32_t j, int32_t n);
 typedef void small_finish(const whit_finish *f, const float *add, float *sums, float *y, int32_t n);
 
-/* The walk over the tiles of a product, whose code is an instruction set's. Some rows at a time, which stay in a second-level cache
- * while the panels go by. */
+/* The walk over the tiles of a product, whose code is an instruction set's. Callers come with one panel or with few rows, so that what
+ * is read again stays in a cache. */
 static void small_gemm(const whit_gemm *g, int32_t row0, int32_t row1, small_tile *tile, small_finish *finish) {
-  enum { BLOCK = 192 };
-  for (int32_t end; row0 < row1; row0 = end) {
-    end = whit_min_i32(row0 + BLOCK, row1);
-    for (int32_t j = 0; j < g->n; j += 16) {
-      const int32_t width = whit_min_i32(g->n - j, 16);
-      float from[16] = { 0 }, sums[64];
-      if (g->bias) whit_bytes_copy(from, g->bias + j, (size_t)width * sizeof *from);
-      for (int32_t row = row0; row < end; row += 4) {
-        const float *a[4];
-        for (int32_t r = 0; r < 4; r++) {
-          __builtin_memcpy(sums + r * 16, from, sizeof from);
-          a[r] = g->a + whit_min_i32(row + r, end - 1) * g->a_row;
-        }
-        tile(sums, g, WHIT_LISTS && g->rows ? g->rows + (ptrdiff_t)(row / 4) * g->pieces * WHIT_LISTED : a, j, width);
-        for (int32_t r = 0; r < 4 && row + r < end; r++)
-          finish(&g->finish, WHIT_EPILOGUES && g->finish.add ? g->finish.add + (row + r) * g->finish.add_row + j : NULL, sums + r * 16,
-                 g->c + (row + r) * g->c_row + j, width);
+  for (int32_t j = 0; j < g->n; j += 16) {
+    const int32_t width = whit_min_i32(g->n - j, 16);
+    float from[16] = { 0 }, sums[64];
+    if (g->bias) whit_bytes_copy(from, g->bias + j, (size_t)width * sizeof *from);
+    for (int32_t row = row0; row < row1; row += 4) {
+      const float *a[4];
+      for (int32_t r = 0; r < 4; r++) {
+        __builtin_memcpy(sums + r * 16, from, sizeof from);
+        a[r] = g->a + whit_min_i32(row + r, row1 - 1) * g->a_row;
       }
+      tile(sums, g, WHIT_LISTS && g->rows ? g->rows + (ptrdiff_t)(row / 4) * g->pieces * WHIT_LISTED : a, j, width);
+      for (int32_t r = 0; r < 4 && row + r < row1; r++)
+        finish(&g->finish, WHIT_EPILOGUES && g->finish.add ? g->finish.add + (row + r) * g->finish.add_row + j : NULL, sums + r * 16,
+               g->c + (row + r) * g->c_row + j, width);
     }
   }
 }

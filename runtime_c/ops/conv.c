@@ -57,8 +57,7 @@ typedef struct conv_plan {
 
 /* Is it a type that this build convolves? */
 static bool conv_takes(unsigned dtype) {
-  if (CONV_HAS(WIDE)) return dtype != WHIT_BOOL;
-  return WHIT_DTYPES & WHIT_NARROW_FLOATS ? whit_in_f32(dtype) : dtype == WHIT_F32;
+  return CONV_HAS(WIDE) ? dtype != WHIT_BOOL : whit_in_f32(dtype);
 }
 
 /* Reads and checks the task: window, shape and channels, what kind it is and whether w must be packed. */

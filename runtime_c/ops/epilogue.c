@@ -31,8 +31,9 @@ whit_status whit_epilogue_read(whit_epilogue *e, whit_call *c, unsigned first, u
     e->plan = NULL;
     e->program = false;
   }
-  if (!n_words) return more ? whit_fail(c, WHIT_E_FORMAT, "inputs without an epilogue") : WHIT_OK;
+  if (!n_words && !more) return WHIT_OK;
   if (!WHIT_EPILOGUES) return whit_fail(c, WHIT_E_OPERATOR, "this build of the runtime lacks epilogues");
+  if (!n_words) return whit_fail(c, WHIT_E_FORMAT, "inputs without an epilogue");
   const int32_t *numbers = whit_attr_list(c, words, list + 1, &n_numbers);
   if (more < 2 && whit_finish_read(&e->finish, numbers, n_numbers, more ? c->in[first] : NULL, c->out[0], can)) return WHIT_OK;
   if (!WHIT_PROGRAMS) return whit_fail(c, WHIT_E_OPERATOR, "this build of the runtime lacks epilogues of this kind");

@@ -26,10 +26,16 @@ typedef struct matmul {
   size_t slot;                  /* floats of scratch per thread */
   int32_t batch, block, column_parts, row_parts;
   int32_t n_units, n_jobs;
-  bool copy_a, convert, packed;
+  bool copy_a, packed;
 } matmul;
 
-static inline bool matmul_copies(const matmul *p) { return (WHIT_BATCHES || WHIT_CONVERTS(p)) && p->copy_a; }
+/* Columns of a unit: a panel where bytes count. */
+static inline int32_t matmul_block(const matmul *p) { return WHIT_SMALL ? 16 : p->block; }
+
+/* Are the operands of a narrower type that this build has? */
+static inline bool matmul_converts(const matmul *p) { return WHIT_DTYPES & WHIT_NARROW_FLOATS && p->a.dtype != WHIT_F32; }
+
+static inline bool matmul_copies(const matmul *p) { return (WHIT_BATCHES || matmul_converts(p)) && p->copy_a; }
 
 static void matmul_swap(whit_tensor *t) {
   const unsigned r = t->rank;
@@ -61,16 +67,20 @@ static bool matmul_merge(matmul *p) {
 static void matmul_units(matmul *p) {
   const whit_gemm *g = &p->g;
   const int32_t threads = whit_workers(p->c, (double)p->batch * g->m * g->n * g->k);
-  const int32_t n_panels = WHIT_SMALL ? 4 : whit_max_i32(4, (g->m > 8 ? 2048 : 256) / whit_max_i32(g->k, 1));
+#if !WHIT_SMALL
+  const int32_t n_panels = whit_max_i32(4, (g->m > 8 ? 2048 : 256) / whit_max_i32(g->k, 1));
   p->block = whit_max_i32(1, whit_min_i32(n_panels * 16, g->n));
-  p->column_parts = (g->n + p->block - 1) / p->block;
+#endif
+  p->column_parts = (g->n - 1) / matmul_block(p) + 1;
+  p->n_units = p->batch * p->column_parts;
+#if !WHIT_SMALL
   p->row_parts = 1;
-  const int64_t units = (int64_t)p->batch * p->column_parts;
-  if (!WHIT_SMALL && units && units < threads)
-    p->row_parts = whit_max_i32(1, whit_min_i32((threads + (int32_t)units - 1) / (int32_t)units, g->m / 24));
-  p->n_units = (int32_t)units * p->row_parts;
+  if (p->n_units && p->n_units < threads)
+    p->row_parts = whit_max_i32(1, whit_min_i32((threads + p->n_units - 1) / p->n_units, g->m / 24));
+  p->n_units *= p->row_parts;
+#endif
   p->n_jobs = whit_min_i32(threads, p->n_units);
-  if (!p->packed) p->slot = (size_t)whit_panels_floats(g->k, p->block);
+  if (!p->packed) p->slot = (size_t)whit_panels_floats(g->k, matmul_block(p));
 }
 
 /* Everything about the call that follows from types, shapes and strides. */
@@ -93,8 +103,7 @@ static whit_status matmul_plan(matmul *p, whit_call *c) {
     p->b_k = strides[c->attr[3] != 0];
     p->b_n = strides[c->attr[3] == 0];
   }
-  p->convert = a->dtype != WHIT_F32;
-  p->copy_a = WHIT_CONVERTS(p) || (WHIT_BATCHES && a->stride[a->rank - 1] != 1 && g->k != 1);
+  p->copy_a = matmul_converts(p) || (WHIT_BATCHES && a->stride[a->rank - 1] != 1 && g->k != 1);
   if (WHIT_BATCHES && p->copy_a)  /* dense from now on, but for the data */
     for (unsigned d = a->rank, n = 1; d--; n *= (unsigned)whit_max_i32(1, a->shape[d])) a->stride[d] = (int32_t)n;
   p->batch = WHIT_BATCHES ? whit_product(y->shape, y->rank - 2u) : 1;
@@ -112,12 +121,9 @@ static whit_status matmul_plan(matmul *p, whit_call *c) {
 static uint64_t matmul_round(int64_t n_floats) { return ((uint64_t)n_floats + 15) / 16 * 16; }
 
 static whit_status matmul_scratch(matmul *p, whit_call *c) {
-  const bool in_f32 = whit_in_f32(c->in[0]->dtype);
-  if (!WHIT_WIDE && !in_f32)
-    return whit_fail(c, WHIT_E_OPERATOR, "matmul: this build of the runtime lacks products of this type");
   WHIT_TRY(matmul_plan(p, c));
-  WHIT_TRY(whit_scratch(c, !in_f32 ? 0 : (matmul_copies(p) ? matmul_round(whit_count(&p->a)) : 0) +
-                                         (WHIT_CONVERTS(p) ? matmul_round(whit_count(c->out[0])) : 0) +
+  WHIT_TRY(whit_scratch(c, WHIT_WIDE && !whit_in_f32(p->a.dtype) ? 0 : (matmul_copies(p) ? matmul_round(whit_count(&p->a)) : 0) +
+                                         (matmul_converts(p) ? matmul_round(whit_count(c->out[0])) : 0) +
                                          (uint64_t)p->n_jobs * p->slot));
   p->at_epilogue = whit_round(c->scratch_bytes, 64);
   c->scratch_bytes = p->at_epilogue + whit_epilogue_bytes(&p->e, (uint32_t)whit_max_i32(1, p->n_jobs));
@@ -128,7 +134,9 @@ whit_status whit_matmul_shape(whit_call *c) {
   const whit_tensor *a = c->in[0], *b = c->in[1], *bias = whit_in(c, 2);
   const bool packed = !WHIT_PACKS || c->attr[0], trans_a = WHIT_BATCHES && c->attr[2], trans_b = c->attr[3];
   whit_tensor y = *a;
-  if (a->dtype != b->dtype || a->dtype == WHIT_BOOL) return whit_fail(c, WHIT_E_TYPE, "matmul: types do not fit");
+  if (a->dtype != b->dtype || (WHIT_WIDE && a->dtype == WHIT_BOOL)) return whit_fail(c, WHIT_E_TYPE, "matmul: types do not fit");
+  if (!WHIT_WIDE && !whit_in_f32(a->dtype))
+    return whit_fail(c, WHIT_E_OPERATOR, "matmul: this build of the runtime lacks products of this type");
   if (a->rank < 2 || b->rank < 2) return whit_fail(c, WHIT_E_SHAPE, "matmul: an operand has fewer than two axes");
   const int32_t *a_sizes = a->shape + a->rank - 2, *b_sizes = b->shape + b->rank - 2;
   const int32_t m = a_sizes[trans_a], k = a_sizes[!trans_a], n = packed ? c->attr[1] : b_sizes[!trans_b];
@@ -136,8 +144,7 @@ whit_status whit_matmul_shape(whit_call *c) {
     return whit_fail(c, WHIT_E_OPERATOR, "matmul: this build of the runtime lacks products of matrices that lie like this");
   if (packed) {
     if (a->dtype != WHIT_F32) return whit_fail(c, WHIT_E_TYPE, "matmul: panels must be f32");
-    if (n < 0 || b->rank != 3 || b->shape[0] != ((int64_t)n + 15) / 16 || b->shape[1] != k || b->shape[2] != 16 ||
-        !whit_is_dense(b))
+    if (n < 0 || (uint64_t)whit_count(b) != whit_panels_floats(k, n) || !whit_is_dense(b))
       return whit_fail(c, WHIT_E_SHAPE, "matmul: panels of b do not fit a and n");
   } else {
     if (b_sizes[trans_b] != k)
@@ -151,7 +158,7 @@ whit_status whit_matmul_shape(whit_call *c) {
   }
   y.shape[y.rank - 2] = m;
   y.shape[y.rank - 1] = n;
-  if (bias && (bias->dtype != WHIT_F32 || a->dtype != WHIT_F32 || bias->rank != 1 || bias->shape[0] != n))
+  if (bias && (bias->dtype != WHIT_F32 || a->dtype != WHIT_F32 || whit_count(bias) != n))
     return whit_fail(c, WHIT_E_SHAPE, "matmul: bias must be f32 [n]");
   matmul p;
   WHIT_TRY(whit_out_like(c, 0, &y));
@@ -171,28 +178,28 @@ static void matmul_item(const matmul *p, int32_t item, int32_t column, whit_gemm
 
 static void matmul_job(void *arg, uint32_t job) {
   const matmul *p = (const matmul *)arg;
-  const uint8_t *b = (const uint8_t *)p->b->data;
   float *panels = p->panels + job * p->slot;
   ptrdiff_t had = PTRDIFF_MIN;  /* the block that panels holds */
   const int32_t row_parts = WHIT_SMALL ? 1 : p->row_parts;
   int32_t last;
   for (int32_t u = whit_part(job, p->n_jobs, p->n_units, &last); u < last; u++) {
     const int32_t item = WHIT_BATCHES ? u / row_parts / p->column_parts : 0;
-    const int32_t column = (u / row_parts - item * p->column_parts) * p->block;
+    const int32_t column = (u / row_parts - item * p->column_parts) * matmul_block(p);
     int32_t row0 = 0, row1 = p->g.m;
     whit_gemm g;
     matmul_item(p, item, column, &g);
-    g.n = whit_min_i32(p->block, g.n);
+    g.n = whit_min_i32(matmul_block(p), g.n);
     g.b = p->packed ? (const float *)p->b->data + (ptrdiff_t)column * g.k : panels;
     if (WHIT_PACKS && !p->packed) {
       const ptrdiff_t at = (WHIT_BATCHES && p->batch > 1 ? whit_offset(p->b, p->c->out[0], 2, item) : 0) + column * p->b_n;
-      if (WHIT_SMALL || at != had)
-        whit_panels_pack(panels, p->b->dtype, b + at * (ptrdiff_t)whit_type_size(p->b->dtype), g.k, g.n, p->b_k, p->b_n);
+      const void *from = whit_at(p->b, at);
+      if (WHIT_SMALL) whit_panel_pack(panels, p->b->dtype, from, g.k, g.n, p->b_k, p->b_n);
+      else if (at != had) whit_panels_pack(panels, p->b->dtype, from, g.k, g.n, p->b_k, p->b_n);
       had = at;
     }
     if (!WHIT_SMALL) row0 = whit_part((uint32_t)(u % row_parts), row_parts, g.m, &row1);
     whit_gemm_rows(p->c->k, &g, row0, row1);
-    if (whit_epilogue_runs(&p->e) && !WHIT_CONVERTS(p)) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
+    if (whit_epilogue_runs(&p->e) && !matmul_converts(p)) whit_epilogue_after(&p->e, job, &g, row0, row1, 0, g.n);
   }
 }
 
@@ -214,7 +221,7 @@ static void matmul_copy(matmul *p, float *dst) {
   whit_tensor from = *p->c->in[0];
   if (WHIT_BATCHES && p->c->attr[2]) matmul_swap(&from);
   p->a.data = dst;
-  if (!WHIT_CONVERTS(p)) {
+  if (!matmul_converts(p)) {
     whit_copy(&p->a, &from);
     return;
   }
@@ -245,7 +252,7 @@ whit_status whit_matmul_run(whit_call *c) {
   }
   p.g.a = (const float *)p.a.data;
   p.g.bias = (const float *)whit_in_data(c, 2);
-  if (WHIT_CONVERTS(&p)) {
+  if (matmul_converts(&p)) {
     p.g.c = p.panels;
     p.panels += matmul_round(count);
   }
@@ -256,10 +263,10 @@ whit_status whit_matmul_run(whit_call *c) {
       whit_gemm g;
       matmul_item(&p, item, 0, &g);
       g.b = (const float *)p.b->data;
-      whit_gemm_all(c, &g, whit_epilogue_runs(&p.e) && !WHIT_CONVERTS(&p) ? whit_epilogue_after : NULL, &p.e);
+      whit_gemm_all(c, &g, whit_epilogue_runs(&p.e) && !matmul_converts(&p) ? whit_epilogue_after : NULL, &p.e);
     }
   }
-  if (WHIT_CONVERTS(&p)) {
+  if (matmul_converts(&p)) {
     whit_store_f32(y->data, y->dtype, p.g.c, count);
     whit_epilogue_run(&p.e, 0, 0, count);
   }

@@ -7,7 +7,8 @@
  * A register is a pointer to a block of elements: to memory of its own, or straight into a dense input or output of
  * the domain's type. What is the same for every block (literals, scalars, a vector along the last axis) is loaded
  * once, if its register is written nowhere else: programs should give such values registers of their own. The size profile
- * has none of what only saves copies: every register has memory of its own, and all is loaded for each block. */
+ * has none of what only saves copies: every register has memory of its own, all is loaded for each block, and a block does not go
+ * past the end of a line; nor are nodes divided among threads there, but for epilogues. */
 #include "epilogue.h"
 #include "../kernels/gemm.h"
 #include "../kernels/tile.h"
@@ -15,19 +16,19 @@
 WHIT_OP(tile, .version = 1, .in = "x*", .out = "y*", .attr = "program:i32[]", .strided = "x",
         .doc = "Runs a program of element-wise micro-operations on inputs that broadcast against each other.");
 
-enum { TILE_MAX_REGS = 48, TILE_MAX_PARTS = 64, TILE_MIN_PARALLEL = 65536 };
+enum { TILE_MAX_REGS = 48 };
 enum { TILE_ONE = WHIT_SHORTEST > 2 ? WHIT_SHORTEST / 2 : 1 };  /* 64-bit words of a register for one element */
 enum { TILE_GENERAL, TILE_DENSE, TILE_SPLAT, TILE_PERIODIC };
 
 #if WHIT_SMALL
-/* A program with its operands, ready to run on any range of elements. */
+enum { TILE_LENGTH = 64 };        /* elements of a register */
+typedef uint64_t tile_register[TILE_LENGTH];
+
+/* A program with its operands, ready to run on any range of elements; the registers of all parts follow it. */
 typedef struct tile_plan {
   const whit_call *call;
   const whit_tensor *y;           /* of the common shape */
-  uint8_t *parts;                 /* per part: the registers */
-  size_t part_bytes;
-  int32_t line, length;           /* elements that all inputs have at a stride of their own, one line after the other; of a register */
-  uint32_t n_parts;
+  int32_t line;                   /* elements that each input has at a stride of its own, one line after the other */
 } tile_plan;
 #else
 typedef struct tile_input {
@@ -61,6 +62,8 @@ static inline unsigned tile_b(uint32_t w) { return w >> 20 & 63; }
 static inline unsigned tile_c(uint32_t w) { return w >> 26; }
 static inline size_t tile_size(unsigned domain) { return domain ? 8 : 4; }
 
+static inline uint32_t tile_registers(const whit_call *c) { return (uint32_t)c->attr[1] >> 8 & 255; }
+
 /* Does an element of memory look like one of a register? */
 static inline bool tile_native(unsigned domain, unsigned dtype) {
   return domain == 0 ? dtype == WHIT_F32 : domain == 1 ? dtype == WHIT_F64 : dtype == WHIT_I64 || dtype == WHIT_U64;
@@ -89,12 +92,6 @@ static unsigned tile_reads(unsigned op, unsigned domain) {
   return known >> (4 + domain) & 1 ? known & 3 : 4;
 }
 
-/* Does a load or store go between floats and integers? */
-static bool tile_casts(const whit_call *c, uint32_t w, unsigned domain) {
-  if (tile_op(w) > WHIT_MICRO_store || tile_op(w) == WHIT_MICRO_imm) return false;
-  return whit_type_is_float(tile_op(w) == WHIT_MICRO_load ? c->in[tile_a(w)]->dtype : tile_c(w)) == (domain == 2);
-}
-
 /* Checks a program and describes the outputs, which have this shape. */
 static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shape) {
   const uint32_t *p = (const uint32_t *)c->attr + 1, n_words = (uint32_t)c->attr[0];
@@ -113,17 +110,22 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
       return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks a micro-operation of the program");
     for (; reads; reads--, operands >>= 6)
       if (!(written >> (operands & 63) & 1)) return whit_fail(c, WHIT_E_FORMAT, "tile: reads a register that is not set");
-    if (op == WHIT_MICRO_load && tile_a(w) >= c->n_in) return whit_fail(c, WHIT_E_FORMAT, "tile: no such input");
-    if (!WHIT_CASTS && tile_casts(c, w, domain))
-      return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks conversions between floats and integers");
-    if (WHIT_SHARES) c->over = op == WHIT_MICRO_store && c->n_out == 1 ? 0xff : 0; /* if the last one stores, all of a block has been read before */
-    if (op == WHIT_MICRO_store) {
-      if (tile_b(w) >= c->n_out || stored >> tile_b(w) & 1)
-        return whit_fail(c, WHIT_E_FORMAT, "tile: no such output, or stored twice");
-      stored |= (uint64_t)1 << tile_b(w);
-      n_left--;
-      WHIT_TRY(whit_out(c, tile_b(w), tile_c(w), rank, shape));
-      continue;
+    /* if the last one stores, all of a block has been read before */
+    if (WHIT_SHARES) c->over = op == WHIT_MICRO_store && c->n_out == 1 ? 0xff : 0;
+    if (op == WHIT_MICRO_load || op == WHIT_MICRO_store) {
+      const bool loads = op == WHIT_MICRO_load;
+      const unsigned t = loads ? tile_a(w) : tile_b(w);
+      if (t >= (loads ? c->n_in : c->n_out)) return whit_fail(c, WHIT_E_FORMAT, "tile: no such input or output");
+      const unsigned dtype = loads ? c->in[t]->dtype : tile_c(w);
+      if (!WHIT_CASTS && whit_type_is_float(dtype) == (domain == 2))
+        return whit_fail(c, WHIT_E_OPERATOR, "tile: this build of the runtime lacks conversions between floats and integers");
+      if (!loads) {
+        if (stored >> t & 1) return whit_fail(c, WHIT_E_FORMAT, "tile: an output is stored twice");
+        stored |= (uint64_t)1 << t;
+        n_left--;
+        WHIT_TRY(whit_out(c, t, dtype, rank, shape));
+        continue;
+      }
     }
     if (op > WHIT_MICRO_store && operands) return whit_fail(c, WHIT_E_FORMAT, "tile: an operand that is not read must be 0");
     if (tile_dst(w) >= n_regs) return whit_fail(c, WHIT_E_FORMAT, "tile: no such register");
@@ -133,23 +135,22 @@ static whit_status tile_program(whit_call *c, unsigned rank, const int32_t *shap
   return at == n_words && !n_left ? WHIT_OK : whit_fail(c, WHIT_E_FORMAT, "tile: an output is not stored");
 }
 
-static uint32_t tile_parts(const whit_call *c, int32_t count) {
-  const uint32_t n = count < TILE_MIN_PARALLEL ? 1 : whit_threads(c);
-  return n < TILE_MAX_PARTS ? n : TILE_MAX_PARTS;
-}
+#if !WHIT_SMALL
+static uint32_t tile_parts(const whit_call *c, int32_t count) { return (uint32_t)whit_workers(c, count); }
 
 /* Elements of a register: as many as let all of them stay in the first-level cache, for each turn has its cost (an epilogue of
  * three operations: 0.21 ns an element by 256, 0.13 by 1024). Of few elements a quarter, so that registers are not larger than what
  * they are for. */
 static int32_t tile_length(int32_t count, unsigned n_regs) {
-  const int32_t fits = WHIT_SMALL || n_regs > 16 ? WHIT_TILE : n_regs > 8 ? 2 * WHIT_TILE : 4 * WHIT_TILE;
-  const int32_t some = WHIT_SMALL || count <= WHIT_TILE ? count : whit_max_i32(WHIT_TILE, count / 4);
+  const int32_t fits = n_regs > 16 ? WHIT_TILE : n_regs > 8 ? 2 * WHIT_TILE : 4 * WHIT_TILE;
+  const int32_t some = count <= WHIT_TILE ? count : whit_max_i32(WHIT_TILE, count / 4);
   return some < fits ? (some + 15) & ~15 : fits;
 }
 
 static size_t tile_part_bytes(unsigned domain, unsigned n_regs, int32_t length) {
-  return (WHIT_SMALL ? 0 : whit_round(n_regs * sizeof(void *), 64)) + n_regs * tile_size(domain) * (size_t)length;
+  return whit_round(n_regs * sizeof(void *), 64) + n_regs * tile_size(domain) * (size_t)length;
 }
+#endif
 
 whit_status whit_tile_check(whit_call *c) {
   uint8_t rank = 0;
@@ -161,20 +162,20 @@ whit_status whit_tile_check(whit_call *c) {
   return tile_program(c, rank, shape);
 }
 
-/* Of a plan, before its parts. */
-static size_t tile_head_bytes(const whit_call *c) {
 #if WHIT_SMALL
-  (void)c;
-  return whit_round(sizeof(tile_plan), 64);
-#else
-  return whit_round(sizeof(tile_plan) + c->n_in * sizeof(tile_input), 64);
-#endif
+size_t whit_tile_bytes(const whit_call *c, int32_t count, uint32_t n_parts) {
+  (void)count;
+  return sizeof(tile_plan) + n_parts * tile_registers(c) * sizeof(tile_register);
 }
+#else
+/* Of a plan, before its parts. */
+static size_t tile_head_bytes(const whit_call *c) { return whit_round(sizeof(tile_plan) + c->n_in * sizeof(tile_input), 64); }
 
 size_t whit_tile_bytes(const whit_call *c, int32_t count, uint32_t n_parts) {
   const uint32_t head = (uint32_t)c->attr[1];
   return tile_head_bytes(c) + n_parts * tile_part_bytes(head & 255, head >> 8 & 255, tile_length(count, head >> 8 & 255));
 }
+#endif
 
 /* Any of the outputs: all have one shape. NULL: none is wanted. */
 static WHIT_CALLED const whit_tensor *tile_output(const whit_call *c) {
@@ -190,11 +191,12 @@ static whit_status tile_run_one_f32(whit_call *c);
 
 whit_status whit_tile_shape(whit_call *c) {
   WHIT_TRY(whit_tile_check(c));
+#if WHIT_SMALL
+  c->scratch_bytes = whit_tile_bytes(c, 0, 1);
+#else
   const whit_tensor *y = tile_output(c);
   const int32_t count = y ? whit_count(y) : 0;
-  c->scratch_bytes = WHIT_SMALL || count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count))
-                                             : ((uint32_t)c->attr[1] >> 8 & 255) * TILE_ONE * 8;
-#if !WHIT_SMALL
+  c->scratch_bytes = count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count)) : tile_registers(c) * TILE_ONE * 8;
   if (count == 1) c->run = (uint32_t)c->attr[1] & 255 ? tile_run_one : tile_run_one_f32;
 #endif
   return WHIT_OK;
@@ -227,69 +229,52 @@ static inline void tile_micro(const whit_kernels *k, unsigned domain, unsigned o
 }
 
 #if WHIT_SMALL
-/* Runs the program on elements start ... start + n - 1 of the common shape, n <= t->length. */
-static void tile_run_block(const tile_plan *t, uint8_t *reg, int32_t start, int32_t n) {
+/* Runs the program on elements start ... start + n - 1 of the common shape: no more than a register has, all of one line. */
+static void tile_run_block(const tile_plan *t, tile_register *reg, int32_t start, int32_t n) {
   const whit_call *c = t->call;
   const uint32_t *p = (const uint32_t *)c->attr + 1;
   const unsigned domain = *p & 255;
-  const size_t size = tile_size(domain), step = size * (size_t)t->length;
   for (uint32_t k = *p++ >> 16; k; k--) {
     const uint32_t w = *p++;
     const unsigned op = tile_op(w);
-    uint8_t *const dst = reg + tile_dst(w) * step, *const a = reg + tile_a(w) * step;
+    void *const dst = reg[tile_dst(w)], *const a = reg[tile_a(w)];
     if (op > WHIT_MICRO_store) {
-      tile_micro(c->k, domain, op, dst, a, reg + tile_b(w) * step, reg + tile_c(w) * step, n);
+      tile_micro(c->k, domain, op, dst, a, reg[tile_b(w)], reg[tile_c(w)], n);
     } else if (op == WHIT_MICRO_store) {
       const whit_tensor *y = c->out[tile_b(w)];
       if (y) tile_store(domain, whit_at(y, start), y->dtype, a, n);
     } else if (op == WHIT_MICRO_load) {
       const whit_tensor *x = c->in[tile_a(w)];
-      for (int32_t i = 0, m; i < n; i += m) {
-        m = whit_min_i32(n - i, t->line - (start + i) % t->line);
-        tile_load(domain, dst + (size_t)i * size, x->dtype, whit_at(x, whit_offset(x, t->y, 0, start + i)),
-                  whit_offset(x, t->y, 0, 1), m);
-      }
+      tile_load(domain, dst, x->dtype, whit_at(x, whit_offset(x, t->y, 0, start)), whit_offset(x, t->y, 0, 1), n);
     } else {
-      const uint64_t two = p[0] | (uint64_t)p[domain != 0] << 32; /* words */
-      for (size_t i = 0; i < step; i += sizeof two) *(tile_words *)(void *)(dst + i) = two;
-      p += size / 4;
+      tile_words *to = (tile_words *)dst;
+      for (int i = 0; i < TILE_LENGTH; i++) to[i] = p[0] | (uint64_t)p[domain != 0] << 32;
+      p += tile_size(domain) / 4;
     }
   }
 }
 
 void whit_tile_range(const tile_plan *t, uint32_t part, int32_t start, int32_t n) {
   for (int32_t m; n > 0; start += m, n -= m) {
-    m = whit_min_i32(n, t->length);
-    tile_run_block(t, t->parts + part * t->part_bytes, start, m);
+    m = whit_min_i32(whit_min_i32(n, TILE_LENGTH), t->line - start % t->line);
+    tile_run_block(t, (tile_register *)(uintptr_t)(t + 1) + part * tile_registers(t->call), start, m);
   }
 }
 
-static void tile_part(void *arg, uint32_t part) {
-  const tile_plan *t = (const tile_plan *)arg;
-  int32_t end;
-  const int32_t first = whit_part(part, (int32_t)t->n_parts, whit_count(t->y), &end);
-  whit_tile_range(t, part, first, end - first);
-}
-
-/* The inner axes are in line as long as each input goes on along the next one as it does along those inside. */
+/* The last axis, or all if all inputs are alike. */
 static int32_t tile_line(const whit_call *c, const whit_tensor *y) {
-  int32_t line = 1;
-  for (unsigned a = y->rank; a--; line *= y->shape[a])
-    for (unsigned i = 0; line > 1 && y->shape[a] > 1 && i < c->n_in; i++)
-      if (whit_offset(c->in[i], y, 0, line) != (int64_t)line * whit_offset(c->in[i], y, 0, 1)) return line;
-  return line;
+  const int32_t count = whit_count(y);
+  for (unsigned i = 0; i < c->n_in; i++)
+    if (whit_count(c->in[i]) != count || !whit_is_dense(c->in[i])) return y->shape[y->rank - 1];
+  return count;
 }
 
 tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scratch, uint32_t n_parts) {
-  const uint32_t head = (uint32_t)c->attr[1];
   tile_plan *t = (tile_plan *)scratch;
+  (void)n_parts;
   t->call = c;
   t->y = y;
-  t->parts = (uint8_t *)scratch + tile_head_bytes(c);
-  t->length = tile_length(whit_count(y), head >> 8 & 255);
-  t->part_bytes = tile_part_bytes(head & 255, head >> 8 & 255, t->length);
   t->line = tile_line(c, y);
-  t->n_parts = n_parts;
   return t;
 }
 
@@ -550,11 +535,13 @@ tile_plan *whit_tile_begin(const whit_call *c, const whit_tensor *y, void *scrat
 whit_status whit_tile_run(whit_call *c) {
   const whit_tensor *y = tile_output(c);
   const int32_t count = y ? whit_count(y) : 0;
-#if !WHIT_SMALL
-  if (count == 1) return tile_run_one(c);
-#endif
   if (!count) return WHIT_OK;
+#if WHIT_SMALL
+  whit_tile_range(whit_tile_begin(c, y, c->scratch, 1), 0, 0, count);
+#else
+  if (count == 1) return tile_run_one(c);
   const uint32_t n_parts = tile_parts(c, count);
   whit_parallel(c, tile_part, whit_tile_begin(c, y, c->scratch, n_parts), n_parts);
+#endif
   return WHIT_OK;
 }

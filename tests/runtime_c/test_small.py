@@ -45,6 +45,13 @@ CASES = [
     conv((1, 66), (66, 50), "MatMul"),
     conv((2, 30, 17), (2, 17, 19), "MatMul"),
     conv((300, 20), (20, 3), "MatMul"),
+    conv((5, 37), (), "Softmax"),
+    conv((3, 2, 3), (), "LogSoftmax"),
+    conv((9, 37), (37,), "LayerNormalization"),
+    conv((4, 1, 150), (7, 1), "Add"),  # by lines
+    conv((70, 3), (3,), "Mul"),
+    conv((2, 5, 40), (2, 5, 40), "Sub"),
+    conv((90, 1), (), "Sin"),
 ]
 
 

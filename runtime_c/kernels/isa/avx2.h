@@ -26,6 +26,7 @@ typedef int32_t int_avx2 __attribute__((vector_size(32)));
 #define v_set1(x) _mm256_set1_ps(x)
 #define v_seti(x) ((VI)_mm256_set1_epi32(x))
 #define v_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define v_first(x) _mm256_cvtss_f32(x)
 #define v_quad(p) _mm256_broadcast_ps((const __m128 *)(const void *)(p))
 #define v_fma_lane(q, i, b, c) _mm256_fmadd_ps(_mm256_permute_ps(q, (i) * 0x55), b, c)
 #define v_min(a, b) _mm256_min_ps(a, b)

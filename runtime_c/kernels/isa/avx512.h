@@ -30,6 +30,7 @@ typedef int32_t int_avx512 __attribute__((vector_size(64)));
 #define v_set1(x) _mm512_set1_ps(x)
 #define v_seti(x) ((VI)_mm512_set1_epi32(x))
 #define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define v_first(x) _mm512_cvtss_f32(x)
 #define v_quad(p) _mm512_broadcast_f32x4(_mm_loadu_ps(p))
 #define v_fma_lane(q, i, b, c) _mm512_fmadd_ps(_mm512_permute_ps(q, (i) * 0x55), b, c)
 #define v_min(a, b) _mm512_min_ps(a, b)

@@ -24,6 +24,7 @@
 #undef v_set1
 #undef v_seti
 #undef v_fma
+#undef v_first
 #undef v_quad
 #undef v_fma_lane
 #undef v_min

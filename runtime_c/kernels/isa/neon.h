@@ -49,6 +49,7 @@
 #define v_trunc(x) neon_trunc(x)
 #define v_any(m) neon_any(m)
 #endif
+#define v_first(x) vgetq_lane_f32(x, 0)
 #define v_quad(p) vld1q_f32(p)
 #define v_min(a, b) neon_min(a, b)
 #define v_max(a, b) neon_max(a, b)

@@ -10,6 +10,7 @@
  *   v_load_some(p, m) v_store_some(p, m, x)   lanes whose bit of m is set; other memory is not touched, other lanes are 0.
  *                            v_mask(n): the first n, none if it is negative. AVX-512 alone; see some_f32.inc for the others
  *   v_set1 v_seti            all lanes equal
+ *   v_first(x)               the first lane
  *   v_fma(a, b, c)           a * b + c, rounded once
  *   v_quad(p)                four numbers in every four lanes; v_fma_lane(x, i, b, c): x[i] * b + c, i a literal. Not here
  *   v_min(a, b) v_max(a, b)  a < b ? a : b and a > b ? a : b. So b if either is NaN or both are zeros
@@ -32,6 +33,7 @@
 #define v_storei(p, x) ((void)(*(int32_t *)(p) = (x)))
 #define v_set1(x) ((float)(x))
 #define v_seti(x) ((int32_t)(x))
+#define v_first(x) ((float)(x))
 #define v_fma(a, b, c) scalar_fma(a, b, c)
 #define v_min(a, b) scalar_min(a, b)
 #define v_max(a, b) scalar_max(a, b)

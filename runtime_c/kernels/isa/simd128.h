@@ -19,6 +19,7 @@ typedef int32_t int_simd128 __attribute__((vector_size(16)));
 #define v_set1(x) ((V)wasm_f32x4_splat(x))
 #define v_seti(x) ((VI)wasm_i32x4_splat(x))
 #define v_fma(a, b, c) ((a) * (b) + (c))
+#define v_first(x) ((x)[0])
 #define v_quad(p) v_load(p)
 #define v_fma_lane(x, lane, a, c) (v_set1((x)[lane]) * (a) + (c)) /* a shuffle: the lane is a constant once loops are unrolled */
 #define v_min(a, b) ((V)wasm_f32x4_pmin((v128_t)(b), (v128_t)(a))) /* pmin(x, y) is y < x ? y : x */
