@@ -188,7 +188,7 @@ whit_status whit_ints(whit_call *c, unsigned i, int64_t *v, uint32_t max, uint32
   if (count > max)
     return whit_fail(c, WHIT_E_SHAPE, "an input that holds sizes or axes has too many elements");
   if (count && !c->running && !t->data) return WHIT_LATER;
-  for (uint32_t k = 0; k < count; k++) v[k] = whit_get_i64(t->dtype, whit_at(t, k));
+  for (uint32_t k = 0; k < count; k++) v[k] = whit_get_i64(t->dtype, whit_at(t, (ptrdiff_t)k));
   *n = count;
   return WHIT_OK;
 }
