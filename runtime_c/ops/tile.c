@@ -186,7 +186,6 @@ static WHIT_CALLED const whit_tensor *tile_output(const whit_call *c) {
 
 #if !WHIT_SMALL
 static whit_status tile_run_one(whit_call *c);
-static whit_status tile_run_one_f32(whit_call *c);
 #endif
 
 whit_status whit_tile_shape(whit_call *c) {
@@ -197,7 +196,7 @@ whit_status whit_tile_shape(whit_call *c) {
   const whit_tensor *y = tile_output(c);
   const int32_t count = y ? whit_count(y) : 0;
   c->scratch_bytes = count > 1 ? whit_tile_bytes(c, count, tile_parts(c, count)) : tile_registers(c) * TILE_ONE * 8;
-  if (count == 1) c->run = (uint32_t)c->attr[1] & 255 ? tile_run_one : tile_run_one_f32;
+  if (count == 1) c->run = tile_run_one;
 #endif
   return WHIT_OK;
 }
@@ -288,9 +287,10 @@ static inline void tile_copy_one(unsigned domain, void *y, const void *x) {
 
 /* A loop's condition is such a program, so nothing is set up. Registers are TILE_ONE words; f32 runs on the kernels with the
  * shortest vectors, all of which give the same bits. */
-static inline __attribute__((always_inline)) void tile_one(whit_call *c, const unsigned domain) {
+static whit_status tile_run_one(whit_call *c) {
   const whit_kernels *shortest = whit_kernels_for(0);
   const uint32_t *p = (const uint32_t *)c->attr + 1;
+  const unsigned domain = *p & 255;
   uint64_t *const reg = (uint64_t *)c->scratch;
   for (uint32_t k = *p++ >> 16; k; k--) {
     const uint32_t w = *p++;
@@ -312,15 +312,6 @@ static inline __attribute__((always_inline)) void tile_one(whit_call *c, const u
       if (domain) *dst |= (uint64_t)*p++ << 32;
     }
   }
-}
-
-static whit_status tile_run_one_f32(whit_call *c) {
-  tile_one(c, 0);
-  return WHIT_OK;
-}
-
-static whit_status tile_run_one(whit_call *c) {
-  tile_one(c, (uint32_t)c->attr[1] & 255);
   return WHIT_OK;
 }
 
