@@ -144,7 +144,7 @@ whit_status whit_matmul_shape(whit_call *c) {
     return whit_fail(c, WHIT_E_OPERATOR, "matmul: this build of the runtime lacks products of matrices that lie like this");
   if (packed) {
     if (a->dtype != WHIT_F32) return whit_fail(c, WHIT_E_TYPE, "matmul: panels must be f32");
-    const bool shaped = WHIT_SMALL || (b->rank == 3 && b->shape[1] == k && b->shape[2] == 16);    /* else their number is enough */
+    const bool shaped = WHIT_SMALL || (b->rank == 3 && b->shape[1] == k && b->shape[2] == 16);    /* else their number will do */
     if (n < 0 || !shaped || (uint64_t)whit_count(b) != whit_panels_floats(k, n) || !whit_is_dense(b))
       return whit_fail(c, WHIT_E_SHAPE, "matmul: panels of b do not fit a and n");
   } else {
